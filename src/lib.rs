@@ -1,0 +1,66 @@
+//! Dens: a viewer for CT of the neck that runs a fracture network beside the image.
+//!
+//! Research software. Not for diagnosis.
+//!
+//! # Module map
+//!
+//! | Module | Purpose | may use | outside crates confined to it |
+//! |---|---|---|---|
+//! | [`geometry`] | patient space (LPS, mm), slice poses, orientation letters | nothing of ours | |
+//! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
+//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, statistics | geometry | |
+//! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
+//! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
+//! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
+//! | [`phantom`] | the built-in synthetic neck | volume, geometry, study | |
+//! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | volume, geometry | |
+//! | [`model`] | network, weights, model card, device | its own layers only | candle-*, safetensors |
+//! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs | |
+//! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
+//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, volume, geometry, jobs | |
+//! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu |
+//! | [`report`] | findings and rendered views to PDF, PNG, JSON | findings, study, view, gpu (offscreen), volume, geometry | krilla, tiny-skia, image |
+//! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, volume, geometry, gpu (paint entry only) | egui |
+//! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd |
+//! | [`cli`] | one file per subcommand | all | clap, indicatif |
+//!
+//! # Invariants
+//!
+//! * Data runs one way: `files -> dicom -> volume -> view -> gpu` and
+//!   `volume -> preprocess -> model -> findings -> view`. Wishes run the other way, only as values:
+//!   `ui -> Command -> state::apply -> Effect -> app -> Job -> result -> state::apply`.
+//! * The data modules (geometry, volume, study, findings, view) know nobody who fills or draws them.
+//! * Slices are stored and counted in display order everywhere: head to feet for axial series,
+//!   ascending along the slice normal for others, by InstanceNumber where there is no geometry.
+//!   Indices are 0-based in code and 1-based wherever a person or a file sees them.
+//! * Patient space is DICOM's LPS in millimetres. Matrices are named target-from-source.
+//! * A volume is immutable and shared by `Arc`; a changed volume has a new id. A result carries the ids
+//!   it was made from and is dropped when they are no longer current.
+//! * No result exists without its provenance, and no score is shown without what its weights were trained on.
+//! * Text from a file is data: shown with control characters replaced, never used as a path, never logged.
+
+pub mod app;
+pub mod cli;
+pub mod dicom;
+pub mod findings;
+pub mod geometry;
+pub mod gpu;
+pub mod inference;
+pub mod jobs;
+pub mod model;
+pub mod phantom;
+pub mod preprocess;
+pub mod report;
+pub mod state;
+pub mod study;
+pub mod ui;
+pub mod view;
+pub mod volume;
+
+/// The line that stands on every screen, page and exported picture.
+pub const RESEARCH_LINE: &str = "Research software. No regulatory clearance has been sought for any use. \
+     Not for diagnosis, treatment or triage.";
+/// The short form for places where the whole [`RESEARCH_LINE`] does not fit.
+pub const RESEARCH_LINE_SHORT: &str = "Research software. Not for diagnosis.";
+/// This program's name and version as written into reports.
+pub const SOFTWARE: &str = concat!("dens ", env!("CARGO_PKG_VERSION"));

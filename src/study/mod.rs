@@ -1,0 +1,228 @@
+//! What a study and its series say of themselves. Plain data, filled by `dicom` (or `phantom`), read by everybody.
+//!
+//! All text here has had control characters replaced already and may be shown as it is; it may still name a
+//! patient, so it is never logged and never used as a path.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::geometry::SlicePose;
+use crate::volume::{Volume, Window};
+
+/// Why a file or series was refused, or what about it the reader must keep in mind.
+/// The kebab-case names are part of the command line's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    // refusals
+    NotDicom,
+    Truncated,
+    Corrupt,
+    NoPixelData,
+    BadDimensions,
+    UnsupportedTransferSyntax,
+    UnsupportedBitDepth,
+    UnsupportedPhotometric,
+    UnsupportedModality,
+    UnsupportedSopClass,
+    InconsistentSeries,
+    BadGeometry,
+    Unreadable,
+    // warnings
+    GantryTilt,
+    IrregularSpacing,
+    DuplicateSlices,
+    NoRescale,
+    BadRescale,
+    NoSpacing,
+    NoGeometry,
+    NotHu,
+    PhotometricAssumed,
+    ExcessPixelData,
+    LossyCompression,
+    LocalizerExcluded,
+    SlicesExcluded,
+    MissingUid,
+    RecoveredFile,
+    DoubtfulText,
+}
+
+impl Kind {
+    /// The kebab-case name used in JSON.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// A warning that stays visible with its series. `text` says what happened, what was kept, what to do.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Warning {
+    pub kind: Kind,
+    pub text: String,
+}
+
+/// A file that could not be used. `file` is relative to the opened path.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    pub file: String,
+    pub kind: Kind,
+    pub text: String,
+}
+
+/// Who the study says it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Patient {
+    /// Family^Given components joined for reading ("Family, Given").
+    pub name: String,
+    pub id: String,
+    /// YYYYMMDD as in the file.
+    pub birth_date: String,
+    pub sex: String,
+    /// As in the file, e.g. "054Y".
+    pub age: String,
+}
+
+/// The examination.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StudyInfo {
+    pub uid: String,
+    pub description: String,
+    /// YYYYMMDD.
+    pub date: String,
+    /// HHMMSS as in the file.
+    pub time: String,
+    pub accession: String,
+    pub institution: String,
+}
+
+/// How the series was acquired, as far as the header says; `None` or empty where it does not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Technique {
+    pub manufacturer: String,
+    pub kernel: String,
+    pub kvp: Option<f64>,
+    pub mas: Option<f64>,
+    pub slice_thickness_mm: Option<f64>,
+    pub gantry_tilt_deg: Option<f64>,
+    pub contrast_agent: String,
+    pub body_part: String,
+    pub patient_position: String,
+    /// "lossy JPEG 10:1" or the like when the source says it was compressed lossily at any time.
+    pub lossy: Option<String>,
+}
+
+/// Grey picture polarity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Photometric {
+    /// Low values are white; shown inverted, HU unchanged.
+    Monochrome1,
+    #[default]
+    Monochrome2,
+}
+
+/// One picture of a series, in display order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SliceInfo {
+    /// Where the pixels are; empty for a built-in study.
+    pub path: PathBuf,
+    /// `path` relative to what was opened, with `/` between parts; what people and JSON see.
+    pub file: String,
+    pub sop_instance_uid: String,
+    pub instance_number: Option<i64>,
+    pub pose: Option<SlicePose>,
+}
+
+impl SliceInfo {
+    /// z of the slice's first pixel in LPS, mm.
+    pub fn z_mm(&self) -> Option<f64> {
+        self.pose.map(|p| p.origin.0.z)
+    }
+}
+
+/// One stack of pictures that belong together: same series, orientation, size, spacing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    pub uid: String,
+    pub study: Arc<StudyInfo>,
+    pub patient: Arc<Patient>,
+    pub modality: String,
+    pub number: Option<i64>,
+    pub description: String,
+    pub rows: usize,
+    pub columns: usize,
+    /// `[between rows, between columns]`, `None` where the file gives none that can be believed.
+    pub spacing_mm: Option<[f64; 2]>,
+    /// Median distance of neighbouring slices along the normal; `None` for a single slice or without geometry.
+    pub slice_spacing_mm: Option<f64>,
+    /// Display order.
+    pub slices: Vec<SliceInfo>,
+    pub technique: Technique,
+    pub photometric: Photometric,
+    /// Values are Hounsfield units: a CT with a rescale that can be believed.
+    pub values_are_hu: bool,
+    pub is_localizer: bool,
+    /// Windows the file offers, from the middle slice.
+    pub file_windows: Vec<Window>,
+    pub warnings: Vec<Warning>,
+}
+
+impl Series {
+    pub fn is_axial(&self) -> bool {
+        self.slices.first().and_then(|s| s.pose).is_some_and(|p| p.is_axial())
+    }
+    /// Display order runs opposite to the slice normal (head to feet on a normal that points to the head).
+    pub fn display_descends_along_normal(&self) -> bool {
+        let along = |s: &SliceInfo| s.pose.map(|p| p.position_along_normal_mm());
+        match (self.slices.first().and_then(along), self.slices.last().and_then(along)) {
+            (Some(first), Some(last)) => first > last,
+            _ => false,
+        }
+    }
+    /// Why no score may be computed from this series, in words; `None` when nothing stands against it.
+    /// These are the two hard stops of the program; everything milder is a warning.
+    pub fn analysis_stop(&self) -> Option<String> {
+        if !self.values_are_hu {
+            return Some(
+                "not applicable: the values of this series are not Hounsfield units, and the network reads HU only"
+                    .to_owned(),
+            );
+        }
+        if self.spacing_mm.is_none() {
+            return Some(
+                "not applicable: the pixel spacing of this series is unknown, and the network needs millimetres"
+                    .to_owned(),
+            );
+        }
+        None
+    }
+}
+
+/// Everything found under the opened path, likeliest series first by [`Catalog::likeliest`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalog {
+    pub series: Vec<Series>,
+    pub refused: Vec<Refused>,
+    /// Files that are no images and no errors either (DICOMDIR and the like), counted.
+    pub ignored: usize,
+}
+
+impl Catalog {
+    /// Index of the series most likely wanted: the largest axial CT that is no localizer, else the largest stack.
+    pub fn likeliest(&self) -> Option<usize> {
+        (0..self.series.len()).max_by_key(|&i| {
+            let s = &self.series[i];
+            (
+                s.modality == "CT" && s.values_are_hu && !s.is_localizer && s.is_axial(),
+                s.slices.len(),
+                std::cmp::Reverse(i),
+            )
+        })
+    }
+}
+
+/// A series with its voxels.
+#[derive(Debug, Clone)]
+pub struct LoadedSeries {
+    pub series: Arc<Series>,
+    pub volume: Arc<Volume>,
+}

@@ -1,0 +1,139 @@
+//! Draws a [`ViewDraw`] on the CPU. Oracle of `shaders/slice.wgsl` and `shaders/heatmap.wgsl`, and the renderer
+//! of last resort. Interpolates HU first and windows after; composes display values without any gamma.
+
+use rayon::prelude::*;
+
+use super::{HeatmapLayer, Interpolation, PixelFromScreen, ViewDraw, colormap};
+use crate::findings::Cam;
+use crate::geometry::PixelPoint;
+use crate::volume::Slice;
+
+/// 8-bit grey, one byte per target pixel, without heatmap. Outside the picture is black.
+pub fn grey8(draw: &ViewDraw, width: usize, height: usize) -> Vec<u8> {
+    let mut out = vec![0; width * height];
+    out.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, line)| {
+        for (x, px) in line.iter_mut().enumerate() {
+            *px = grey8_at(draw, x, y).unwrap_or(0);
+        }
+    });
+    out
+}
+
+/// RGBA, four bytes per target pixel, with the heatmap. Outside the picture is opaque black.
+pub fn rgba8(draw: &ViewDraw, width: usize, height: usize) -> Vec<u8> {
+    let mut out = vec![0; width * height * 4];
+    out.par_chunks_mut(width.max(1) * 4).enumerate().for_each(|(y, line)| {
+        for (x, px) in line.chunks_exact_mut(4).enumerate() {
+            let grey = grey8_at(draw, x, y);
+            let mut colour = [grey.unwrap_or(0); 3];
+            if let (Some(_), Some(layer)) = (grey, &draw.heatmap) {
+                let at = draw.pixel_from_screen.pixel(x as f64 + 0.5, y as f64 + 0.5);
+                colour = heat_over(layer, at, colour);
+            }
+            px.copy_from_slice(&[colour[0], colour[1], colour[2], 255]);
+        }
+    });
+    out
+}
+
+fn grey8_at(draw: &ViewDraw, x: usize, y: usize) -> Option<u8> {
+    let at = draw.pixel_from_screen.pixel(x as f64 + 0.5, y as f64 + 0.5);
+    let image = &draw.image;
+    let value = match image.interpolation {
+        Interpolation::Linear => image.slice.sample_bilinear(at)?,
+        Interpolation::Nearest => nearest(&image.slice, at)?,
+    };
+    // Padding is no measurement: black, whatever the window or the polarity.
+    if image.slice.is_padding(value) {
+        return Some(0);
+    }
+    let grey = image.window.grey8(value);
+    Some(if image.invert { 255 - grey } else { grey })
+}
+
+fn nearest(slice: &Slice, at: PixelPoint) -> Option<f32> {
+    let (c, r) = ((at.column + 0.5).floor(), (at.row + 0.5).floor());
+    (c >= 0.0 && r >= 0.0).then(|| slice.at(c as usize, r as usize)).flatten()
+}
+
+/// Position of an image pixel in the network's square, 0..=1 each way; `None` outside it.
+pub fn map_coordinates(layer: &HeatmapLayer, at: PixelPoint) -> Option<(f64, f64)> {
+    let [x0, y0, x1, y1] = layer.region;
+    let (u, v) = ((at.column + 0.5 - x0) / (x1 - x0), (at.row + 0.5 - y0) / (y1 - y0));
+    ((0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v)).then_some((u, v))
+}
+
+/// Share of the study's maximum at an image pixel, 0..=1; `None` outside the map.
+pub fn heat_at(cam: &Cam, layer: &HeatmapLayer, at: PixelPoint) -> Option<f32> {
+    let (u, v) = map_coordinates(layer, at)?;
+    (layer.maximum > 0.0).then(|| (cam.sample(u, v) / layer.maximum).clamp(0.0, 1.0))
+}
+
+fn heat_over(layer: &HeatmapLayer, at: PixelPoint, under: [u8; 3]) -> [u8; 3] {
+    let Some(t) = heat_at(&layer.cam, layer, at) else { return under };
+    let alpha = (layer.opacity * t).clamp(0.0, 1.0);
+    let over = colormap::colour(t);
+    std::array::from_fn(|i| {
+        let v = f32::from(under[i]) / 255.0 * (1.0 - alpha) + over[i] * alpha;
+        (v * 255.0).round().clamp(0.0, 255.0) as u8
+    })
+}
+
+/// One grey byte per image pixel: `dens render --exact`.
+pub fn exact_grey8(draw: &ViewDraw) -> Vec<u8> {
+    let exact = ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, ..draw.clone() };
+    grey8(&exact, draw.image.slice.columns, draw.image.slice.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::view::ImageLayer;
+    use crate::volume::{SlicePixels, Window};
+
+    fn draw(values: Vec<i16>, rows: usize, columns: usize) -> ViewDraw {
+        let slice = Arc::new(Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None });
+        let image = ImageLayer { slice, window: Window::BONE, invert: false, interpolation: Interpolation::Linear };
+        ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }
+    }
+
+    #[test]
+    fn exact_is_the_formula_per_pixel() {
+        let d = draw(vec![-1024, 0, 500, 3000], 2, 2);
+        let expected: Vec<u8> = [-1024.0, 0.0, 500.0, 3000.0].map(|v| Window::BONE.grey8(v)).into();
+        assert_eq!(exact_grey8(&d), expected);
+    }
+
+    #[test]
+    fn a_hot_cell_lands_on_its_pixels() {
+        let mut d = draw(vec![0; 64], 8, 8);
+        let mut values = vec![0.0; 4];
+        values[3] = 2.0;
+        // The network saw pixels 2..6: the last of 2 x 2 cells covers pixels 4 and 5.
+        d.heatmap = Some(HeatmapLayer {
+            cam: Arc::new(Cam { rows: 2, columns: 2, values }),
+            region: [2.0, 2.0, 6.0, 6.0],
+            maximum: 2.0,
+            opacity: 1.0,
+        });
+        let rgba = rgba8(&d, 8, 8);
+        let red = |x: usize, y: usize| rgba[(y * 8 + x) * 4];
+        assert!(red(5, 5) > red(3, 3), "hot corner brighter");
+        assert_eq!(red(6, 6), red(0, 0), "nothing outside the square");
+    }
+
+    #[test]
+    fn a_zero_map_changes_nothing() {
+        let plain = draw(vec![500; 16], 4, 4);
+        let mut mapped = plain.clone();
+        mapped.heatmap = Some(HeatmapLayer {
+            cam: Arc::new(Cam { rows: 1, columns: 1, values: vec![0.0] }),
+            region: [0.0, 0.0, 4.0, 4.0],
+            maximum: 0.0,
+            opacity: 1.0,
+        });
+        assert_eq!(rgba8(&plain, 4, 4), rgba8(&mapped, 4, 4));
+    }
+}

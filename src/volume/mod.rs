@@ -1,0 +1,213 @@
+//! The voxels of a series as HU (or as stored values where the file does not make them HU), and what can be
+//! computed from them without a screen: windows, sampling, statistics.
+
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use window::{VoiFunction, Window, WindowParseError};
+
+use crate::geometry::PixelPoint;
+
+/// Identifies one immutable volume within this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VolumeId(u64);
+
+impl VolumeId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Values of one slice, row-major, `rows * columns` of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SlicePixels {
+    /// Exact integers.
+    I16(Vec<i16>),
+    /// Anything else.
+    F32(Vec<f32>),
+}
+
+impl SlicePixels {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::I16(v) => v.len(),
+            Self::F32(v) => v.len(),
+        }
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The value at a row-major offset, `None` outside.
+    pub fn get(&self, offset: usize) -> Option<f32> {
+        match self {
+            Self::I16(v) => v.get(offset).map(|&v| f32::from(v)),
+            Self::F32(v) => v.get(offset).copied(),
+        }
+    }
+    fn into_f32(self) -> Self {
+        match self {
+            Self::I16(v) => Self::F32(v.into_iter().map(f32::from).collect()),
+            f32s => f32s,
+        }
+    }
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::I16(v) => v.len() * 2,
+            Self::F32(v) => v.len() * 4,
+        }
+    }
+}
+
+/// One decoded slice. Immutable, shared by `Arc` so that a slice can be shown before its series is complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slice {
+    pub rows: usize,
+    pub columns: usize,
+    pub pixels: SlicePixels,
+    /// Inclusive range of values that are padding and no measurement (PixelPaddingValue after rescale, PS3.3 C.7.5.1.1.2).
+    pub padding: Option<[f32; 2]>,
+}
+
+impl Slice {
+    /// The value of the pixel at whole coordinates, `None` outside.
+    pub fn at(&self, column: usize, row: usize) -> Option<f32> {
+        (column < self.columns && row < self.rows).then(|| self.pixels.get(row * self.columns + column)).flatten()
+    }
+    pub fn is_padding(&self, value: f32) -> bool {
+        self.padding.is_some_and(|[low, high]| value >= low && value <= high)
+    }
+    /// Bilinear sample with edge pixels repeated; the CPU twin of `shaders/slice.wgsl`'s sampling.
+    /// `None` more than half a pixel outside the picture.
+    pub fn sample_bilinear(&self, at: PixelPoint) -> Option<f32> {
+        let (max_c, max_r) = (self.columns.checked_sub(1)? as f64, self.rows.checked_sub(1)? as f64);
+        if !(at.column >= -0.5 && at.row >= -0.5 && at.column < max_c + 0.5 && at.row < max_r + 0.5) {
+            return None;
+        }
+        let (c, r) = (at.column.clamp(0.0, max_c), at.row.clamp(0.0, max_r));
+        let (c0, r0) = (c.floor(), r.floor());
+        let (fc, fr) = ((c - c0) as f32, (r - r0) as f32);
+        let (c0, r0) = (c0 as usize, r0 as usize);
+        let (c1, r1) = ((c0 + 1).min(self.columns - 1), (r0 + 1).min(self.rows - 1));
+        let top = self.at(c0, r0)? * (1.0 - fc) + self.at(c1, r0)? * fc;
+        let bottom = self.at(c0, r1)? * (1.0 - fc) + self.at(c1, r1)? * fc;
+        Some(top * (1.0 - fr) + bottom * fr)
+    }
+    /// Smallest and largest value that is not padding; `None` when there is none.
+    pub fn min_max(&self) -> Option<[f32; 2]> {
+        let mut range: Option<[f32; 2]> = None;
+        for offset in 0..self.pixels.len() {
+            let Some(v) = self.pixels.get(offset).filter(|v| v.is_finite() && !self.is_padding(*v)) else { continue };
+            range = Some(range.map_or([v, v], |[low, high]| [low.min(v), high.max(v)]));
+        }
+        range
+    }
+}
+
+/// What stands against making one volume of some slices.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VolumeError {
+    #[error("a volume needs at least one slice")]
+    Empty,
+    #[error("slice {index} is {rows} x {columns} where {expected_rows} x {expected_columns} was expected")]
+    SizeDiffers { index: usize, rows: usize, columns: usize, expected_rows: usize, expected_columns: usize },
+}
+
+/// All slices of a series in display order, i16 when every value is exact in it, else f32 throughout.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    id: VolumeId,
+    slices: Vec<Arc<Slice>>,
+}
+
+impl Volume {
+    /// Takes slices in display order. If any holds f32, all are widened to f32.
+    pub fn new(mut slices: Vec<Arc<Slice>>) -> Result<Self, VolumeError> {
+        let first = slices.first().ok_or(VolumeError::Empty)?;
+        let (expected_rows, expected_columns) = (first.rows, first.columns);
+        for (index, s) in slices.iter().enumerate() {
+            if (s.rows, s.columns) != (expected_rows, expected_columns) || s.pixels.len() != s.rows * s.columns {
+                return Err(VolumeError::SizeDiffers {
+                    index,
+                    rows: s.rows,
+                    columns: s.columns,
+                    expected_rows,
+                    expected_columns,
+                });
+            }
+        }
+        if slices.iter().any(|s| matches!(s.pixels, SlicePixels::F32(_))) {
+            for s in &mut slices {
+                if matches!(s.pixels, SlicePixels::I16(_)) {
+                    let mut widened = Slice::clone(s);
+                    widened.pixels = widened.pixels.into_f32();
+                    *s = Arc::new(widened);
+                }
+            }
+        }
+        Ok(Self { id: VolumeId::next(), slices })
+    }
+    pub fn id(&self) -> VolumeId {
+        self.id
+    }
+    pub fn rows(&self) -> usize {
+        self.slices.first().map_or(0, |s| s.rows)
+    }
+    pub fn columns(&self) -> usize {
+        self.slices.first().map_or(0, |s| s.columns)
+    }
+    /// Slices in display order.
+    pub fn slices(&self) -> &[Arc<Slice>] {
+        &self.slices
+    }
+    pub fn is_integer(&self) -> bool {
+        self.slices.iter().all(|s| matches!(s.pixels, SlicePixels::I16(_)))
+    }
+    /// Size of the voxels in memory.
+    pub fn bytes(&self) -> usize {
+        self.slices.iter().map(|s| s.pixels.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(values: Vec<i16>, rows: usize, columns: usize) -> Slice {
+        Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None }
+    }
+
+    #[test]
+    fn bilinear_hits_pixels_midpoints_and_edges() {
+        let s = slice(vec![0, 10, 20, 30], 2, 2);
+        let at = |column, row| s.sample_bilinear(PixelPoint { column, row });
+        assert_eq!(at(0.0, 0.0), Some(0.0));
+        assert_eq!(at(0.5, 0.5), Some(15.0));
+        assert_eq!(at(-0.4, 1.4), Some(20.0));
+        assert_eq!(at(-0.6, 0.0), None);
+        assert_eq!(at(f64::NAN, 0.0), None);
+    }
+
+    #[test]
+    fn one_float_slice_widens_all() {
+        let float = Slice { rows: 1, columns: 1, pixels: SlicePixels::F32(vec![0.5]), padding: None };
+        let volume = Volume::new(vec![Arc::new(slice(vec![7], 1, 1)), Arc::new(float)]).expect("same sizes");
+        assert!(!volume.is_integer());
+        assert_eq!(volume.slices()[0].at(0, 0), Some(7.0));
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let error = Volume::new(vec![Arc::new(slice(vec![7], 1, 1)), Arc::new(slice(vec![1, 2], 1, 2))]).unwrap_err();
+        assert!(matches!(error, VolumeError::SizeDiffers { index: 1, .. }));
+    }
+
+    #[test]
+    fn min_max_leaves_padding_out() {
+        let mut s = slice(vec![-2000, -100, 900], 1, 3);
+        s.padding = Some([-2000.0, -2000.0]);
+        assert_eq!(s.min_max(), Some([-100.0, 900.0]));
+    }
+}

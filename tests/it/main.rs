@@ -1,0 +1,13 @@
+//! The one integration binary.
+
+mod cli;
+mod dicom_load;
+mod gpu;
+mod memory;
+mod model_golden;
+mod pipeline;
+mod preprocess_golden;
+mod report;
+mod rules;
+mod support;
+mod ui;
