@@ -23,10 +23,7 @@ pub struct Window {
 
 /// A window on the command line that is neither a preset's name nor `CENTER,WIDTH`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is no window: give a preset ({}) or CENTER,WIDTH with a width of at least 1, such as -600,1500",
-    preset_names()
-)]
+#[error("\"{text}\" is no window: give a preset ({names}) or CENTER,WIDTH, such as -600,1500", text = .0, names = preset_names())]
 pub struct WindowParseError(pub String);
 
 fn preset_names() -> String {
