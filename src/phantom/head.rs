@@ -1,0 +1,171 @@
+//! Skull base, brain stem's surroundings, mandible, teeth, sinuses: what of the head a CT of the neck shows.
+
+use super::canvas::{BLUR_MM, Canvas, Extent};
+use super::random::Texture;
+use super::shapes::{
+    coverage, ellipse, ellipsoid, intersect, mix, rounded_rectangle, segment, segment3, smooth_min, smoothstep,
+};
+
+/// Compact bone at the surface, spongy within. `depth_mm` is measured inward.
+#[inline]
+fn bone_hu(depth_mm: f32, shell_mm: f32, spongy_hu: f32, texture: &Texture, at: [f32; 3]) -> f32 {
+    let fine = texture.sample(at[0] / 1.3, at[1] / 1.3, at[2] / 1.6);
+    mix(spongy_hu + 130.0 * fine, 1250.0 + 80.0 * fine, smoothstep(shell_mm + 0.7, shell_mm - 0.3, depth_mm))
+}
+
+/// Distance to the inside of the skull. The floor of the posterior fossa lies at z = -8.
+#[inline]
+fn cranial_cavity(x: f32, y: f32, z: f32) -> f32 {
+    ellipsoid(x, y - 50.0, z - 48.0, [68.0, 46.0, 56.0])
+}
+
+/// Occipital bone with the foramen magnum, clivus, condyles; brain and cistern inside.
+fn paint_skull(canvas: &mut Canvas) {
+    let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z < -30.0 {
+        return;
+    }
+    canvas.paint(Extent::wide(74.0, [-30.0, 110.0]), |x, y| {
+        let cavity = cranial_cavity(x, y, z);
+        let thick = 6.0 + 4.0 * smoothstep(14.0, 0.0, x.abs()) * smoothstep(40.0, 80.0, y);
+        let mut bone = (cavity - thick).max(-cavity);
+        let clivus = segment(y, z, [-4.0, 5.0], [-24.0, 32.0]).0 - 4.2;
+        bone = smooth_min(bone, clivus.max(x.abs() - 13.0), 3.0);
+        let petrous = ellipsoid(x.abs() - 33.0, y - 4.0 + 0.5 * (x.abs() - 33.0), z - 19.0, [22.0, 8.0, 9.0]);
+        bone = smooth_min(bone, petrous, 3.0);
+        let condyle = ellipsoid(x.abs() - 17.0, y + 1.0, z - 6.0, [6.5, 10.5, 6.0]);
+        bone = smooth_min(bone, condyle, 2.5);
+        let foramen = ellipse(x, y - 15.0, 15.0, 18.0).max(z - 26.0);
+        bone = bone.max(-foramen);
+        (coverage(bone, BLUR_MM), bone_hu(-bone, 1.8, 520.0, texture, [x, y, z]))
+    });
+    canvas.paint(Extent::wide(66.0, [-20.0, 100.0]), |x, y| {
+        let cavity = cranial_cavity(x, y, z) + 0.6;
+        let near_bone = smoothstep(-3.5, -2.0, cavity);
+        let brain = 36.0 + 5.0 * texture.sample(x / 6.0, y / 6.0, z / 6.0);
+        (coverage(cavity, BLUR_MM), mix(brain, 10.0, near_bone))
+    });
+}
+
+/// Mastoids with their air cells, styloid processes.
+fn paint_mastoids(canvas: &mut Canvas) {
+    let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z < -26.0 {
+        return;
+    }
+    canvas.paint(Extent::wide(66.0, [-20.0, 34.0]), |x, y| {
+        let d = ellipsoid(x.abs() - 52.0, y - 7.0, z - 4.0, [9.5, 14.0, 19.0]);
+        let cell = texture.sample(x / 2.6, y / 2.6, z / 2.6 + 5.0) + 0.25;
+        let pneumatised = smoothstep(0.0, 0.25, cell) * smoothstep(-1.4, -2.4, d);
+        (coverage(d, BLUR_MM), mix(900.0, -850.0, pneumatised))
+    });
+    canvas.paint(Extent::wide(44.0, [-30.0, 4.0]), |x, y| {
+        let d = segment3([x.abs(), y, z], [39.0, -5.0, 12.0], [32.0, -18.0, -24.0]).0 - 1.7;
+        (coverage(d, BLUR_MM), 1000.0)
+    });
+}
+
+/// Height along which the jaw's body runs: it falls to the front.
+#[inline]
+fn jaw_plane(y: f32) -> f32 {
+    -26.0 + 0.12 * (y + 40.0)
+}
+
+/// Distance to the horseshoe of the mandible's body in the plane.
+#[inline]
+fn horseshoe(x: f32, y: f32, inset: f32) -> f32 {
+    let curve = ellipse(x, y + 38.0, 45.0 - inset, 53.0 - inset).abs();
+    if y < -38.0 { curve } else { segment(x.abs(), y, [45.0 - inset, -38.0], [47.0 - inset, -34.0]).0 }
+}
+
+fn paint_mandible(canvas: &mut Canvas) {
+    let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z < -56.0 {
+        return;
+    }
+    canvas.paint(Extent::wide(58.0, [-106.0, -8.0]), |x, y| {
+        // The lower border stands back and is thinner.
+        let low = smoothstep(-2.0, -12.0, z - jaw_plane(y));
+        let body = horseshoe(x, y, 3.5 * low) - 5.2 + 1.2 * low;
+        let body = intersect(body, (z - jaw_plane(y)).abs() - 12.0, 2.0);
+        // The ramus: a plate that narrows into the neck of the condyle.
+        let back = -24.0 + 0.18 * (z + 30.0);
+        let half = 15.0 - 5.0 * smoothstep(-10.0, 14.0, z);
+        let ramus = rounded_rectangle(x.abs() - 47.5 - 0.05 * (z + 10.0), y - back + half, 3.6, half, 3.0);
+        let ramus = ramus.max(-36.0 - z);
+        let d = smooth_min(body, ramus, 3.0);
+        // The canal of the inferior alveolar nerve.
+        let canal = horseshoe(x, y, 0.0).max((z - jaw_plane(y) + 4.0).abs()) - 1.4;
+        let hu = bone_hu(-d, 2.2, 420.0, texture, [x, y, z]);
+        (coverage(d, BLUR_MM), mix(hu, 60.0, coverage(canal, 1.0) * smoothstep(-70.0, -60.0, y)))
+    });
+}
+
+/// Upper jaw, hard palate, both rows of teeth.
+fn paint_teeth(canvas: &mut Canvas) {
+    let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z > -14.0 {
+        canvas.paint(Extent::wide(50.0, [-104.0, -28.0]), |x, y| {
+            let ridge = intersect((horseshoe(x, y, 6.0) - 5.0).max(y + 42.0), (z - 1.0).abs() - 7.5, 3.0);
+            let palate =
+                ellipse(x, y + 62.0, 32.0, 27.0).max((z - 8.0 + 0.011 * x * x - 0.09 * (y + 62.0)).abs() - 1.3);
+            let d = ridge.min(palate);
+            (coverage(d, BLUR_MM), bone_hu(-d, 1.2, 380.0, texture, [x, y, z]))
+        });
+    }
+    // Crown positions along the arch by |x|; y follows from the ellipse.
+    const ROW: [f32; 7] = [3.8, 11.5, 18.5, 24.8, 30.2, 34.6, 37.6];
+    for (upper, crown, root, inset) in [(true, -11.0, 5.0, 5.0), (false, -14.0, -29.0, 3.5)] {
+        let (low, high) = if upper { (crown, root) } else { (root, crown) };
+        if z < low || z > high {
+            continue;
+        }
+        let from_crown = (z - crown).abs();
+        for along in ROW {
+            let (rx, ry) = (45.0 - inset, 53.0 - inset);
+            let cy = -38.0 - ry * (1.0 - along * along / (rx * rx)).max(0.0).sqrt();
+            let taper = 1.0 - 0.035 * from_crown;
+            let (tx, ty) = if along < 20.0 { (3.2, 3.6) } else { (4.4, 4.4) };
+            canvas.paint(Extent::wide(along + 6.0, [cy - 6.0, cy + 6.0]), |x, y| {
+                let d = ellipse(x.abs() - along, y - cy, tx * taper, ty * taper);
+                let enamel = smoothstep(-1.6, -0.9, d) * smoothstep(8.0, 6.5, from_crown);
+                let pulp = smoothstep(-2.2, -2.8, d);
+                (coverage(d, BLUR_MM), mix(mix(1550.0, 2400.0, enamel), 700.0, pulp))
+            });
+        }
+    }
+}
+
+/// Nasal cavity with septum and turbinates, maxillary sinuses, air in the mouth.
+fn paint_cavities(canvas: &mut Canvas) {
+    let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z > 7.0 {
+        let sinus = smoothstep(7.0, 13.0, z);
+        canvas.paint(Extent::wide(46.0, [-86.0, -38.0]), |x, y| {
+            let d = ellipse(x.abs() - 29.0, y + 62.0, 13.0 * sinus + 1.0, 17.0 * sinus + 1.0);
+            (coverage(d - 1.4, BLUR_MM), mix(-1000.0, 700.0, coverage(-d - 0.3, BLUR_MM)))
+        });
+        canvas.paint(Extent::wide(17.0, [-104.0, -34.0]), |x, y| {
+            let cavity = rounded_rectangle(x, y + 67.0, 13.5, 32.0, 8.0);
+            let septum = (x + 1.2 * texture.sample(0.0, y / 12.0, 0.0)).abs() - 1.1;
+            let turbinate = segment(x.abs(), y, [7.6, -84.0], [7.0, -46.0]).0 - 3.0;
+            let tissue = coverage(septum.min(turbinate), BLUR_MM);
+            (coverage(cavity, BLUR_MM), mix(-1000.0, 45.0, tissue))
+        });
+    }
+    if z < 2.0 && z > -8.0 {
+        canvas.paint(Extent::wide(24.0, [-92.0, -60.0]), |x, y| {
+            let gap = ellipse(x, y + 74.0, 18.0, 14.0).max((z - 1.0 + 0.012 * x * x).abs() - 1.4);
+            (coverage(gap, BLUR_MM), -950.0)
+        });
+    }
+}
+
+/// The head's parts that this slice meets.
+pub fn paint_head(canvas: &mut Canvas) {
+    paint_skull(canvas);
+    paint_mastoids(canvas);
+    paint_cavities(canvas);
+    paint_mandible(canvas);
+    paint_teeth(canvas);
+}
