@@ -3,6 +3,7 @@
 mod analyze;
 mod demo;
 mod info;
+pub mod load;
 mod open;
 mod render;
 mod report;
