@@ -1,7 +1,32 @@
 //! The network (ResNet-50, BLSTM, Grad-CAM), its weight files and the device it runs on.
 //! With `training`, the only place that knows candle.
+//!
+//! `resnet` wires the layers, `conv` is the interface behind which a convolution runs (`conv_cpu` and `matmul` on the
+//! CPU, candle's kernels elsewhere), `gradcam` reads logit and heat off the last maps, `blstm` joins the slices,
+//! `checkpoint` and `card` are the weight file, `init` makes untrained weights, `device` chooses where to run.
 
 use std::path::{Path, PathBuf};
+
+mod blstm;
+mod card;
+mod checkpoint;
+mod conv;
+mod conv_cpu;
+mod device;
+mod gradcam;
+mod init;
+mod matmul;
+mod resnet;
+
+pub use blstm::Blstm;
+pub use card::{UNITS, UNTRAINED};
+pub use checkpoint::{CARD_KEY, Weights};
+pub use resnet::FEATURES;
+
+use resnet::Pictures;
+
+/// Edge of the network's input in pixels.
+const INPUT_SIDE: usize = 384;
 
 /// Where to run, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,7 +39,12 @@ pub enum DevicePreference {
 }
 
 /// A trained (or seeded) network on a device. Cheap to share by `Arc`; forward calls take `&self`.
-pub struct Network {}
+pub struct Network {
+    placed: device::Placed,
+    sequence: Blstm,
+    card: ModelCard,
+    sha256: String,
+}
 
 /// What the card says, in the form the rest of the program needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +70,7 @@ pub enum ModelError {
     Forward(String),
 }
 
-/// One slice through the backbone.
+/// One slice through the backbone. A broken input comes out as NaN, never as a clean number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SliceForward {
     pub logit: f32,
@@ -59,45 +89,136 @@ pub struct CaseForward {
     pub attribution: Vec<f32>,
 }
 
+/// What one part of the backbone put out for one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activation {
+    /// `stem` (after the pooling) or a block, `layer1.0` to `layer4.2`.
+    pub name: String,
+    pub side: usize,
+    pub channels: usize,
+    /// `side * side` pixels, row-major, with `channels` values each.
+    pub values: Vec<f32>,
+}
+
 impl Network {
     /// Reads a `.safetensors` file with PyTorch names and a model card; refuses a file without a card, of wrong
     /// shape, or with NaN or infinity, and says which.
-    pub fn load(_path: &Path, _device: DevicePreference) -> Result<Self, ModelError> {
-        Err(ModelError::Forward("not built yet".into()))
+    ///
+    /// # Errors
+    /// [`ModelError::Refused`] as [`Weights::load`]. A device that does not work is no error but [`Network::device_note`].
+    pub fn load(path: &Path, device: DevicePreference) -> Result<Self, ModelError> {
+        let (weights, card, sha256) = Weights::load(path)?;
+        Self::assemble(&weights, card, sha256, device)
     }
+
     /// Seeded initial weights (PyTorch's default initialisation), hidden size 96, 128 or 256 per direction.
-    /// `calibration` is `(n, 3 * 384 * 384 * n values)` of normalised input on which the batch-norm statistics are
-    /// set, so that scores vary; the card says untrained.
+    /// `calibration` is a count and as many pictures as [`Network::forward_slices`] takes them. On them the input's mean
+    /// and standard deviation and the batch-norm statistics are set, and the last layer is scaled so that scores vary; the
+    /// card says untrained and how it was done. Costs about twice a forward pass over the pictures.
+    ///
+    /// # Errors
+    /// Another hidden size; no pictures, or not `3 * 384 * 384` finite values for each.
     pub fn untrained(
-        _seed: u64,
-        _units: usize,
-        _calibration: (usize, &[f32]),
-        _device: DevicePreference,
+        seed: u64,
+        units: usize,
+        calibration: (usize, &[f32]),
+        device: DevicePreference,
     ) -> Result<Self, ModelError> {
-        Err(ModelError::Forward("not built yet".into()))
+        let (weights, card) = Self::untrained_weights(seed, units, calibration)?;
+        Self::from_weights(&weights, card, device)
     }
+
+    /// The weights and card of [`Network::untrained`], to be saved.
+    ///
+    /// # Errors
+    /// As [`Network::untrained`].
+    pub fn untrained_weights(
+        seed: u64,
+        units: usize,
+        calibration: (usize, &[f32]),
+    ) -> Result<(Weights, ModelCard), ModelError> {
+        init::untrained(seed, units, calibration.0, calibration.1)
+    }
+
+    /// A network out of weights in memory.
+    ///
+    /// # Errors
+    /// A tensor is missing.
+    pub fn from_weights(weights: &Weights, card: ModelCard, device: DevicePreference) -> Result<Self, ModelError> {
+        let sha256 = weights.sha256(&card);
+        Self::assemble(weights, card, sha256, device)
+    }
+
+    fn assemble(
+        weights: &Weights,
+        card: ModelCard,
+        sha256: String,
+        device: DevicePreference,
+    ) -> Result<Self, ModelError> {
+        let placed = device::place(weights, &card, device)?;
+        Ok(Self { placed, sequence: Blstm::new(weights)?, card, sha256 })
+    }
+
     pub fn card(&self) -> &ModelCard {
-        unreachable!("stub")
+        &self.card
     }
-    /// SHA-256 of the weight file, or of the generated weights in name order, hex.
+
+    /// SHA-256 of the weight file, or of the file that the generated weights would make, hex.
     pub fn sha256(&self) -> &str {
-        ""
+        &self.sha256
     }
+
     /// The device in words, e.g. "CPU" or "CUDA 0".
     pub fn device_name(&self) -> &str {
-        ""
+        &self.placed.name
     }
+
     /// Why a wanted device is not the one in use, in a sentence; `None` when all is as asked.
     pub fn device_note(&self) -> Option<&str> {
-        None
+        self.placed.note.as_deref()
     }
+
     /// `planes` holds `count` images of `3 * 384 * 384` windowed values in 0..=1; the card's mean and standard deviation
-    /// are applied inside. Runs on the current rayon pool.
-    pub fn forward_slices(&self, _planes: &[f32], _count: usize) -> Result<Vec<SliceForward>, ModelError> {
-        Err(ModelError::Forward("not built yet".into()))
+    /// are applied inside. Runs on the current rayon pool; on the CPU the outcome does not depend on its size.
+    ///
+    /// # Errors
+    /// The number of values does not fit, or the device failed.
+    pub fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
+        self.forward_pictures(planes, count, INPUT_SIDE)
     }
+
+    /// As [`Network::forward_slices`] for pictures of another edge length; the heatmap's edge is a 32nd of it, rounded up.
+    ///
+    /// # Errors
+    /// As [`Network::forward_slices`].
+    pub fn forward_pictures(&self, planes: &[f32], count: usize, side: usize) -> Result<Vec<SliceForward>, ModelError> {
+        let pictures = self.pictures(planes, count, side)?;
+        self.placed.backbone.forward(pictures).map_err(resnet::forward_error)
+    }
+
+    /// What the stem and every block put out for one picture of `3 * side * side` values, for tests and inspection.
+    ///
+    /// # Errors
+    /// As [`Network::forward_slices`].
+    pub fn activations(&self, planes: &[f32], side: usize) -> Result<Vec<Activation>, ModelError> {
+        let pictures = self.pictures(planes, 1, side)?;
+        self.placed.backbone.activations(pictures).map_err(resnet::forward_error)
+    }
+
+    fn pictures<'a>(&self, planes: &'a [f32], count: usize, side: usize) -> Result<Pictures<'a>, ModelError> {
+        let expected = side.checked_mul(side).and_then(|area| area.checked_mul(3)).and_then(|s| s.checked_mul(count));
+        if side == 0 || expected != Some(planes.len()) {
+            let have = planes.len();
+            return Err(ModelError::Forward(format!("{count} pictures of 3 x {side} x {side} are not {have} values")));
+        }
+        Ok(Pictures { planes, count, side, mean: self.card.mean, std: self.card.std })
+    }
+
     /// `features`: one 2048-vector per slice, cranial to caudal.
-    pub fn forward_case(&self, _features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
-        Err(ModelError::Forward("not built yet".into()))
+    ///
+    /// # Errors
+    /// No slices, or a vector of another length.
+    pub fn forward_case(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
+        self.sequence.forward(features)
     }
 }

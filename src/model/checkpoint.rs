@@ -1,0 +1,404 @@
+//! Weight files: one `.safetensors` with PyTorch's names and the model card in its header.
+//!
+//! ```text
+//! backbone.conv1.weight, backbone.bn1.{weight,bias,running_mean,running_var}
+//! backbone.layer{1..4}.{j}.conv{1,2,3}.weight, .bn{1,2,3}.*, backbone.layer{1..4}.0.downsample.{0,1}.*
+//! backbone.fc.{weight,bias}
+//! lstm.{weight_ih,weight_hh,bias_ih,bias_hh}_l0[_reverse]
+//! head.{weight,bias}
+//! ```
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::card::{UNITS, shown};
+use super::resnet::{FEATURES, conv_shapes};
+use super::{ModelCard, ModelError};
+
+/// Key of the card among the header's metadata.
+pub const CARD_KEY: &str = "dens.card";
+/// A network of this kind has 105 MB; anything far larger is something else and is not read at all.
+const FILE_LIMIT_BYTES: u64 = 512 << 20;
+const HEADER_LIMIT_BYTES: u64 = 4 << 20;
+
+/// Every tensor of a network by its PyTorch name, row-major f32.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Weights {
+    /// Names and shapes of a whole network with `units` hidden units per direction.
+    pub fn layout(units: usize) -> Vec<(String, Vec<usize>)> {
+        let mut all = Vec::new();
+        for shape in conv_shapes() {
+            all.push((shape.name, vec![shape.channels_out, shape.channels_in, shape.kernel, shape.kernel]));
+            for part in ["weight", "bias", "running_mean", "running_var"] {
+                all.push((format!("{}.{part}", shape.norm), vec![shape.channels_out]));
+            }
+        }
+        all.push(("backbone.fc.weight".into(), vec![1, FEATURES]));
+        all.push(("backbone.fc.bias".into(), vec![1]));
+        all.extend(Self::sequence_layout(units));
+        all
+    }
+
+    /// The part of [`Weights::layout`] that the sequence network needs.
+    pub fn sequence_layout(units: usize) -> Vec<(String, Vec<usize>)> {
+        let mut all = Vec::new();
+        for suffix in ["", "_reverse"] {
+            all.push((format!("lstm.weight_ih_l0{suffix}"), vec![4 * units, FEATURES]));
+            all.push((format!("lstm.weight_hh_l0{suffix}"), vec![4 * units, units]));
+            all.push((format!("lstm.bias_ih_l0{suffix}"), vec![4 * units]));
+            all.push((format!("lstm.bias_hh_l0{suffix}"), vec![4 * units]));
+        }
+        all.push(("head.weight".into(), vec![1, 2 * units]));
+        all.push(("head.bias".into(), vec![1]));
+        all
+    }
+
+    /// A whole network whose values `make(name, shape)` gives, tensor by tensor in parallel.
+    ///
+    /// # Errors
+    /// Hidden size other than 96, 128 or 256, or a tensor of the wrong length.
+    pub fn from_fn(units: usize, make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync) -> Result<Self, ModelError> {
+        Self::fill(units, Self::layout(units), make)
+    }
+
+    /// As [`Weights::from_fn`], without the backbone.
+    ///
+    /// # Errors
+    /// As [`Weights::from_fn`].
+    pub fn sequence_from_fn(
+        units: usize,
+        make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync,
+    ) -> Result<Self, ModelError> {
+        Self::fill(units, Self::sequence_layout(units), make)
+    }
+
+    fn fill(
+        units: usize,
+        layout: Vec<(String, Vec<usize>)>,
+        make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync,
+    ) -> Result<Self, ModelError> {
+        if !UNITS.contains(&units) {
+            return Err(ModelError::Forward(format!("{units} units per direction; it must be 96, 128 or 256")));
+        }
+        let tensors: BTreeMap<_, _> = layout
+            .into_par_iter()
+            .map(|(name, shape)| {
+                let values = make(&name, &shape);
+                (name, (shape, values))
+            })
+            .collect();
+        let wrong = tensors.iter().find(|(_, (shape, values))| shape.iter().product::<usize>() != values.len());
+        if let Some((name, (shape, values))) = wrong {
+            return Err(ModelError::Forward(format!("{name} has {} values for the shape {shape:?}", values.len())));
+        }
+        Ok(Self { tensors })
+    }
+
+    /// The values of one tensor.
+    ///
+    /// # Errors
+    /// These weights have no tensor of that name.
+    pub fn tensor(&self, name: &str) -> Result<&[f32], ModelError> {
+        let found = self.tensors.get(name).map(|(_, values)| values.as_slice());
+        found.ok_or_else(|| ModelError::Forward(format!("the weights have no tensor {name}")))
+    }
+
+    /// Replaces the values of a tensor that is there, by as many.
+    pub(super) fn set(&mut self, name: &str, values: Vec<f32>) {
+        match self.tensors.get_mut(name) {
+            Some((_, old)) if old.len() == values.len() => *old = values,
+            _ => unreachable!("only tensors of the layout are set"),
+        }
+    }
+
+    /// Writes a weight file with its card and returns the file's SHA-256 in hex. The file appears complete or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, card: &ModelCard, path: &Path) -> Result<String, ModelError> {
+        let failed = |error: std::io::Error| refused(path, format!("the weights could not be written: {error}"));
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".dens-weights").tempfile_in(folder).map_err(failed)?;
+        let mut writer = BufWriter::new(file.as_file_mut());
+        let sha256 = self.write(card, &mut writer).map_err(failed)?;
+        writer.flush().map_err(failed)?;
+        drop(writer);
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error))?;
+        Ok(sha256)
+    }
+
+    /// SHA-256 of the file that [`Weights::save`] would write, hex.
+    pub fn sha256(&self, card: &ModelCard) -> String {
+        // A sink never fails.
+        self.write(card, &mut std::io::sink()).unwrap_or_default()
+    }
+
+    /// Tensors lie in the order of their names and the card as it is stored, so equal weights make equal files. (The
+    /// `safetensors` crate keeps the metadata in a hash map and would write them in any order.)
+    fn write(&self, card: &ModelCard, out: &mut dyn Write) -> std::io::Result<String> {
+        let mut header = Map::new();
+        header.insert("__metadata__".into(), json!({ "format": "pt", CARD_KEY: card.json.to_string() }));
+        let mut offset = 0;
+        for (name, (shape, values)) in &self.tensors {
+            let end = offset + values.len() * size_of::<f32>();
+            header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [offset, end] }));
+            offset = end;
+        }
+        let mut header = Value::Object(header).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut hash = Sha256::new();
+        let mut put = |bytes: &[u8]| {
+            hash.update(bytes);
+            out.write_all(bytes)
+        };
+        put(&(header.len() as u64).to_le_bytes())?;
+        put(&header)?;
+        for (_, values) in self.tensors.values() {
+            for chunk in values.chunks(1 << 16) {
+                if cfg!(target_endian = "little") {
+                    put(bytemuck::cast_slice(chunk))?;
+                } else {
+                    put(&chunk.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+                }
+            }
+        }
+        Ok(hex(hash))
+    }
+
+    /// Reads and checks a weight file. Returns its card and SHA-256 too.
+    ///
+    /// # Errors
+    /// [`ModelError::Refused`] with the reason: not readable, not safetensors, no card, a card the program cannot honour,
+    /// a tensor missing, unknown, of another type or shape, not finite, or a negative variance.
+    pub fn load(path: &Path) -> Result<(Self, ModelCard, String), ModelError> {
+        let bytes = read_bounded(path).map_err(|reason| refused(path, reason))?;
+        let sha256 = hex(Sha256::new_with_prefix(&bytes));
+        let (weights, card) = parse(&bytes).map_err(|reason| refused(path, reason))?;
+        Ok((weights, card, sha256))
+    }
+}
+
+fn refused(path: &Path, reason: String) -> ModelError {
+    ModelError::Refused { path: path.to_path_buf(), reason }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The whole file, once its length and its header's length have been found believable.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let mut file = File::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if !about.is_file() {
+        return Err("this is not a file".into());
+    }
+    let length = about.len();
+    if length > FILE_LIMIT_BYTES {
+        return Err(format!("the file has {length} bytes; a weight file has at most {FILE_LIMIT_BYTES}"));
+    }
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(|_| format!("the file ends after {length} bytes, before its header"))?;
+    let header = u64::from_le_bytes(start);
+    if header > HEADER_LIMIT_BYTES {
+        return Err(format!(
+            "not a weight file: its header would have {header} bytes, the limit is {HEADER_LIMIT_BYTES}"
+        ));
+    }
+    if header > length.saturating_sub(8) {
+        return Err(format!("the file is cut short: a header of {header} bytes in a file of {length}"));
+    }
+    let mut bytes = start.to_vec();
+    file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<(Weights, ModelCard), String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable_safetensors)?;
+    let card = metadata.metadata().as_ref().and_then(|m| m.get(CARD_KEY)).ok_or_else(|| {
+        format!("the file has no model card (key {CARD_KEY} in its header), so what its numbers mean is unknown")
+    })?;
+    let card = serde_json::from_str(card).map_err(|error| format!("the model card is not valid JSON: {error}"))?;
+    let card = ModelCard::from_json(card)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(unreadable_safetensors)?;
+    let layout = Weights::layout(card.units()?);
+    refuse_unknown(&tensors, &layout)?;
+    let read = layout.into_par_iter().map(|(name, shape)| {
+        let view = tensors.tensor(&name).map_err(|_| format!("tensor {name} is missing"))?;
+        let values = read_tensor(&name, &shape, &view)?;
+        Ok((name, (shape, values)))
+    });
+    // Collected in the layout's order, so that of several faults the same one is named every time.
+    let read: Vec<Result<_, String>> = read.collect();
+    Ok((Weights { tensors: read.into_iter().collect::<Result<_, _>>()? }, card))
+}
+
+fn unreadable_safetensors(error: safetensors::SafeTensorError) -> String {
+    use safetensors::SafeTensorError as E;
+    match error {
+        E::MetadataIncompleteBuffer => "the file is cut short or has bytes beyond its last tensor".into(),
+        other => format!("not a readable safetensors file: {}", shown(&other.to_string())),
+    }
+}
+
+/// Anything that is neither in the layout nor PyTorch's count of batches would be silently ignored: better to say so.
+fn refuse_unknown(tensors: &SafeTensors<'_>, layout: &[(String, Vec<usize>)]) -> Result<(), String> {
+    let mut known: HashSet<String> = layout.iter().map(|(name, _)| name.clone()).collect();
+    known.extend(conv_shapes().into_iter().map(|shape| format!("{}.num_batches_tracked", shape.norm)));
+    let mut unknown: Vec<_> = tensors.names().into_iter().filter(|name| !known.contains(*name)).collect();
+    unknown.sort_unstable();
+    match unknown.first() {
+        Some(name) => Err(format!("tensor {} does not belong to this architecture", shown(name))),
+        None => Ok(()),
+    }
+}
+
+fn read_tensor(name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<Vec<f32>, String> {
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        other => return Err(format!("tensor {name} is of type {other}; F32 and F16 are read")),
+    };
+    if view.shape() != shape {
+        return Err(format!("tensor {name} has the shape {:?} instead of {shape:?}", view.shape()));
+    }
+    let count = shape.iter().product();
+    let values = Tensor::from_raw_buffer(view.data(), dtype, &[count], &Device::Cpu)
+        .and_then(|tensor| tensor.to_dtype(DType::F32)?.to_vec1::<f32>())
+        .map_err(|error| format!("tensor {name} cannot be read: {error}"))?;
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        return Err(format!("tensor {name} holds {} at element {index}", values[index]));
+    }
+    if name.ends_with("running_var")
+        && let Some(index) = values.iter().position(|&value| value < 0.0)
+    {
+        return Err(format!("tensor {name} holds a negative variance, {}, at element {index}", values[index]));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A safetensors file out of a header and as many bytes of data as it says, or as given.
+    fn file(metadata: Value, tensors: &[(&str, &str, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+        let mut header = Map::new();
+        header.insert("__metadata__".into(), metadata);
+        let mut data = Vec::new();
+        for (name, dtype, shape, bytes) in tensors {
+            let start = data.len();
+            data.extend_from_slice(bytes);
+            header
+                .insert((*name).into(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, data.len()] }));
+        }
+        let header = Value::Object(header).to_string();
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+    }
+
+    fn card() -> Value {
+        json!({ CARD_KEY: ModelCard::template(96, [0.5; 3], [0.5; 3]).to_string() })
+    }
+
+    fn f32s(count: usize, value: f32) -> Vec<u8> {
+        std::iter::repeat_n(value.to_le_bytes(), count).flatten().collect()
+    }
+
+    #[track_caller]
+    fn check_refused(bytes: &[u8], expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let text = Weights::load(&path).unwrap_err().to_string();
+        assert!(text.contains("weights.safetensors: ") && text.contains(expected), "{text}");
+    }
+
+    const STEM: &str = "backbone.conv1.weight";
+
+    fn stem(value: f32) -> (&'static str, &'static str, Vec<usize>, Vec<u8>) {
+        (STEM, "F32", vec![64, 3, 7, 7], f32s(64 * 147, value))
+    }
+
+    #[test]
+    fn files_that_are_no_weights() {
+        check_refused(b"abc", "ends after 3 bytes");
+        check_refused(&u64::MAX.to_le_bytes(), "the limit is");
+        check_refused(&[&100u64.to_le_bytes()[..], b"{}"].concat(), "cut short");
+        check_refused(&[&2u64.to_le_bytes()[..], b"{x"].concat(), "not a readable safetensors file");
+        let missing = Weights::load(Path::new("/nowhere/w.safetensors")).unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/w.safetensors") && missing.contains("cannot be read"), "{missing}");
+        let folder = Weights::load(&std::env::temp_dir()).unwrap_err().to_string();
+        assert!(folder.contains("not a file") || folder.contains("cannot be read"), "{folder}");
+    }
+
+    #[test]
+    fn card_missing_or_not_to_be_honoured() {
+        check_refused(&file(json!({ "format": "pt" }), &[stem(0.1)]), "no model card");
+        check_refused(&file(json!({ CARD_KEY: "{" }), &[stem(0.1)]), "not valid JSON");
+        check_refused(&file(json!({ CARD_KEY: "{}" }), &[stem(0.1)]), "lacks /schema");
+    }
+
+    #[test]
+    fn tensors_missing_unknown_or_of_another_kind() {
+        check_refused(&file(card(), &[]), "tensor backbone.conv1.weight is missing");
+        check_refused(&file(card(), &[stem(0.1)]), "tensor backbone.bn1.weight is missing");
+        let extra = ("backbone.extra\u{7}", "F32", vec![1], f32s(1, 0.0));
+        check_refused(&file(card(), &[stem(0.1), extra]), "tensor backbone.extra\u{fffd} does not belong");
+        let (name, _, shape, bytes) = stem(0.1);
+        check_refused(&file(card(), &[(name, "I32", shape, bytes.clone())]), "conv1.weight is of type I32");
+        let turned = (name, "F32", vec![3, 64, 7, 7], bytes);
+        check_refused(&file(card(), &[turned]), "conv1.weight has the shape [3, 64, 7, 7] instead of [64, 3, 7, 7]");
+    }
+
+    #[test]
+    fn values_that_cannot_be() {
+        check_refused(&file(card(), &[stem(f32::NAN)]), "tensor backbone.conv1.weight holds NaN at element 0");
+        check_refused(&file(card(), &[stem(f32::NEG_INFINITY)]), "holds -inf");
+        let part = |name: &'static str, value: f32| (name, "F32", vec![64], f32s(64, value));
+        let norm = [
+            stem(0.1),
+            part("backbone.bn1.weight", 1.0),
+            part("backbone.bn1.bias", 0.0),
+            part("backbone.bn1.running_mean", 0.0),
+            part("backbone.bn1.running_var", -0.5),
+        ];
+        check_refused(&file(card(), &norm), "backbone.bn1.running_var holds a negative variance, -0.5");
+    }
+
+    #[test]
+    fn data_cut_short_or_too_long() {
+        let mut bytes = file(card(), &[stem(0.1)]);
+        bytes.extend_from_slice(&[0; 4]);
+        check_refused(&bytes, "cut short or has bytes beyond");
+        bytes.truncate(bytes.len() - 12);
+        check_refused(&bytes, "cut short or has bytes beyond");
+    }
+
+    #[test]
+    fn half_precision_and_the_count_of_batches_are_read() {
+        // 1.5 and -2 in IEEE half precision.
+        let half = ("a", "F16", vec![2], vec![0x00, 0x3e, 0x00, 0xc0]);
+        let bytes = file(json!({}), &[half]);
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(read_tensor("a", &[2], &tensors.tensor("a").unwrap()), Ok(vec![1.5, -2.0]));
+        let counter = ("backbone.bn1.num_batches_tracked", "I64", vec![], vec![0; 8]);
+        check_refused(&file(card(), &[stem(0.1), counter]), "tensor backbone.bn1.weight is missing");
+    }
+}

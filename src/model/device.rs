@@ -1,0 +1,87 @@
+//! Where the backbone runs: the device asked for if it works, else the CPU with a sentence why.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use candle_core::{Device, utils};
+
+use super::checkpoint::Weights;
+use super::resnet::{Pictures, Resnet};
+use super::{DevicePreference, INPUT_SIDE, ModelCard, ModelError};
+
+/// The backbone where it will run.
+pub(super) struct Placed {
+    pub(super) backbone: Resnet,
+    /// "CPU", "CUDA 0" or "Metal 0".
+    pub(super) name: String,
+    pub(super) note: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accelerator {
+    Cuda,
+    Metal,
+}
+
+impl Accelerator {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "CUDA 0",
+            Self::Metal => "Metal 0",
+        }
+    }
+
+    /// Whether this program was built with it.
+    fn is_built_in(self) -> bool {
+        match self {
+            Self::Cuda => utils::cuda_is_available(),
+            Self::Metal => utils::metal_is_available(),
+        }
+    }
+
+    fn open(self) -> candle_core::Result<Device> {
+        match self {
+            Self::Cuda => Device::new_cuda(0),
+            Self::Metal => Device::new_metal(0),
+        }
+    }
+}
+
+/// Puts the backbone on a device and tries it there once.
+pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePreference) -> Result<Placed, ModelError> {
+    let wanted = match preference {
+        DevicePreference::Cpu => None,
+        DevicePreference::Cuda => Some(Accelerator::Cuda),
+        DevicePreference::Metal => Some(Accelerator::Metal),
+        DevicePreference::Auto => [Accelerator::Cuda, Accelerator::Metal].into_iter().find(|a| a.is_built_in()),
+    };
+    let note = match wanted.map(|accelerator| (accelerator, on_accelerator(weights, card, accelerator))) {
+        None => None,
+        Some((accelerator, Ok(backbone))) => {
+            return Ok(Placed { backbone, name: accelerator.name().into(), note: None });
+        }
+        Some((accelerator, Err(reason))) => {
+            Some(format!("{} could not be used, the network runs on the CPU: {reason}", accelerator.name()))
+        }
+    };
+    Ok(Placed { backbone: Resnet::new(weights, None)?, name: "CPU".into(), note })
+}
+
+/// The backbone on the accelerator after one forward pass, or why not. Drivers may also panic.
+fn on_accelerator(weights: &Weights, card: &ModelCard, accelerator: Accelerator) -> Result<Resnet, String> {
+    if !accelerator.is_built_in() {
+        return Err("this program was built without it".into());
+    }
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let device = accelerator.open().map_err(super::resnet::forward_error)?;
+        let backbone = Resnet::new(weights, Some(&device))?;
+        let planes = vec![0.0; 3 * INPUT_SIDE * INPUT_SIDE];
+        let probe = Pictures { planes: &planes, count: 1, side: INPUT_SIDE, mean: card.mean, std: card.std };
+        backbone.forward(probe).map_err(super::resnet::forward_error)?;
+        Ok::<_, ModelError>(backbone)
+    }));
+    match attempt {
+        Ok(Ok(backbone)) => Ok(backbone),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("its driver failed".into()),
+    }
+}

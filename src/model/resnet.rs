@@ -1,0 +1,304 @@
+//! ResNet-50 as torchvision lays it out (stride on the 3 x 3 convolution), one logit.
+
+use candle_core::{Device, Result, Tensor};
+
+use super::ModelError;
+use super::checkpoint::Weights;
+use super::conv::{Conv, Norm};
+use super::gradcam;
+use super::{Activation, SliceForward};
+
+/// Length of the vector after global average pooling.
+pub const FEATURES: usize = 2048;
+/// Blocks, inner width and stride of layer1 to layer4; a block's output is four times its inner width.
+const STAGES: [(usize, usize, usize); 4] = [(3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)];
+const EXPANSION: usize = 4;
+/// Pictures at a time on a GPU; on the CPU one by one, because more fall out of the cache.
+const DEVICE_BATCH: usize = 8;
+
+/// One of the 53 convolutions and the batch norm behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConvShape {
+    /// Name of the weight tensor.
+    pub(super) name: String,
+    /// Prefix of the batch norm's tensors.
+    pub(super) norm: String,
+    pub(super) channels_in: usize,
+    pub(super) channels_out: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+/// All convolutions in the order in which [`walk`] numbers them.
+pub(super) fn conv_shapes() -> Vec<ConvShape> {
+    let shape = |conv: String, norm: String, channels: [usize; 2], kernel: usize, stride: usize| ConvShape {
+        name: format!("backbone.{conv}.weight"),
+        norm: format!("backbone.{norm}"),
+        channels_in: channels[0],
+        channels_out: channels[1],
+        kernel,
+        stride,
+        padding: kernel / 2,
+    };
+    let mut all = vec![shape("conv1".into(), "bn1".into(), [3, 64], 7, 2)];
+    let mut channels = 64;
+    for (stage, (blocks, width, first_stride)) in (1..).zip(STAGES) {
+        for block in 0..blocks {
+            let at = format!("layer{stage}.{block}");
+            let stride = if block == 0 { first_stride } else { 1 };
+            let wide = width * EXPANSION;
+            let part = |n: usize| (format!("{at}.conv{n}"), format!("{at}.bn{n}"));
+            for (n, pair, kernel, stride) in
+                [(1, [channels, width], 1, 1), (2, [width, width], 3, stride), (3, [width, wide], 1, 1)]
+            {
+                let (conv, norm) = part(n);
+                all.push(shape(conv, norm, pair, kernel, stride));
+            }
+            if block == 0 {
+                let (conv, norm) = (format!("{at}.downsample.0"), format!("{at}.downsample.1"));
+                all.push(shape(conv, norm, [channels, wide], 1, stride));
+            }
+            channels = wide;
+        }
+    }
+    all
+}
+
+/// What [`walk`] does at each layer; the network's wiring itself is written once, in `walk`.
+pub(super) trait Layers {
+    type Maps: Clone;
+    /// Convolution `index` of [`conv_shapes`] with its batch norm, then `+ residual`, then ReLU.
+    fn conv(
+        &mut self,
+        index: usize,
+        input: &Self::Maps,
+        residual: Option<&Self::Maps>,
+        relu: bool,
+    ) -> Result<Self::Maps>;
+    fn max_pool(&mut self, input: &Self::Maps) -> Result<Self::Maps>;
+    /// Called with the output of the stem (`stem`) and of every block (`layer1.0` to `layer4.2`).
+    fn reached(&mut self, _name: &str, _maps: &Self::Maps) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the input through everything up to the last block's ReLU.
+pub(super) fn walk<L: Layers>(layers: &mut L, input: &L::Maps) -> Result<L::Maps> {
+    let stem = layers.conv(0, input, None, true)?;
+    let mut maps = layers.max_pool(&stem)?;
+    layers.reached("stem", &maps)?;
+    let mut index = 1;
+    for (stage, (blocks, ..)) in (1..).zip(STAGES) {
+        for block in 0..blocks {
+            let narrow = layers.conv(index, &maps, None, true)?;
+            let narrow = layers.conv(index + 1, &narrow, None, true)?;
+            let shortcut = if block == 0 { layers.conv(index + 3, &maps, None, false)? } else { maps.clone() };
+            maps = layers.conv(index + 2, &narrow, Some(&shortcut), true)?;
+            layers.reached(&format!("layer{stage}.{block}"), &maps)?;
+            index += if block == 0 { 4 } else { 3 };
+        }
+    }
+    Ok(maps)
+}
+
+/// The backbone on its device.
+pub(super) struct Resnet {
+    convs: Vec<Conv>,
+    /// `None`: the CPU by [`super::conv_cpu`]; `Some`: candle's own operations on this device.
+    device: Option<Device>,
+    fc_weight: Vec<f32>,
+    fc_bias: f32,
+}
+
+/// Inputs of one size with what the card says of their scale.
+#[derive(Clone, Copy)]
+pub(super) struct Pictures<'a> {
+    /// `count * 3 * side * side`, windowed, 0..=1.
+    pub(super) planes: &'a [f32],
+    pub(super) count: usize,
+    pub(super) side: usize,
+    pub(super) mean: [f32; 3],
+    pub(super) std: [f32; 3],
+}
+
+impl Resnet {
+    /// `device`: `None` for the CPU.
+    pub(super) fn new(weights: &Weights, device: Option<&Device>) -> std::result::Result<Self, ModelError> {
+        let mut convs = Vec::new();
+        for shape in conv_shapes() {
+            let weight = weights.tensor(&shape.name)?;
+            let norm = norm_of(weights, &shape)?;
+            convs.push(match device {
+                None => Conv::on_cpu(&shape, weight, norm),
+                Some(device) => Conv::on_candle(&shape, weight, norm, device).map_err(forward_error)?,
+            });
+        }
+        let fc_weight = weights.tensor("backbone.fc.weight")?.to_vec();
+        let fc_bias = weights.tensor("backbone.fc.bias")?.first().copied().unwrap_or(0.0);
+        Ok(Self { convs, device: device.cloned(), fc_weight, fc_bias })
+    }
+
+    pub(super) fn forward(&self, pictures: Pictures<'_>) -> Result<Vec<SliceForward>> {
+        let mut out = Vec::with_capacity(pictures.count);
+        for batch in self.batches(pictures) {
+            let maps = walk(&mut Inference { net: self, seen: None }, &self.input(batch)?)?;
+            let (side, values) = self.channels_last(&maps)?;
+            let pixels = side * side;
+            for picture in values.chunks_exact(pixels * FEATURES) {
+                out.push(gradcam::read_out(picture, side, &self.fc_weight, self.fc_bias));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The output of the stem and of every block, for the first picture.
+    pub(super) fn activations(&self, pictures: Pictures<'_>) -> Result<Vec<Activation>> {
+        let mut seen = Vec::new();
+        if let Some(batch) = self.batches(pictures).next() {
+            walk(&mut Inference { net: self, seen: Some(&mut seen) }, &self.input(batch)?)?;
+        }
+        Ok(seen)
+    }
+
+    fn batches<'a>(&self, pictures: Pictures<'a>) -> impl Iterator<Item = Pictures<'a>> + use<'a> {
+        let batch = if self.device.is_some() { DEVICE_BATCH } else { 1 };
+        let size = 3 * pictures.side * pictures.side;
+        pictures.planes.chunks(batch * size).map(move |planes| Pictures {
+            planes,
+            count: planes.len() / size,
+            ..pictures
+        })
+    }
+
+    /// Normalises and brings the planes into the device's layout.
+    fn input(&self, pictures: Pictures<'_>) -> Result<Tensor> {
+        let Pictures { count, side, .. } = pictures;
+        let planes = normalised(pictures);
+        match &self.device {
+            Some(device) => Tensor::from_vec(planes, (count, 3, side, side), device),
+            None => channels_last_input(&planes, count, side),
+        }
+    }
+
+    /// Edge and values, `(picture, pixel, channel)`.
+    fn channels_last(&self, maps: &Tensor) -> Result<(usize, Vec<f32>)> {
+        let maps = match &self.device {
+            Some(_) => maps.permute((0, 2, 3, 1))?.contiguous()?,
+            None => maps.clone(),
+        };
+        Ok((maps.dim(1)?, maps.flatten_all()?.to_vec1()?))
+    }
+}
+
+struct Inference<'a> {
+    net: &'a Resnet,
+    seen: Option<&'a mut Vec<Activation>>,
+}
+
+impl Layers for Inference<'_> {
+    type Maps = Tensor;
+
+    fn conv(&mut self, index: usize, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+        self.net.convs[index].forward(input, residual, relu)
+    }
+
+    fn max_pool(&mut self, input: &Tensor) -> Result<Tensor> {
+        self.net.convs[0].max_pool(input)
+    }
+
+    fn reached(&mut self, name: &str, maps: &Tensor) -> Result<()> {
+        if let Some(seen) = &mut self.seen {
+            let (side, values) = self.net.channels_last(maps)?;
+            let channels = values.len() / (side * side);
+            seen.push(Activation { name: name.into(), side, channels, values });
+        }
+        Ok(())
+    }
+}
+
+/// The batch norm behind a convolution.
+fn norm_of<'a>(weights: &'a Weights, shape: &ConvShape) -> std::result::Result<Norm<'a>, ModelError> {
+    let part = |name: &str| weights.tensor(&format!("{}.{name}", shape.norm));
+    Ok(Norm {
+        weight: part("weight")?,
+        bias: part("bias")?,
+        mean: part("running_mean")?,
+        variance: part("running_var")?,
+    })
+}
+
+/// `(value - mean) / std` per channel.
+fn normalised(pictures: Pictures<'_>) -> Vec<f32> {
+    let plane = pictures.side * pictures.side;
+    let mut values = pictures.planes.to_vec();
+    for picture in values.chunks_exact_mut(3 * plane) {
+        for (channel, (mean, std)) in picture.chunks_exact_mut(plane).zip(pictures.mean.iter().zip(pictures.std)) {
+            channel.iter_mut().for_each(|value| *value = (*value - mean) / std);
+        }
+    }
+    values
+}
+
+/// Planes to `(picture, row, column, channel)`, the layout of [`super::conv_cpu`].
+pub(super) fn channels_last_input(planes: &[f32], count: usize, side: usize) -> Result<Tensor> {
+    let plane = side * side;
+    let mut values = vec![0.0; planes.len()];
+    for (from, to) in planes.chunks_exact(3 * plane).zip(values.chunks_exact_mut(3 * plane)) {
+        for (pixel, target) in to.chunks_exact_mut(3).enumerate() {
+            target.iter_mut().enumerate().for_each(|(channel, value)| *value = from[channel * plane + pixel]);
+        }
+    }
+    Tensor::from_vec(values, (count, side, side, 3), &Device::Cpu)
+}
+
+/// The first line of candle's error: the rest is a backtrace.
+pub(super) fn forward_error(error: candle_core::Error) -> ModelError {
+    let text = error.to_string();
+    ModelError::Forward(text.lines().next().unwrap_or_default().chars().take(200).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_resnet_50() {
+        let shapes = conv_shapes();
+        assert_eq!(shapes.len(), 53);
+        let convs: usize = shapes.iter().map(|s| s.channels_in * s.channels_out * s.kernel * s.kernel).sum();
+        let norms: usize = shapes.iter().map(|s| 2 * s.channels_out).sum();
+        // method.md 1.5: trainable parameters with an fc of one logit.
+        assert_eq!(convs + norms + FEATURES + 1, 23_510_081);
+        assert_eq!(shapes.last().unwrap().name, "backbone.layer4.2.conv3.weight");
+        assert_eq!(shapes.iter().filter(|s| s.name.contains("downsample")).count(), 4);
+    }
+    /// The layout, the pooling and the folded norms of the two ways through the network differ; the answers must not.
+    #[test]
+    fn packed_and_candles_own_operations_agree() {
+        let weights = Weights::from_fn(96, |name, shape| {
+            let length: usize = shape.iter().product();
+            let depth = (length / shape[0]).max(1) as f32;
+            match name.rsplit('.').next() {
+                Some("running_var") => (0..length).map(|i| 0.5 + (i % 7) as f32 * 0.2).collect(),
+                Some("weight") if shape.len() == 1 => (0..length).map(|i| 0.6 + (i % 5) as f32 * 0.2).collect(),
+                _ => (0..length).map(|i| (i as f32 * 12.9898).sin() / depth.sqrt()).collect(),
+            }
+        })
+        .unwrap();
+        let side = 65;
+        let planes: Vec<f32> = (0..3 * side * side).map(|i| 0.5 + 0.5 * (i as f32 * 0.013).sin()).collect();
+        let pictures = Pictures { planes: &planes, count: 1, side, mean: [0.4; 3], std: [0.3; 3] };
+        let packed = Resnet::new(&weights, None).unwrap().forward(pictures).unwrap();
+        let candle = Resnet::new(&weights, Some(&Device::Cpu)).unwrap().forward(pictures).unwrap();
+        let largest = packed[0].features.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        assert!(largest > 0.01);
+        for (a, b) in packed[0].features.iter().zip(&candle[0].features) {
+            assert!((a - b).abs() <= 1e-4 * largest, "{a} against {b}");
+        }
+        assert_eq!(packed[0].cam_size, 3);
+        for (a, b) in packed[0].cam.iter().zip(&candle[0].cam) {
+            assert!((a - b).abs() <= 1e-4 * largest, "{a} against {b}");
+        }
+    }
+}
