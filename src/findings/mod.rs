@@ -1,5 +1,7 @@
 //! What the network said, in the geometry of the source slices. Plain data.
 
+pub mod describe;
+
 use std::sync::Arc;
 
 use crate::volume::VolumeId;

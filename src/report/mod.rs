@@ -1,7 +1,28 @@
 //! Findings and rendered views to PDF, PNG and JSON. Everything that is exported passes through here, so the
 //! research line and the atomic write are in one place.
+//!
+//! A report is made in three steps: `content` collects what it says (masked where asked), `layout` sets that on
+//! pages, and `pdf` or `sheet` draw the pages. The JSON is the content itself.
+
+mod atomic;
+mod content;
+mod fonts;
+mod json;
+mod layout;
+mod mask;
+mod pdf;
+mod picture;
+mod pictures;
+mod sheet;
+mod strip;
 
 use std::path::Path;
+
+pub use atomic::write_atomically;
+pub use json::analysis_json;
+pub use picture::view_picture;
+
+pub use crate::study::describe::CornerText;
 
 use crate::findings::Findings;
 use crate::study::{LoadedSeries, Refused};
@@ -16,7 +37,8 @@ pub struct ReportInput<'a> {
     pub analysis_note: Option<String>,
     pub refused: &'a [Refused],
     pub hide_identity: bool,
-    /// When the report is made, as it shall stand there; passed in so that output can be reproduced.
+    /// When the report is made, as it shall stand there (ISO 8601 with offset); passed in so that output can be
+    /// reproduced.
     pub created: String,
 }
 
@@ -30,30 +52,80 @@ pub enum ReportError {
     Layout(String),
 }
 
+/// The formats of a report, named by the file's extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Pdf,
+    Png,
+    Json,
+}
+
+impl Format {
+    /// The format that the extension names, in either case.
+    pub fn of(path: &Path) -> Result<Self, ReportError> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match extension.as_str() {
+            "pdf" => Ok(Self::Pdf),
+            "png" => Ok(Self::Png),
+            "json" => Ok(Self::Json),
+            _ => Err(ReportError::UnknownFormat(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into())),
+        }
+    }
+}
+
 /// Writes the report in the format of the extension, atomically.
-pub fn write_report(_input: &ReportInput<'_>, path: &Path) -> Result<(), ReportError> {
-    Err(ReportError::UnknownFormat(path.display().to_string()))
+pub fn write_report(input: &ReportInput<'_>, path: &Path) -> Result<(), ReportError> {
+    let format = Format::of(path)?;
+    write_atomically(path, &report_bytes(input, format)?)
 }
 
-/// The analysis as the stable JSON of `dens analyze`.
-pub fn analysis_json(_loaded: &LoadedSeries, _findings: &Findings) -> serde_json::Value {
-    serde_json::Value::Null
+/// The report as the bytes of a file; the same input gives the same bytes.
+pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, ReportError> {
+    let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
+    let content = content::collect(input, &mask);
+    if format == Format::Json {
+        return json_bytes(&json::report_json(input, &content, &mask));
+    }
+    let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
+    let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
+    match format {
+        Format::Pdf => pdf::document(&pages, &input.created),
+        Format::Png | Format::Json => sheet::png(&pages),
+    }
 }
 
-/// Writes `bytes` to a temporary file in the same folder, syncs, renames over `path`, syncs the folder.
-pub fn write_atomically(path: &Path, _bytes: &[u8]) -> Result<(), ReportError> {
-    Err(ReportError::UnknownFormat(path.display().to_string()))
+/// Every line of text on each page of the report, in drawing order: what a PDF reader finds in it.
+pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
+    let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
+    let content = content::collect(input, &mask);
+    let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
+    let text = |item: &layout::Item| match item {
+        layout::Item::Text { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
+    pages.iter().map(|page| page.items.iter().filter_map(text).collect()).collect()
 }
 
-/// Corner texts of a view, one string per line.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CornerText {
-    pub top_left: Vec<String>,
-    pub top_right: Vec<String>,
-    pub bottom_left: Vec<String>,
-    pub bottom_right: Vec<String>,
-    /// Orientation letters: top, right, bottom, left; empty where unknown.
-    pub letters: [String; 4],
+/// JSON for people and programs: indented, one line feed at the end.
+pub fn json_bytes(value: &serde_json::Value) -> Result<Vec<u8>, ReportError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| ReportError::Layout(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A PNG without any text chunk. `samples` are row-major, as the colour type says.
+pub fn png_bytes(
+    samples: &[u8],
+    width: u32,
+    height: u32,
+    colour: image::ExtendedColorType,
+) -> Result<Vec<u8>, ReportError> {
+    use image::ImageEncoder as _;
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    encoder.write_image(samples, width, height, colour).map_err(|error| ReportError::Layout(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// A picture of one view as it is exported: image, heatmap, corner text, letters, ruler, research line burnt in.
@@ -67,9 +139,4 @@ pub struct ViewPicture {
     pub pixels_per_mm: Option<f64>,
     /// 1.0 is a text size fit for 1000 pixels of height.
     pub text_scale: f32,
-}
-
-/// RGBA of the picture, `width * height * 4` bytes.
-pub fn view_picture(_picture: &ViewPicture) -> Vec<u8> {
-    Vec::new()
 }

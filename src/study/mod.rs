@@ -3,6 +3,8 @@
 //! All text here has had control characters replaced already and may be shown as it is; it may still name a
 //! patient, so it is never logged and never used as a path.
 
+pub mod describe;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,0 +1,115 @@
+//! What the network's results are called before people: the same sentences in the window, pictures and reports.
+//!
+//! A number is a "score", never a probability; the absence of one is "no finding above the threshold", never health.
+
+use super::{Exclusion, Findings, ModelInfo};
+
+/// What must stand wherever a number of an untrained network stands.
+pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
+
+/// What the weights were trained on, as a sentence that stands beside every score.
+pub fn standing(model: &ModelInfo) -> String {
+    let on = model.trained_on.trim();
+    match (model.trained, on.starts_with("trained")) {
+        (false, _) => UNTRAINED.to_owned(),
+        (true, _) if on.is_empty() => "trained on data that the model card does not name".to_owned(),
+        (true, true) => on.to_owned(),
+        (true, false) => format!("trained on {on}"),
+    }
+}
+
+/// Model, short hash, what it was trained on, threshold: the lines under a score.
+pub fn model_lines(model: &ModelInfo) -> Vec<String> {
+    let name = [model.name.trim(), model.architecture.trim()];
+    let name = name.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ");
+    vec![
+        name,
+        format!("weights {}", model.short_hash()),
+        standing(model),
+        format!("threshold {}", score_text(model.threshold)),
+    ]
+    .into_iter()
+    .filter(|line| !line.is_empty())
+    .collect()
+}
+
+/// A score with three decimals; neither end of the scale is ever rounded to certainty.
+pub fn score_text(score: f32) -> String {
+    match score {
+        s if s.is_nan() => "no number".to_owned(),
+        s if s > 0.0 && s < 0.0005 => "<0.001".to_owned(),
+        s if s < 1.0 && s >= 0.9995 => ">0.999".to_owned(),
+        s => format!("{s:.3}"),
+    }
+}
+
+/// What the slices say, in one sentence.
+pub fn slices_sentence(findings: &Findings) -> String {
+    let threshold = score_text(findings.threshold());
+    let above = findings.slices.iter().filter_map(|s| s.score()).filter(|s| *s >= findings.threshold()).count();
+    match findings.peaks().len() {
+        0 => format!("no finding above the threshold {threshold}"),
+        1 => format!("1 peak at or above the threshold {threshold}, {}", counted(above, "slice")),
+        n => format!("{n} peaks at or above the threshold {threshold}, {}", counted(above, "slice")),
+    }
+}
+
+/// How much of the series the result rests on: "61 of 64 slices assessed; left out: 2 empty-slice, 1 not-finite".
+pub fn coverage_sentence(findings: &Findings) -> String {
+    let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
+    let mut text = format!("{scored} of {} assessed", counted(findings.slices.len(), "slice"));
+    let kinds = [Exclusion::EmptySlice, Exclusion::NotFinite, Exclusion::Undecodable];
+    let left_out: Vec<String> = kinds
+        .into_iter()
+        .map(|kind| (kind, findings.slices.iter().filter(|s| s.excluded() == Some(kind)).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{count} {}", kind.name()))
+        .collect();
+    if !left_out.is_empty() {
+        text.push_str("; left out: ");
+        text.push_str(&left_out.join(", "));
+    }
+    let (done, total) = findings.progress();
+    if done < total {
+        text.push_str(&format!("; not reached: {}", total - done));
+    }
+    text
+}
+
+/// "1 slice", "3 slices".
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::with_scores;
+    use super::super::{SliceFinding, SliceOutcome, SliceState};
+    use super::*;
+
+    #[test]
+    fn scores_are_never_rounded_to_certainty() {
+        let texts = [0.0, 0.0001, 0.83, 0.99999, 1.0, f32::NAN].map(score_text);
+        assert_eq!(texts, ["0.000", "<0.001", "0.830", ">0.999", "1.000", "no number"]);
+    }
+
+    #[test]
+    fn a_negative_result_names_threshold_and_coverage() {
+        let mut findings = with_scores(&[Some(0.1), None, Some(0.4)]);
+        let outcome = SliceOutcome::Excluded(Exclusion::EmptySlice);
+        findings.slices[1] = SliceState::Done(SliceFinding { outcome, flags: Vec::new() });
+        assert_eq!(slices_sentence(&findings), "no finding above the threshold 0.500");
+        assert_eq!(coverage_sentence(&findings), "2 of 3 slices assessed; left out: 1 empty-slice");
+        findings.slices[2] = SliceState::Running;
+        assert!(coverage_sentence(&findings).ends_with("; not reached: 1"));
+    }
+
+    #[test]
+    fn an_untrained_model_says_so_whatever_its_card_says() {
+        let mut model = (*with_scores(&[]).provenance.model).clone();
+        assert!(model_lines(&model).contains(&UNTRAINED.to_owned()));
+        model.trained = true;
+        model.trained_on = "synthetic necks only".into();
+        assert_eq!(standing(&model), "trained on synthetic necks only");
+    }
+}

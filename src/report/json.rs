@@ -1,0 +1,143 @@
+//! The machine-readable forms: the analysis as `dens analyze` writes it, and the report's JSON around it.
+
+use serde_json::{Value, json};
+
+use super::ReportInput;
+use super::content::{Content, Fact, KeySlice, Outcome};
+use super::mask::Mask;
+use crate::findings::{Findings, SliceOutcome, SliceState};
+use crate::study::LoadedSeries;
+use crate::{RESEARCH_LINE, SOFTWARE};
+
+/// A single-precision number with the digits that belong to it (0.83, not 0.829999983); not finite becomes null.
+pub(super) fn number(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+}
+
+/// The analysis as the stable JSON of `dens analyze`. `index` counts from 1 in display order; `excluded` is the
+/// kind of an [`crate::findings::Exclusion`], or `not-run` for a slice that was not reached; `box` in DICOM pixels
+/// (0-based, half-open); `cam` the Grad-CAM rows before any scaling.
+pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
+    let series = &loaded.series;
+    let model = &findings.provenance.model;
+    let slices: Vec<Value> = findings
+        .slices
+        .iter()
+        .enumerate()
+        .map(|(index, state)| {
+            let info = series.slices.get(index);
+            slice_json(index, info.map_or("", |s| s.file.as_str()), info.and_then(|s| s.z_mm()), state)
+        })
+        .collect();
+    let warnings: Vec<Value> = series
+        .warnings
+        .iter()
+        .map(|w| json!({"kind": w.kind, "text": w.text}))
+        .chain(findings.warnings.iter().map(|text| json!({"kind": "analysis", "text": text})))
+        .collect();
+    json!({
+        "series_uid": series.uid,
+        "model": {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on},
+        "device": findings.provenance.device,
+        "recipe": findings.provenance.recipe,
+        "threshold": number(model.threshold),
+        "slices": slices,
+        "case_score": findings.case.as_ref().map_or(Value::Null, |case| number(case.score)),
+        "seconds": findings.seconds,
+        "warnings": warnings,
+    })
+}
+
+fn slice_json(index: usize, file: &str, z_mm: Option<f64>, state: &SliceState) -> Value {
+    let (mut score, mut excluded, mut region, mut cam_rows) = (Value::Null, Value::Null, Value::Null, Value::Null);
+    match state {
+        SliceState::NotRun | SliceState::Running => excluded = json!("not-run"),
+        SliceState::Done(finding) => match &finding.outcome {
+            SliceOutcome::Excluded(why) => excluded = json!(why),
+            SliceOutcome::Scored { score: value, region: square, cam, .. } => {
+                score = number(*value);
+                region = json!(square);
+                let row = |r| Value::from((0..cam.columns).map(|c| number(cam.at(r, c))).collect::<Vec<_>>());
+                cam_rows = Value::from((0..cam.rows).map(row).collect::<Vec<_>>());
+            }
+        },
+    }
+    json!({
+        "index": index + 1,
+        "file": file,
+        "z_mm": z_mm,
+        "score": score,
+        "excluded": excluded,
+        "box": region,
+        "cam": cam_rows,
+    })
+}
+
+/// The whole report as JSON: everything that the pages say, and the analysis in the form of `dens analyze`.
+pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mask) -> Value {
+    let facts =
+        |facts: &[Fact]| facts.iter().map(|f| (f.label.clone(), json!(f.value))).collect::<serde_json::Map<_, _>>();
+    let analysis = input.findings.map(|findings| masked(analysis_json(input.loaded, findings), mask));
+    json!({
+        "report": 1,
+        "research_line": RESEARCH_LINE,
+        "software": SOFTWARE,
+        "created": content.created,
+        "identity_hidden": content.identity_hidden,
+        "synthetic": content.synthetic,
+        "patient_and_study": facts(&content.patient),
+        "series": facts(&content.series),
+        "model": facts(&content.model),
+        "result": content.outcome.as_ref().map(|o| outcome_json(o, input.findings)),
+        "analysis_note": content.analysis_note,
+        "key_slices": content.key_slices.iter().map(key_slice_json).collect::<Vec<_>>(),
+        "warnings": content.warnings,
+        "slices_left_out_or_with_a_remark": content.excluded,
+        "refused": content.refused,
+        "analysis": analysis,
+    })
+}
+
+fn outcome_json(outcome: &Outcome, findings: Option<&Findings>) -> Value {
+    let score = |index: &usize| findings.and_then(|f| f.slices.get(*index)?.score()).map(number);
+    let peaks: Vec<Value> =
+        outcome.peaks.iter().map(|index| json!({"index": index + 1, "score": score(index)})).collect();
+    json!({
+        "case_score": outcome.case_score.map(number),
+        "standing": outcome.standing,
+        "trained": outcome.trained,
+        "sentences": outcome.sentences,
+        "peaks": peaks,
+    })
+}
+
+fn key_slice_json(key: &KeySlice) -> Value {
+    json!({
+        "index": key.index + 1,
+        "title": key.title,
+        "score": key.score.map(number),
+        "heatmap": key.heatmap.is_some(),
+        "lines": key.lines,
+    })
+}
+
+/// The analysis without what could name the patient: UID and file names become null, sentences are scrubbed.
+fn masked(mut analysis: Value, mask: &Mask) -> Value {
+    if !mask.hides() {
+        return analysis;
+    }
+    if let Some(uid) = analysis.get_mut("series_uid") {
+        *uid = Value::Null;
+    }
+    for slice in analysis.get_mut("slices").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(file) = slice.get_mut("file") {
+            *file = Value::Null;
+        }
+    }
+    for warning in analysis.get_mut("warnings").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(text) = warning.get_mut("text") {
+            *text = json!(mask.scrub(text.as_str().unwrap_or_default()));
+        }
+    }
+    analysis
+}
