@@ -1,11 +1,53 @@
 //! Files to a catalog of series, checks, decoding and volumes. The only place that knows dicom-rs.
+//!
+//! `source` reads bytes, `elements` walks them without recursion and checks every length, `dataset` finds and reads
+//! attributes, `picture` and `header` judge them, `group` makes series, `decode` makes slices. Of dicom-rs the character
+//! sets and the picture decoders are used; its parser recurses without a limit and never sees a file.
+
+mod codestream;
+mod dataset;
+mod decode;
+mod digest;
+mod elements;
+mod group;
+mod header;
+pub mod jpeg_ls;
+mod load;
+mod picture;
+mod rle;
+mod scan;
+mod source;
+mod syntax;
+mod text;
+
+mod jpeg_ls;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
-use crate::study::{Catalog, LoadedSeries, Refused, Series};
+use crate::study::{Catalog, Kind, LoadedSeries, Refused, Series};
 use crate::volume::Slice;
+
+pub use digest::volume_sha256;
+
+/// What is wrong with one file, as the second half of a sentence that begins with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    kind: Kind,
+    text: String,
+}
+
+impl Problem {
+    fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+    fn refused(self, file: String) -> Refused {
+        let Self { kind, text } = self;
+        let text = if file.is_empty() { format!("{text}.") } else { format!("{file}: {text}.") };
+        Refused { file, kind, text }
+    }
+}
 
 /// Why nothing at all could be opened. Trouble with single files is in [`Catalog::refused`] instead.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +78,13 @@ impl MaybeCancelled for LoadError {
 }
 
 /// Walks a folder (or takes one file), reads headers in parallel, groups and orders. No pixels are decoded.
-/// Progress counts files.
-pub fn scan(_path: &Path, _ctx: &JobCtx) -> Result<Catalog, OpenError> {
-    Ok(Catalog::default())
+/// Progress counts files. A DICOMDIR is opened as the folder that it indexes; in a folder, files that are no DICOM are
+/// told in [`Catalog::refused`] when their name suggests DICOM, else counted in [`Catalog::ignored`].
+///
+/// # Errors
+/// When the path itself cannot be read, or on cancellation.
+pub fn scan(path: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
+    scan::scan(path, ctx)
 }
 
 /// A series read completely. Slices that could not be decoded are gone from it and stand in `refused`;
@@ -51,16 +97,22 @@ pub struct Loaded {
 
 /// Decodes all slices on pool threads, those nearest `first` (0-based, display order) first, and calls `on_slice`
 /// with each as it is done, on any thread. Indices are those of `series`. Progress counts slices.
+///
+/// # Errors
+/// When no slice at all could be decoded, or on cancellation.
 pub fn load_series(
-    _series: &Arc<Series>,
-    _first: usize,
-    _ctx: &JobCtx,
-    _on_slice: &(dyn Fn(usize, Arc<Slice>) + Sync),
+    series: &Arc<Series>,
+    first: usize,
+    ctx: &JobCtx,
+    on_slice: &(dyn Fn(usize, Arc<Slice>) + Sync),
 ) -> Result<Loaded, LoadError> {
-    Err(LoadError::NothingDecoded(Vec::new()))
+    load::load_series(series, first, ctx, on_slice)
 }
 
 /// Decodes one slice of a series (0-based, display order), for thumbnails and `dens render`.
-pub fn decode_slice(_series: &Series, _index: usize) -> Result<Slice, Refused> {
-    Err(Refused { file: String::new(), kind: crate::study::Kind::Corrupt, text: String::new() })
+///
+/// # Errors
+/// When the file is damaged, has changed since the scan, or holds what is not decoded.
+pub fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refused> {
+    load::decode_slice(series, index)
 }

@@ -5,8 +5,10 @@ use super::shapes::mix;
 
 /// Rows and columns of the demo study.
 pub const MATRIX: usize = 384;
+/// Side of the square field of view, mm.
+pub const FIELD_MM: f64 = 230.4;
 /// Distance of pixel centres, mm.
-pub const PIXEL_MM: f32 = 230.4 / MATRIX as f32;
+pub const PIXEL_MM: f32 = FIELD_MM as f32 / MATRIX as f32;
 /// Distance of slices, mm.
 pub const SLICE_MM: f32 = 2.0;
 /// z of the first (most cranial) slice; z = 0 is the tip of the dens.

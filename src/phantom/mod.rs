@@ -22,7 +22,7 @@ use crate::geometry::{PatientPoint, SlicePose, Vec3};
 use crate::study::{LoadedSeries, Patient, Photometric, Series, SliceInfo, StudyInfo, Technique};
 use crate::volume::{Slice, SlicePixels, Volume, Window};
 
-use canvas::{Canvas, MATRIX, PIXEL_MM, Posture, SLICE_MM, SLICES, TOP_Z_MM};
+use canvas::{Canvas, FIELD_MM, MATRIX, Posture, SLICE_MM, SLICES, TOP_Z_MM};
 use fracture::Fracture;
 pub use fracture::FracturedSlice;
 use random::{Texture, scramble};
@@ -99,7 +99,8 @@ fn uid(seed: u64, purpose: u64) -> String {
 }
 
 fn series(seed: u64) -> Series {
-    let corner = -0.5 * (MATRIX - 1) as f64 * f64::from(PIXEL_MM);
+    let pixel_mm = FIELD_MM / MATRIX as f64;
+    let corner = -0.5 * (MATRIX - 1) as f64 * pixel_mm;
     let slice = |index: usize| SliceInfo {
         path: PathBuf::new(),
         file: format!("synthetic/{:03}", index + 1),
@@ -131,7 +132,7 @@ fn series(seed: u64) -> Series {
         description: "Synthetic neck, no patient".to_owned(),
         rows: MATRIX,
         columns: MATRIX,
-        spacing_mm: Some([f64::from(PIXEL_MM), f64::from(PIXEL_MM)]),
+        spacing_mm: Some([pixel_mm, pixel_mm]),
         slice_spacing_mm: Some(f64::from(SLICE_MM)),
         slices: (0..SLICES).map(slice).collect(),
         technique: Technique {
@@ -185,6 +186,7 @@ mod tests {
         assert!(volume.is_integer() && series.is_axial() && series.analysis_stop().is_none());
         assert!(series.display_descends_along_normal(), "head to feet");
         let z: Vec<f64> = series.slices.iter().filter_map(SliceInfo::z_mm).collect();
+        assert!((series.spacing_mm.expect("spacing")[0] - 0.6).abs() < 1e-12);
         assert!(z.windows(2).all(|pair| pair[0] - pair[1] == 2.0));
         assert!(series.patient.name.contains("SYNTHETIC") && series.study.description.contains("no patient"));
         let mut uids: Vec<&str> = series.slices.iter().map(|s| s.sop_instance_uid.as_str()).collect();

@@ -1,0 +1,402 @@
+//! The elements of a data set, walked without recursion (PS3.5 section 7).
+//!
+//! dicom-rs parses nested sequences by recursion without a limit, and an overflowing stack cannot be caught. So no
+//! parser of it ever sees a file: this walk finds the top-level elements, steps over sequences of stated length
+//! without looking into them, follows those of undefined length with a stack of its own that is bounded, and checks
+//! every length against the bytes that exist before anything is read or reserved.
+
+use dicom_core::Tag;
+
+/// How deep sequences of undefined length may nest.
+pub(super) const MAX_NESTING: usize = 64;
+/// Values longer than this are stepped over even when they are asked for; no attribute of interest comes near.
+const MAX_VALUE: usize = 64 << 10;
+
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
+const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+pub(super) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+const FLOAT_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0008);
+const DOUBLE_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0009);
+const UNDEFINED: u32 = u32::MAX;
+
+/// Value representation, as two letters; zeros where the encoding does not say.
+pub(super) type Vr = [u8; 2];
+
+/// How element headers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Coding {
+    pub explicit: bool,
+    pub big_endian: bool,
+}
+
+/// An element whose value lies in the bytes that were walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Element {
+    pub tag: Tag,
+    pub vr: Vr,
+    pub start: usize,
+    pub len: usize,
+}
+
+/// Where the pixels begin. The walk stops there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PixelElement {
+    pub tag: Tag,
+    pub vr: Vr,
+    pub start: usize,
+    /// `None` for fragments.
+    pub len: Option<usize>,
+}
+
+/// What a walk found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Walked {
+    pub elements: Vec<Element>,
+    pub pixels: Option<PixelElement>,
+    /// How many top-level elements were seen, wanted or not.
+    pub seen: usize,
+    /// Things that the standard forbids and that could be stepped over.
+    pub mended: bool,
+}
+
+/// Why a walk stopped early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The data go on, but not in the bytes at hand; this many are needed.
+    NeedMore(usize),
+    /// A length goes beyond the end of the data.
+    Cut { tag: Option<Tag>, offset: usize, declared: usize },
+    /// The bytes are no elements.
+    Garbled { offset: usize, what: &'static str },
+}
+
+/// The bytes at hand, the beginning of `total` bytes of data.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'a> {
+    pub bytes: &'a [u8],
+    pub total: usize,
+}
+
+impl<'a> Window<'a> {
+    fn get(&self, offset: usize, len: usize) -> Result<&'a [u8], Stop> {
+        let end = offset.checked_add(len).filter(|end| *end <= self.total);
+        let end = end.ok_or(Stop::Cut { tag: None, offset, declared: len })?;
+        self.bytes.get(offset..end).ok_or(Stop::NeedMore(end))
+    }
+    fn u16(&self, offset: usize, big_endian: bool) -> Result<u16, Stop> {
+        let b = self.get(offset, 2)?;
+        let pair = [b.first().copied().unwrap_or(0), b.get(1).copied().unwrap_or(0)];
+        Ok(if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) })
+    }
+    fn u32(&self, offset: usize, big_endian: bool) -> Result<u32, Stop> {
+        let (low, high) = (self.u16(offset, big_endian)?, self.u16(offset.saturating_add(2), big_endian)?);
+        let (low, high) = if big_endian { (high, low) } else { (low, high) };
+        Ok(u32::from(high) << 16 | u32::from(low))
+    }
+}
+
+struct Header {
+    tag: Tag,
+    vr: Vr,
+    /// Offset of the value.
+    start: usize,
+    len: u32,
+    mended: bool,
+}
+
+/// VRs whose length has 32 bits in explicit encoding (PS3.5 7.1.2).
+fn has_long_length(vr: Vr) -> bool {
+    matches!(&vr, b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV")
+}
+
+/// Any VR of PS3.5 6.2.
+pub(super) fn is_vr(vr: Vr) -> bool {
+    has_long_length(vr)
+        || matches!(
+            &vr,
+            b"AE" | b"AS" | b"AT" | b"CS" | b"DA" | b"DS" | b"DT" | b"FD" | b"FL" | b"IS" | b"LO" | b"LT" | b"PN"
+        )
+        || matches!(&vr, b"SH" | b"SL" | b"SS" | b"ST" | b"TM" | b"UI" | b"UL" | b"US")
+}
+
+fn read_header(w: &Window, at: usize, coding: Coding) -> Result<Header, Stop> {
+    let big = coding.big_endian;
+    let tag = Tag(w.u16(at, big)?, w.u16(at.saturating_add(2), big)?);
+    let length_at = at.saturating_add(4);
+    if tag.group() == 0xFFFE || !coding.explicit {
+        let len = w.u32(length_at, big)?;
+        return Ok(Header { tag, vr: [0, 0], start: at.saturating_add(8), len, mended: false });
+    }
+    let letters = w.get(length_at, 2)?;
+    let vr = [letters.first().copied().unwrap_or(0), letters.get(1).copied().unwrap_or(0)];
+    if has_long_length(vr) || (vr.iter().all(u8::is_ascii_uppercase) && !is_vr(vr)) {
+        // A VR not known yet has the long form too (PS3.5 6.2.2).
+        let len = w.u32(at.saturating_add(8), big)?;
+        Ok(Header { tag, vr, start: at.saturating_add(12), len, mended: false })
+    } else if is_vr(vr) {
+        let len = w.u16(at.saturating_add(6), big)?;
+        Ok(Header { tag, vr, start: at.saturating_add(8), len: u32::from(len), mended: false })
+    } else {
+        // Some writers leave single elements without a VR; they can be told by a length that fits.
+        let len = w.u32(length_at, big)?;
+        let start = at.saturating_add(8);
+        let fits = usize::try_from(len).ok().and_then(|len| start.checked_add(len)).is_some_and(|end| end <= w.total);
+        if fits {
+            Ok(Header { tag, vr: [0, 0], start, len, mended: true })
+        } else {
+            Err(Stop::Garbled { offset: at, what: "an element without a valid type" })
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Sequence,
+    Item,
+}
+
+struct Walk<'a, 'w> {
+    window: &'w Window<'a>,
+    at: usize,
+    stack: Vec<(Level, Coding)>,
+    out: Walked,
+}
+
+/// Walks from `at` to the pixels or the end, and notes the top-level elements that `wanted` names. The first of several
+/// with one tag counts.
+pub(super) fn walk(window: &Window, at: usize, coding: Coding, wanted: impl Fn(Tag) -> bool) -> Result<Walked, Stop> {
+    let mut walk = Walk { window, at, stack: Vec::new(), out: Walked::default() };
+    loop {
+        let done = match walk.stack.last().copied() {
+            None => walk.top_level(coding, &wanted)?,
+            Some((Level::Sequence, coding)) => walk.in_sequence(coding)?,
+            Some((Level::Item, coding)) => walk.in_item(coding)?,
+        };
+        if done {
+            return Ok(walk.out);
+        }
+    }
+}
+
+impl Walk<'_, '_> {
+    fn end_of(&self, header: &Header) -> Result<usize, Stop> {
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        header.start.checked_add(len).filter(|end| *end <= self.window.total).ok_or(Stop::Cut {
+            tag: Some(header.tag),
+            offset: header.start,
+            declared: len,
+        })
+    }
+
+    /// True when the data are finished or the pixels reached.
+    fn top_level(&mut self, coding: Coding, wanted: &impl Fn(Tag) -> bool) -> Result<bool, Stop> {
+        let left = self.window.total.saturating_sub(self.at);
+        if left < 8 {
+            // Writers pad files with zeros.
+            return match self.window.get(self.at, left)?.iter().all(|b| *b == 0) {
+                true => Ok(true),
+                false => Err(Stop::Cut { tag: None, offset: self.at, declared: 8 }),
+            };
+        }
+        let header = read_header(self.window, self.at, coding)?;
+        self.out.mended |= header.mended;
+        self.out.seen += 1;
+        if matches!(header.tag, PIXEL_DATA | FLOAT_PIXEL_DATA | DOUBLE_PIXEL_DATA) {
+            let len =
+                if header.len == UNDEFINED { None } else { Some(usize::try_from(header.len).unwrap_or(usize::MAX)) };
+            self.out.pixels = Some(PixelElement { tag: header.tag, vr: header.vr, start: header.start, len });
+            return Ok(true);
+        }
+        if matches!(header.tag, ITEM_END | SEQUENCE_END) && header.len == 0 {
+            self.out.mended = true;
+            self.at = header.start;
+            return Ok(false);
+        }
+        if header.len == UNDEFINED {
+            self.enter_sequence(&header, coding)?;
+            return Ok(false);
+        }
+        let end = self.end_of(&header)?;
+        let len = end - header.start;
+        if wanted(header.tag) && len <= MAX_VALUE {
+            self.window.get(header.start, len)?;
+            if self.out.elements.iter().all(|e| e.tag != header.tag) {
+                self.out.elements.push(Element { tag: header.tag, vr: header.vr, start: header.start, len });
+            }
+        }
+        self.at = end;
+        Ok(false)
+    }
+
+    fn enter_sequence(&mut self, header: &Header, coding: Coding) -> Result<(), Stop> {
+        if self.stack.len() / 2 >= MAX_NESTING {
+            return Err(Stop::Garbled { offset: header.start, what: "sequences nested deeper than 64" });
+        }
+        // An unknown sequence is written in implicit little endian (PS3.5 6.2.2 note 4).
+        let inner = match &header.vr {
+            b"UN" => Coding { explicit: false, big_endian: false },
+            _ => coding,
+        };
+        self.stack.push((Level::Sequence, inner));
+        self.at = header.start;
+        Ok(())
+    }
+
+    fn in_sequence(&mut self, coding: Coding) -> Result<bool, Stop> {
+        let header = read_header(self.window, self.at, coding)?;
+        match header.tag {
+            ITEM if header.len == UNDEFINED => {
+                self.at = header.start;
+                let coding = Coding { explicit: coding.explicit || self.looks_explicit()?, ..coding };
+                self.stack.push((Level::Item, coding));
+            }
+            ITEM => self.at = self.end_of(&header)?,
+            SEQUENCE_END => {
+                self.stack.pop();
+                self.at = header.start;
+            }
+            ITEM_END => {
+                self.out.mended = true;
+                self.at = header.start;
+            }
+            _ => {
+                return Err(Stop::Garbled { offset: self.at, what: "a sequence that holds something else than items" });
+            }
+        }
+        Ok(false)
+    }
+
+    fn looks_explicit(&self) -> Result<bool, Stop> {
+        if self.window.total.saturating_sub(self.at) < 8 {
+            return Ok(false);
+        }
+        Ok(self.window.get(self.at, 8)?.get(4..6).is_some_and(|b| b.try_into().is_ok_and(is_vr)))
+    }
+
+    fn in_item(&mut self, coding: Coding) -> Result<bool, Stop> {
+        let header = read_header(self.window, self.at, coding)?;
+        self.out.mended |= header.mended;
+        match header.tag {
+            ITEM_END => {
+                self.stack.pop();
+                self.at = header.start;
+            }
+            SEQUENCE_END => {
+                self.out.mended = true;
+                self.stack.pop();
+                self.stack.pop();
+                self.at = header.start;
+            }
+            ITEM => return Err(Stop::Garbled { offset: self.at, what: "an item inside an item" }),
+            _ if header.len == UNDEFINED => self.enter_sequence(&header, coding)?,
+            _ => self.at = self.end_of(&header)?,
+        }
+        Ok(false)
+    }
+}
+
+/// Reads the elements of group 2 (always explicit little endian, PS3.10 7.1) and the offset behind them.
+pub(super) fn walk_meta(window: &Window, mut at: usize) -> Result<(Vec<Element>, usize), Stop> {
+    let coding = Coding { explicit: true, big_endian: false };
+    let mut elements = Vec::new();
+    while window.total.saturating_sub(at) >= 8 && window.u16(at, false)? == 2 {
+        let header = read_header(window, at, coding)?;
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        let end = header.start.checked_add(len).filter(|end| *end <= window.total);
+        let end = end.ok_or(Stop::Cut { tag: Some(header.tag), offset: header.start, declared: len })?;
+        if len <= MAX_VALUE {
+            window.get(header.start, len)?;
+            elements.push(Element { tag: header.tag, vr: header.vr, start: header.start, len });
+        }
+        at = end;
+    }
+    Ok((elements, at))
+}
+
+/// The fragments of encapsulated pixels (PS3.5 A.4) without the offset table, as `(offset, length)`.
+/// `read` fills the eight bytes at an offset. Data that end without the closing delimiter were cut, even between two
+/// fragments: how many more there were cannot be known.
+pub(super) fn fragments<E>(
+    start: usize,
+    total: usize,
+    big_endian: bool,
+    mut read: impl FnMut(usize, &mut [u8; 8]) -> Result<(), E>,
+) -> Result<Result<Vec<(usize, usize)>, Stop>, E> {
+    let mut found = Vec::new();
+    let mut first = true;
+    let mut at = start;
+    loop {
+        if total.saturating_sub(at) < 8 {
+            return Ok(Err(Stop::Cut { tag: Some(PIXEL_DATA), offset: at, declared: 8 }));
+        }
+        let mut bytes = [0; 8];
+        read(at, &mut bytes)?;
+        let window = Window { bytes: &bytes, total: 8 };
+        let header = match read_header(&window, 0, Coding { explicit: false, big_endian }) {
+            Ok(header) => header,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        at += 8;
+        match header.tag {
+            SEQUENCE_END => return Ok(Ok(found)),
+            ITEM => {
+                let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+                let Some(end) = at.checked_add(len).filter(|end| *end <= total) else {
+                    return Ok(Err(Stop::Cut { tag: Some(PIXEL_DATA), offset: at, declared: len }));
+                };
+                if !first {
+                    found.push((at, len));
+                }
+                first = false;
+                at = end;
+            }
+            _ => return Ok(Err(Stop::Garbled { offset: at - 8, what: "pixel fragments that are none" })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LE: Coding = Coding { explicit: true, big_endian: false };
+
+    fn walk_all(bytes: &[u8]) -> Result<Walked, Stop> {
+        walk(&Window { bytes, total: bytes.len() }, 0, LE, |_| true)
+    }
+    fn nested(depth: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..depth {
+            bytes.extend([0x08, 0, 0x15, 0x11, b'S', b'Q', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
+            bytes.extend([0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]);
+        }
+        for _ in 0..depth {
+            bytes.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+            bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn nesting_is_bounded_at_64() {
+        assert!(walk_all(&nested(64)).is_ok());
+        assert!(matches!(walk_all(&nested(65)), Err(Stop::Garbled { .. })));
+        assert!(matches!(walk_all(&nested(200_000)), Err(Stop::Garbled { .. })));
+    }
+
+    #[test]
+    fn lengths_are_checked_against_what_exists() {
+        let bytes = [0x08, 0, 0x60, 0, b'U', b'T', 0, 0, 0xF0, 0xFF, 0xFF, 0xFF, 1, 2];
+        assert!(matches!(walk_all(&bytes), Err(Stop::Cut { declared: 0xFFFF_FFF0, .. })));
+        let w = Window { bytes: &[0x08, 0, 0x60, 0, b'C', b'S', 2, 0], total: 10 };
+        assert_eq!(walk(&w, 0, LE, |_| true), Err(Stop::NeedMore(10)));
+    }
+
+    #[test]
+    fn first_of_two_equal_tags_counts_and_zero_padding_ends() {
+        let bytes = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T', 8, 0, 0x60, 0, b'C', b'S', 2, 0, b'M', b'R', 0, 0, 0];
+        let walked = walk_all(&bytes).expect("well formed");
+        assert_eq!(walked.elements, vec![Element { tag: Tag(8, 0x60), vr: *b"CS", start: 8, len: 2 }]);
+    }
+}

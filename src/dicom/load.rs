@@ -1,0 +1,122 @@
+//! Decodes the slices of a series.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::picture::Picture;
+use super::source::Source;
+use super::{LoadError, Loaded, Problem, dataset, decode, group, picture};
+use crate::jobs::{JobCtx, panic_text};
+use crate::study::{Kind, LoadedSeries, Refused, Series, SliceInfo};
+use crate::volume::{Slice, Volume};
+
+/// See [`super::decode_slice`].
+pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refused> {
+    let Some(info) = series.slices.get(index) else {
+        let problem = Problem::new(Kind::BadDimensions, format!("slice {} does not exist", index.saturating_add(1)));
+        return Err(problem.refused(String::new()));
+    };
+    let read = || read_slice(series, info);
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|panic| {
+            Err(Problem::new(
+                Kind::Corrupt,
+                format!("decoding it failed unexpectedly ({})", panic_text(panic.as_ref())),
+            ))
+        })
+        .map_err(|problem| problem.refused(info.file.clone()))
+}
+
+fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
+    let (data, mut source) = dataset::read(Source::open(&info.path)?, picture::is_wanted)?;
+    let picture = Picture::read(&data, &mut source)?;
+    if (picture.rows, picture.columns) != (series.rows, series.columns) {
+        return Err(Problem::new(
+            Kind::InconsistentSeries,
+            format!(
+                "it is {} x {} now and was {} x {} when the folder was read; open the folder again",
+                picture.rows, picture.columns, series.rows, series.columns
+            ),
+        ));
+    }
+    decode::slice(&picture, &mut source)
+}
+
+/// See [`super::load_series`].
+pub(super) fn load_series(
+    series: &Arc<Series>,
+    first: usize,
+    ctx: &JobCtx,
+    on_slice: &(dyn Fn(usize, Arc<Slice>) + Sync),
+) -> Result<Loaded, LoadError> {
+    let count = series.slices.len();
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|i| i.abs_diff(first));
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results: Mutex<Vec<Option<Result<Arc<Slice>, Refused>>>> = Mutex::new((0..count).map(|_| None).collect());
+    ctx.progress(0, count);
+    let work = || {
+        // Taken one by one so that the nearest slices really come first; halving the list would start in its middle.
+        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if ctx.check().is_err() {
+                return;
+            }
+            let result = decode_slice(series, index).map(Arc::new);
+            if let Ok(slice) = &result {
+                on_slice(index, Arc::clone(slice));
+            }
+            if let Some(place) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+                *place = Some(result);
+            }
+            ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 0..rayon::current_num_threads().min(count) {
+            scope.spawn(|_| work());
+        }
+    });
+    ctx.check()?;
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assemble(series, results)
+}
+
+fn assemble(series: &Arc<Series>, results: Vec<Option<Result<Arc<Slice>, Refused>>>) -> Result<Loaded, LoadError> {
+    let (mut slices, mut kept, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (result, info) in results.into_iter().zip(&series.slices) {
+        match result {
+            Some(Ok(slice)) => {
+                slices.push(slice);
+                kept.push(info.clone());
+            }
+            Some(Err(one)) => refused.push(one),
+            None => {}
+        }
+    }
+    let Ok(volume) = Volume::new(slices) else { return Err(LoadError::NothingDecoded(refused)) };
+    let series = match refused.is_empty() {
+        true => Arc::clone(series),
+        false => Arc::new(without_refused(series, kept, &refused)),
+    };
+    Ok(Loaded { loaded: LoadedSeries { series, volume: Arc::new(volume) }, refused })
+}
+
+/// The series with what is left of it; its geometry is judged anew, since a slice left out leaves a gap.
+fn without_refused(series: &Series, kept: Vec<SliceInfo>, refused: &[Refused]) -> Series {
+    let (slice_spacing_mm, geometric) = group::geometry(&kept);
+    let mut warnings = series.warnings.clone();
+    let judged_anew = [Kind::IrregularSpacing, Kind::DuplicateSlices, Kind::GantryTilt];
+    warnings.retain(|w| !judged_anew.contains(&w.kind));
+    warnings.extend(geometric);
+    let reason = refused.first().map_or("", |r| r.text.as_str());
+    warnings.push(group::warning(
+        Kind::SlicesExcluded,
+        format!(
+            "{} of {} slices could not be decoded and are missing here. The first reason: {reason}",
+            refused.len(),
+            series.slices.len()
+        ),
+    ));
+    Series { slices: kept, slice_spacing_mm, warnings, ..series.clone() }
+}
