@@ -7,7 +7,7 @@
 //! (`384 x 384`); [`Crop`] leads from one to the other.
 
 mod components;
-mod otsu;
+pub mod otsu;
 mod resize;
 
 use rayon::prelude::*;
