@@ -21,7 +21,7 @@ thread_local! {
 /// A convolution and its batch norm, ready to run.
 pub(super) struct PackedConv {
     shape: ConvShape,
-    /// `(kernel row, kernel column, channel in)` by `channel out`.
+    /// `channel out` by `(kernel row, kernel column, channel in)`.
     weight: Vec<f32>,
     scale: Vec<f32>,
     shift: Vec<f32>,
@@ -45,14 +45,18 @@ struct Extent {
 impl PackedConv {
     /// `weight` as PyTorch has it, `(out, in, row, column)`.
     pub(super) fn new(shape: &ConvShape, weight: &[f32], scale: Vec<f32>, shift: Vec<f32>) -> Self {
-        let ConvShape { channels_in, channels_out, kernel, .. } = *shape;
+        let ConvShape { channels_in, kernel, .. } = *shape;
         let area = kernel * kernel;
-        let mut packed = vec![0.0; weight.len()];
-        packed.par_chunks_mut(channels_out).enumerate().for_each(|(depth, row)| {
-            let (position, channel) = (depth / channels_in, depth % channels_in);
-            let source = weight[channel * area + position..].iter().step_by(channels_in * area);
-            row.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
-        });
+        let depth = area * channels_in;
+        let mut packed = weight.to_vec();
+        if area > 1 {
+            packed.par_chunks_mut(depth).zip(weight.par_chunks(depth)).for_each(|(row, source)| {
+                for (index, value) in row.iter_mut().enumerate() {
+                    let (position, channel) = (index / channels_in, index % channels_in);
+                    *value = source[channel * area + position];
+                }
+            });
+        }
         Self { shape: shape.clone(), weight: packed, scale, shift }
     }
 
@@ -111,9 +115,9 @@ impl PackedConv {
         block: &mut Block<'_>,
         channels: usize,
     ) {
-        let ConvShape { channels_in, channels_out, kernel, stride, padding, .. } = self.shape;
+        let ConvShape { channels_in, kernel, stride, padding, .. } = self.shape;
         let depth = kernel * kernel * channels_in;
-        let weight = Matrix::strided(&self.weight[first_channel..], depth, channels, channels_out);
+        let weight = Matrix::row_major(&self.weight[first_channel * depth..], channels, depth).transposed();
         if kernel == 1 && stride == 1 && padding == 0 {
             let rows = &input[pixels.start * channels_in..pixels.end * channels_in];
             block.set_product(Matrix::row_major(rows, pixels.len(), depth), weight);

@@ -17,16 +17,9 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows of `row_stride` values of which the first `columns` belong to the matrix.
-    pub(super) fn strided(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        let matrix = Self { values, rows, columns, row_stride, column_stride: 1 };
-        let end = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
-        assert!(end <= values.len(), "a matrix of {rows} x {columns} does not fit into {} values", values.len());
-        matrix
-    }
-
     pub(super) fn row_major(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        Self::strided(values, rows, columns, columns)
+        assert!(rows * columns <= values.len(), "{rows} x {columns} do not fit into {} values", values.len());
+        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     pub(super) fn transposed(self) -> Self {
@@ -89,7 +82,7 @@ impl Block<'_> {
     pub(super) fn set_product(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
         assert_eq!((left.rows, right.columns), (self.rows, self.columns), "shape of the product");
         assert_eq!(left.columns, right.rows, "inner length of the product");
-        // SAFETY: `Matrix::strided` and `SharedMatrix::block` checked that every element lies inside its slice, this
+        // SAFETY: `Matrix::row_major` and `SharedMatrix::block` checked that every element lies inside its slice, this
         // block is not shared, and strides of slices fit isize.
         unsafe {
             gemm::gemm(
