@@ -48,9 +48,12 @@ pub fn slices_sentence(findings: &Findings) -> String {
     let threshold = score_text(findings.threshold());
     let above = findings.slices.iter().filter_map(|s| s.score()).filter(|s| *s >= findings.threshold()).count();
     match findings.peaks().len() {
+        // With the case score above it, "no finding" would be the wrong summary.
+        0 if findings.case.as_ref().is_some_and(|case| case.score >= findings.threshold()) => {
+            format!("no slice reaches the threshold {threshold}, the case score does")
+        }
         0 => format!("no finding above the threshold {threshold}"),
-        1 => format!("1 peak at or above the threshold {threshold}, {}", counted(above, "slice")),
-        n => format!("{n} peaks at or above the threshold {threshold}, {}", counted(above, "slice")),
+        n => format!("{} in {} at or above the threshold {threshold}", counted(n, "peak"), counted(above, "slice")),
     }
 }
 
@@ -84,7 +87,7 @@ pub fn counted(count: usize, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::with_scores;
-    use super::super::{SliceFinding, SliceOutcome, SliceState};
+    use super::super::{CaseResult, SliceFinding, SliceOutcome, SliceState};
     use super::*;
 
     #[test]
@@ -100,6 +103,8 @@ mod tests {
         findings.slices[1] = SliceState::Done(SliceFinding { outcome, flags: Vec::new() });
         assert_eq!(slices_sentence(&findings), "no finding above the threshold 0.500");
         assert_eq!(coverage_sentence(&findings), "2 of 3 slices assessed; left out: 1 empty-slice");
+        findings.case = Some(CaseResult { score: 0.9, logit: 2.2, attribution: Vec::new() });
+        assert_eq!(slices_sentence(&findings), "no slice reaches the threshold 0.500, the case score does");
         findings.slices[2] = SliceState::Running;
         assert!(coverage_sentence(&findings).ends_with("; not reached: 1"));
     }

@@ -3,7 +3,7 @@
 
 use crate::SOFTWARE;
 use crate::findings::describe::{self as words, counted, score_text};
-use crate::findings::{Exclusion, Findings, SliceState};
+use crate::findings::{Exclusion, Findings, PixelBox, SliceState};
 use crate::study::Series;
 use crate::study::describe;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
@@ -41,6 +41,8 @@ pub(super) struct KeySlice {
     /// Lines under the title, the score not among them.
     pub(super) lines: Vec<String>,
     pub(super) heatmap: Option<HeatmapLayer>,
+    /// What the network saw of the slice.
+    pub(super) region: Option<PixelBox>,
 }
 
 /// What the network said.
@@ -260,7 +262,7 @@ fn key_slices(input: &ReportInput<'_>, mask: &Mask) -> Vec<KeySlice> {
             if !peaks.is_empty() {
                 peaks.into_iter().enumerate().map(|(i, slice)| (format!("Peak {}", i + 1), slice)).collect()
             } else if !highest.is_empty() {
-                let title = |i| if i == 0 { "Highest score".to_owned() } else { format!("No. {} in height", i + 1) };
+                let title = |i| if i == 0 { "Highest score".to_owned() } else { format!("No. {} by score", i + 1) };
                 highest.into_iter().enumerate().map(|(i, slice)| (title(i), slice)).collect()
             } else {
                 middle()
@@ -296,7 +298,8 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
             lines.push(format!("flags: {}", finding.flags.join(", ")));
         }
     }
-    KeySlice { index, title, score, lines, heatmap }
+    let region = state.and_then(SliceState::cam).map(|(region, _)| *region);
+    KeySlice { index, title, score, lines, heatmap, region }
 }
 
 fn warnings(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {

@@ -226,14 +226,13 @@ pub(super) fn pages(
         flow.paragraph(0.0, note_style(outcome.trained), &format!("Scores: {}.", outcome.standing));
         peak_table(&mut flow, series, findings, &outcome.peaks);
     }
-    notices_summary(&mut flow, content);
+    // What limits the result stands before the pictures; refused files, which can be many, at the end.
+    notices_section(&mut flow, "Warnings", &content.warnings);
+    refused_summary(&mut flow, content);
+    notices_section(&mut flow, "Slices left out or with a remark", &content.excluded);
     key_slices(&mut flow, content, pictures);
     facts_section(&mut flow, "Model and analysis", &content.model);
-    notices_section(&mut flow, "Warnings", &content.warnings, "none");
-    if content.outcome.is_some() {
-        notices_section(&mut flow, "Slices left out or with a remark", &content.excluded, "none");
-    }
-    notices_section(&mut flow, "Files that were refused", &content.refused, "none");
+    notices_section(&mut flow, "Files that were refused", &content.refused);
     if let (Some(findings), Some(outcome)) = (findings, &content.outcome) {
         score_table(&mut flow, series, findings, &outcome.standing, outcome.trained);
     }
@@ -281,7 +280,8 @@ fn fact_list(page: &mut Page, at: [f32; 2], width: f32, heading: &str, facts: &[
         page.text(at[0], y + BODY, Style::text(BODY, DIM), &fact.label);
         let is_uid = fact.label.ends_with("UID");
         let style = if is_uid { Style::mono(6.4, INK) } else { Style::text(BODY, INK) };
-        let end = page.block([at[0] + label_width, y], width - label_width, style, &fact.value, 3);
+        let top = y + BODY - style.size;
+        let end = page.block([at[0] + label_width, top], width - label_width, style, &fact.value, 3);
         y = end.max(y + BODY * LEADING);
     }
     y
@@ -365,25 +365,21 @@ fn peak_table(flow: &mut Flow, series: &Series, findings: &Findings, peaks: &[us
     }
 }
 
-/// On the first page: how much there is to read further on.
-fn notices_summary(flow: &mut Flow, content: &Content) {
-    let mut parts = Vec::new();
-    for (count, thing) in [(content.warnings.len(), "warning"), (content.refused.len(), "refused file")] {
-        if count > 0 {
-            parts.push(counted(count, thing));
-        }
+/// Beside the warnings: that files are missing, though they are listed further on.
+fn refused_summary(flow: &mut Flow, content: &Content) {
+    if content.warnings.is_empty() {
+        flow.heading("Warnings", 20.0);
     }
-    if !content.excluded.is_empty() {
-        parts.push("slices left out or with a remark".to_owned());
-    }
-    if !parts.is_empty() {
-        flow.y += 6.0;
-        flow.paragraph(0.0, Style::strong(BODY, INK), &format!("To be read below: {}.", parts.join(", ")));
-    }
+    let text = match content.refused.len() {
+        0 if content.warnings.is_empty() => "none".to_owned(),
+        0 => return,
+        n => format!("{} under the opened path could not be used; listed further on.", counted(n, "file")),
+    };
+    flow.paragraph(0.0, Style::text(BODY, INK), &text);
 }
 
 /// Side of a picture in points.
-const PICTURE: f32 = 168.0;
+const PICTURE: f32 = 158.0;
 const PICTURE_GAP: f32 = 6.0;
 
 fn key_slices(flow: &mut Flow, content: &Content, pictures: &[Vec<Arc<PictureSource>>]) {
@@ -443,11 +439,11 @@ fn facts_section(flow: &mut Flow, heading: &str, facts: &[Fact]) {
     }
 }
 
-fn notices_section(flow: &mut Flow, heading: &str, notices: &[Notice], none: &str) {
-    flow.heading(heading, 20.0);
+fn notices_section(flow: &mut Flow, heading: &str, notices: &[Notice]) {
     if notices.is_empty() {
-        flow.paragraph(0.0, Style::text(BODY, DIM), none);
+        return;
     }
+    flow.heading(heading, BODY * LEADING * 3.0);
     for notice in notices {
         flow.ensure(BODY * LEADING * 2.0);
         let head =

@@ -50,16 +50,19 @@ pub(super) fn document(pages: &[Page], created: &str) -> Result<Vec<u8>, ReportE
 }
 
 fn creation_date(created: &str) -> Option<DateTime> {
-    let at: jiff::civil::DateTime = created.get(..19)?.parse().ok()?;
+    let pieces = jiff::fmt::temporal::Pieces::parse(created).ok()?;
+    let (date, time) = (pieces.date(), pieces.time()?);
     let small = |v: i8| u8::try_from(v).ok();
-    Some(
-        DateTime::new(u16::try_from(at.year()).ok()?)
-            .month(small(at.month())?)
-            .day(small(at.day())?)
-            .hour(small(at.hour())?)
-            .minute(small(at.minute())?)
-            .second(small(at.second())?),
-    )
+    let at = DateTime::new(u16::try_from(date.year()).ok()?)
+        .month(small(date.month())?)
+        .day(small(date.day())?)
+        .hour(small(time.hour())?)
+        .minute(small(time.minute())?)
+        .second(small(time.second())?);
+    let Some(offset) = pieces.to_numeric_offset() else { return Some(at) };
+    let minutes = offset.seconds() / 60;
+    let hours = i8::try_from(minutes / 60).ok()?;
+    Some(at.utc_offset_hour(hours).utc_offset_minute(u8::try_from((minutes % 60).abs()).ok()?))
 }
 
 struct Typefaces {

@@ -15,6 +15,8 @@ pub(super) const WINDOWS: [Window; 2] = [Window::BONE, Window::SOFT_TISSUE];
 const SURROUND: f64 = 1.35;
 /// A view that would show more than this of the picture shows the whole.
 const NEARLY_WHOLE: f64 = 0.85;
+/// No view shows less than this of the picture: a stray bright pixel is no place to look at.
+const LEAST: f64 = 0.25;
 
 /// A square view of one slice, drawn at whatever size the output asks for.
 #[derive(Debug, Clone)]
@@ -75,7 +77,7 @@ pub(super) fn of_key_slices(loaded: &LoadedSeries, keys: &[KeySlice]) -> Vec<Vec
 fn of_key_slice(loaded: &LoadedSeries, key: &KeySlice) -> Vec<Arc<PictureSource>> {
     let series = &*loaded.series;
     let Some(slice) = loaded.volume.slices().get(key.index) else { return Vec::new() };
-    let view = square(slice, series.spacing_mm.unwrap_or([1.0, 1.0]), key.heatmap.as_ref().map(|h| &h.region));
+    let view = square(slice, series.spacing_mm.unwrap_or([1.0, 1.0]), key.region.as_ref());
     let layers = [Some(None), key.heatmap.clone().map(Some)];
     layers
         .into_iter()
@@ -123,11 +125,12 @@ fn square(slice: &Slice, spacing: [f64; 2], region: Option<&PixelBox>) -> Square
     let (columns, rows) = (slice.columns as f64, slice.rows as f64);
     let (extent_x, extent_y) = (columns * spacing[1], rows * spacing[0]);
     let whole = Square { column: columns / 2.0 - 0.5, row: rows / 2.0 - 0.5, side: extent_x.max(extent_y).max(1e-6) };
-    let Some([x0, y0, x1, y1]) = region.copied() else { return whole };
+    let Some([x0, y0, x1, y1]) = region.copied().filter(|r| r.iter().all(|v| v.is_finite())) else { return whole };
     let side = ((x1 - x0) * spacing[1]).max((y1 - y0) * spacing[0]) * SURROUND;
-    if !(side.is_finite() && side > 0.0 && side < whole.side * NEARLY_WHOLE) {
+    if side >= whole.side * NEARLY_WHOLE {
         return whole;
     }
+    let side = side.max(whole.side * LEAST);
     let inside = |centre: f64, count: f64, spacing: f64| {
         let half = side / spacing / 2.0;
         if 2.0 * half >= count { count / 2.0 - 0.5 } else { centre.clamp(half - 0.5, count - half - 0.5) }
