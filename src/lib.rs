@@ -13,16 +13,16 @@
 //! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
 //! | [`phantom`] | the built-in synthetic neck | volume, geometry, study | |
-//! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | volume, geometry | |
+//! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
 //! | [`model`] | network, weights, model card, device | its own layers only | candle-*, safetensors |
-//! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs | |
+//! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, volume, geometry, jobs | |
-//! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu |
+//! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
 //! | [`report`] | findings and rendered views to PDF, PNG, JSON | findings, study, view, gpu (offscreen), volume, geometry | krilla, tiny-skia, image |
 //! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, volume, geometry, gpu (paint entry only) | egui |
-//! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd |
-//! | [`cli`] | one file per subcommand | all | clap, indicatif |
+//! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
+//! | [`cli`] | one file per subcommand | all | clap, indicatif, image |
 //!
 //! # Invariants
 //!

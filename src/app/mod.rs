@@ -1,1 +1,283 @@
-//! To be written.
+//! Owns the state, the running jobs and the graphics context; carries out effects. The only place with side effects
+//! besides the workers themselves.
+
+mod exports;
+mod store;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+pub use exports::created_now;
+pub use store::Store;
+
+use crate::gpu::paint;
+use crate::jobs::Wake;
+use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
+use crate::ui::{self, Progress, UiCache};
+use work::{NetworkShelf, Running};
+
+/// How the window begins.
+#[derive(Debug, Default)]
+pub struct Start {
+    pub path: Option<PathBuf>,
+    pub demo: bool,
+    /// Overrides the remembered weights for this start.
+    pub model: Option<PathBuf>,
+    pub device: Option<DeviceSetting>,
+    /// Where settings are kept; `None` keeps nothing (tests).
+    pub store: Option<Store>,
+}
+
+/// The program behind the window.
+pub struct App {
+    state: AppState,
+    cache: UiCache,
+    ctx: egui::Context,
+    wake: Wake,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    scan: Option<Running>,
+    load: Option<Running>,
+    thumbnails: Option<Running>,
+    analysis: Option<Running>,
+    export: Option<Running>,
+    focus: Arc<AtomicUsize>,
+    networks: NetworkShelf,
+    store: Option<Store>,
+    settings_changed: Option<f64>,
+    /// Why nothing can be drawn, when the graphics failed.
+    no_picture: Option<String>,
+}
+
+/// Settings are written this long after the last change, seconds, so that a dragged slider writes once.
+const SETTLE_S: f64 = 1.0;
+
+impl App {
+    pub fn new(cc: &eframe::CreationContext<'_>, start: Start) -> Self {
+        ui::theme::apply(&cc.egui_ctx);
+        let no_picture = match &cc.wgpu_render_state {
+            Some(render_state) => paint::init(render_state).err().map(|e| e.to_string()),
+            None => Some(crate::gpu::GpuError::NoAdapter.to_string()),
+        };
+        let mut settings = start.store.as_ref().map(Store::read).unwrap_or_default();
+        if let Some(device) = start.device {
+            settings.device = device;
+        }
+        if start.model.is_some() {
+            settings.model = start.model;
+        }
+        let ctx = cc.egui_ctx.clone();
+        let waker = ctx.clone();
+        let (sender, events) = channel();
+        let mut app = Self {
+            state: AppState::new(settings),
+            cache: UiCache::default(),
+            ctx,
+            wake: Arc::new(move || waker.request_repaint()),
+            sender,
+            events,
+            scan: None,
+            load: None,
+            thumbnails: None,
+            analysis: None,
+            export: None,
+            focus: Arc::new(AtomicUsize::new(0)),
+            networks: Arc::new(Mutex::new(None)),
+            store: start.store,
+            settings_changed: None,
+            no_picture,
+        };
+        app.state.export_folder = store::export_folder();
+        if let Some(reason) = app.no_picture.clone() {
+            app.state.notice(Severity::Error, format!("Pictures cannot be drawn: {reason}"));
+        }
+        if start.demo {
+            app.command(Command::OpenDemo);
+        } else if let Some(path) = start.path {
+            app.command(Command::OpenPath(path));
+        }
+        app
+    }
+
+    /// The state, for tests that look behind the window.
+    pub fn state(&self) -> &AppState {
+        &self.state
+    }
+
+    /// Decides a wish and carries out what follows from it.
+    pub fn command(&mut self, command: Command) {
+        let effects = self.state.apply(command);
+        self.perform(effects);
+    }
+
+    /// Takes a result as if a worker had sent it.
+    pub fn receive(&mut self, event: Event) {
+        let effects = self.state.receive(event);
+        self.perform(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform_one(effect);
+        }
+    }
+
+    fn perform_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Scan { request, path } => self.scan = Some(self.worker().scan(request, path)),
+            Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
+            Effect::Load { request, series, first } => {
+                self.load = Some(self.worker().load(request, series, first));
+            }
+            Effect::Thumbnails { request, catalog } => {
+                self.thumbnails = Some(self.worker().thumbnails(request, catalog));
+            }
+            Effect::ThumbnailOf { request, series, slice } => {
+                let thumbnail = Arc::new(work::thumbnail(&slice));
+                self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
+            }
+            Effect::Analyse { request, loaded, model, device, threads, load_seconds } => {
+                let order = work::Order { request, loaded, model, device, threads, load_seconds };
+                let (focus, networks) = (self.focus.clone(), self.networks.clone());
+                self.analysis = Some(self.worker().analyse(order, focus, networks));
+            }
+            Effect::CancelScan => {
+                cancel(&self.scan);
+                cancel(&self.thumbnails);
+            }
+            Effect::CancelLoad => cancel(&self.load),
+            Effect::CancelAnalysis => cancel(&self.analysis),
+            Effect::Focus(index) => self.focus.store(index, Ordering::Relaxed),
+            Effect::PickFolder | Effect::PickModel | Effect::PickExportPath { .. } => self.worker().pick(effect),
+            Effect::WriteReport { .. } | Effect::WritePicture { .. } | Effect::CopyPicture => self.export(effect),
+            Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
+            Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
+        }
+    }
+
+    fn worker(&self) -> work::Worker {
+        work::Worker { sender: self.sender.clone(), wake: self.wake.clone() }
+    }
+
+    fn export(&mut self, effect: Effect) {
+        let size = self.cache.view_rect.map_or(egui::vec2(1000.0, 1000.0), |rect| rect.size());
+        let size = size * self.ctx.pixels_per_point();
+        match exports::prepare(&self.state, &effect, size.x.round() as u32, size.y.round() as u32) {
+            Ok(work) => self.export = Some(self.worker().export(work, self.ctx.clone())),
+            Err(event) => self.receive(*event),
+        }
+    }
+
+    fn poll(&mut self) {
+        let endings = [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.export].map(ending);
+        // Partial results were sent before the ending and must be taken before it.
+        while let Ok(event) = self.events.try_recv() {
+            self.receive(event);
+        }
+        let [scan, load, thumbnails, analysis, export] = endings;
+        for (slot, ending) in [
+            (&mut self.scan, &scan),
+            (&mut self.load, &load),
+            (&mut self.thumbnails, &thumbnails),
+            (&mut self.analysis, &analysis),
+            (&mut self.export, &export),
+        ] {
+            if ending.is_some() {
+                *slot = None;
+            }
+        }
+        for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
+            self.receive(event);
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let of = |running: &Option<Running>| running.as_ref().map(|r| r.job.progress());
+        Progress {
+            scan: of(&self.scan),
+            load: of(&self.load),
+            analysis: of(&self.analysis),
+            export: self.export.is_some(),
+        }
+    }
+
+    fn save_when_settled(&mut self, now: f64) {
+        let Some(since) = self.settings_changed else { return };
+        if now - since < SETTLE_S {
+            self.ctx.request_repaint_after(std::time::Duration::from_secs_f64(SETTLE_S));
+            return;
+        }
+        self.settings_changed = None;
+        if let Some(store) = self.store.clone() {
+            let settings = self.state.settings.clone();
+            std::thread::spawn(move || store.write(&settings));
+        }
+    }
+}
+
+/// `Some(event)` when the job has ended; the event is `None` where an ending needs no answer.
+fn ending(running: &Option<Running>) -> Option<Option<Event>> {
+    running.as_ref().and_then(Running::poll)
+}
+
+fn cancel(running: &Option<Running>) {
+    if let Some(running) = running {
+        running.job.cancel();
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.poll();
+        let now = ctx.input(|i| i.time);
+        self.save_when_settled(now);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let progress = self.progress();
+        let commands = ui::show(ui, &self.state, &mut self.cache, progress);
+        let any = !commands.is_empty();
+        for command in commands {
+            self.command(command);
+        }
+        if any {
+            // What was just decided is shown at once, not at the next movement of the mouse.
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
+        [0.0, 0.0, 0.0, 1.0]
+    }
+
+    fn on_exit(&mut self) {
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis] {
+            cancel(running);
+        }
+        if self.settings_changed.take().is_some()
+            && let Some(store) = &self.store
+        {
+            store.write(&self.state.settings);
+        }
+    }
+}
+
+/// Opens the window and stays until it is closed.
+pub fn run(start: Start) -> Result<(), eframe::Error> {
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("dens")
+            .with_app_id("dens")
+            .with_inner_size([1500.0, 950.0])
+            .with_min_inner_size([760.0, 520.0])
+            .with_drag_and_drop(true),
+        renderer: eframe::Renderer::Wgpu,
+        wgpu_options: crate::gpu::wgpu_setup(),
+        persist_window: false,
+        ..eframe::NativeOptions::default()
+    };
+    eframe::run_native("dens", options, Box::new(|cc| Ok(Box::new(App::new(cc, start)))))
+}

@@ -16,8 +16,7 @@ use crate::{dicom, phantom};
 
 /// The path that names the built-in study instead of a folder.
 pub const DEMO_PATH: &str = "demo:";
-/// The seed of the built-in study.
-const DEMO_SEED: u64 = 1;
+
 /// How often a progress bar is brought up to date.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -41,7 +40,7 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
         if let Some(number) = series.filter(|&number| number != 1) {
             return Err(no_such_series(number, 1));
         }
-        let loaded = phantom::demo_study(DEMO_SEED);
+        let loaded = phantom::demo_study(phantom::DEMO_SEED);
         return Ok(Opened { loaded, refused: Vec::new(), load_seconds: started.elapsed().as_secs_f64() });
     }
     let mut catalog = with_bar("reading headers", |ctx| dicom::scan(path, ctx)).map_err(Refusal::from_error)?;
@@ -61,7 +60,7 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
 }
 
 /// Index of the wanted series in the catalog.
-fn choose(catalog: &Catalog, series: Option<usize>) -> Result<usize, Refusal> {
+pub(super) fn choose(catalog: &Catalog, series: Option<usize>) -> Result<usize, Refusal> {
     let count = catalog.series.len();
     if count == 0 {
         return Err(nothing_readable(&catalog.refused));
@@ -94,7 +93,7 @@ fn nothing_readable(refused: &[Refused]) -> Refusal {
 }
 
 /// Runs `work` while a bar follows its progress; without a terminal nothing is drawn.
-fn with_bar<T>(what: &str, work: impl FnOnce(&JobCtx) -> T) -> T {
+pub(super) fn with_bar<T>(what: &str, work: impl FnOnce(&JobCtx) -> T) -> T {
     let ctx = JobCtx::detached();
     let bar = progress_bar(0, what);
     if bar.is_hidden() {

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::{DeviceChoice, Refusal};
+use crate::app::{self, Start, Store};
+use crate::state::DeviceSetting;
 
 /// Whether a window can be opened at all (on Linux: an X11 or Wayland display is named in the environment).
 pub fn display_available() -> bool {
@@ -12,6 +14,41 @@ pub fn display_available() -> bool {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-pub fn run(_path: Option<&Path>, _device: DeviceChoice, _model: Option<&Path>) -> Result<(), Refusal> {
-    Err(Refusal("not built yet".into()))
+pub fn run(path: Option<&Path>, device: DeviceChoice, model: Option<&Path>) -> Result<(), Refusal> {
+    if let Some(path) = path.filter(|p| !p.exists()) {
+        return Err(Refusal(format!("{} does not exist; give the folder or file of a study", path.display())));
+    }
+    if !display_available() {
+        let shown = path.map_or_else(|| "PATH".to_owned(), |p| p.display().to_string());
+        return Err(Refusal(format!(
+            "there is no display to open a window on; \"dens report {shown} --out report.pdf\" works without one"
+        )));
+    }
+    open_window(Start {
+        path: path.map(Path::to_owned),
+        demo: false,
+        model: model.map(Path::to_owned),
+        device: device_setting(device),
+        store: Store::for_user(),
+    })
+}
+
+/// The window, with what to do where it cannot be opened.
+pub fn open_window(start: Start) -> Result<(), Refusal> {
+    app::run(start).map_err(|error| {
+        Refusal(format!(
+            "the window could not be opened: {error}. {} Without a window, \"dens report\" and \"dens render\" work.",
+            crate::gpu::INSTALL_HINT
+        ))
+    })
+}
+
+/// `auto` on the command line leaves the remembered setting alone.
+fn device_setting(device: DeviceChoice) -> Option<DeviceSetting> {
+    match device {
+        DeviceChoice::Auto => None,
+        DeviceChoice::Cpu => Some(DeviceSetting::Cpu),
+        DeviceChoice::Cuda => Some(DeviceSetting::Cuda),
+        DeviceChoice::Metal => Some(DeviceSetting::Metal),
+    }
 }

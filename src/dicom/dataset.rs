@@ -3,7 +3,7 @@
 use dicom_core::Tag;
 
 use super::Problem;
-use super::elements::{self, Coding, Element, PixelElement, Stop, Vr, Window, walk, walk_meta};
+use super::elements::{self, Coding, Element, PixelElement, Segments, Stop, Vr, Window, walk, walk_meta};
 use super::source::Source;
 use super::syntax::{EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Syntax};
 use super::text::{self, Charset};
@@ -24,7 +24,8 @@ pub(super) struct DataSet {
     /// What was wrong with the file and could be mended.
     pub mended: Option<&'static str>,
     pub is_directory: bool,
-    head: Vec<u8>,
+    segments: Segments,
+    total: usize,
     elements: Vec<Element>,
     charset: Charset,
 }
@@ -44,12 +45,12 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
     if source.len() == 0 {
         return Err(Problem::new(Kind::NotDicom, "it is empty; copy it again from its source"));
     }
-    let mut head = source.head()?;
-    let preface = preface(&mut source, &mut head)?;
+    let mut segments = vec![(0, source.head()?)];
+    let preface = preface(&mut source, &mut segments)?;
     let mut start = preface.start;
     if preface.syntax.deflated {
         source = source.inflate(start)?;
-        head = source.head()?;
+        segments = vec![(0, source.head()?)];
         start = 0;
     }
     if source.len() == start {
@@ -58,19 +59,18 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
             format!("it ends after the file header, without a data set; {COPY_AGAIN}"),
         ));
     }
-    let (coding, mislabelled) = coding(&preface, &head, start);
+    let (coding, mislabelled) = coding(&preface, &segments, start);
     let wanted = |tag: Tag| tag == CHARACTER_SET || tag == DIRECTORY_RECORDS || wanted(tag);
     let walked = loop {
-        match walk(&Window { bytes: &head, total: source.len() }, start, coding, wanted) {
-            Err(Stop::NeedMore(needed)) => source.grow(&mut head, needed)?,
+        match walk(&Window { segments: &segments, total: source.len() }, start, coding, wanted) {
+            Err(Stop::NeedMore { offset, len }) => source.fetch(&mut segments, offset, len)?,
             Err(stop) if !preface.guessed => return Err(stopped(&stop, preface.syntax.name)),
-            Err(Stop::Cut { .. }) => return Err(not_dicom(&head)),
-            Err(Stop::Garbled { .. }) => return Err(not_dicom(&head)),
+            Err(_) => return Err(not_dicom(first_of(&segments))),
             Ok(walked) => break walked,
         }
     };
     if preface.guessed && walked.seen < 3 {
-        return Err(not_dicom(&head));
+        return Err(not_dicom(first_of(&segments)));
     }
     let mut data = DataSet {
         syntax: preface.syntax,
@@ -81,7 +81,8 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
             .or(mislabelled)
             .or(walked.mended.then_some("a broken sequence or type was stepped over")),
         is_directory: preface.class == DIRECTORY_CLASS,
-        head,
+        segments,
+        total: source.len(),
         elements: walked.elements,
         charset: Charset::default(),
     };
@@ -93,7 +94,7 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
 /// A problem in words for a walk that stopped.
 pub(super) fn stopped(stop: &Stop, syntax: &str) -> Problem {
     match stop {
-        Stop::NeedMore(offset) | Stop::Cut { tag: None, offset, .. } => {
+        Stop::NeedMore { offset, .. } | Stop::Cut { tag: None, offset, .. } => {
             Problem::new(Kind::Truncated, format!("it ends inside an attribute at byte {offset}; {COPY_AGAIN}"))
         }
         Stop::Cut { tag: Some(tag), offset, declared } => Problem::new(
@@ -109,6 +110,11 @@ pub(super) fn stopped(stop: &Stop, syntax: &str) -> Problem {
     }
 }
 
+/// The beginning of the data.
+fn first_of(segments: &Segments) -> &[u8] {
+    segments.first().map_or(&[], |(_, bytes)| bytes.as_slice())
+}
+
 fn group_at(head: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(head.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
@@ -117,7 +123,8 @@ fn vr_at(head: &[u8], at: usize) -> Option<Vr> {
     head.get(at.checked_add(4)?..at.checked_add(6)?)?.try_into().ok()
 }
 
-fn preface(source: &mut Source, head: &mut Vec<u8>) -> Result<Preface, Problem> {
+fn preface(source: &mut Source, segments: &mut Segments) -> Result<Preface, Problem> {
+    let head = first_of(segments);
     let has_preamble = head.get(128..132) == Some(b"DICM");
     let (at, mended) = if has_preamble && (group_at(head, 132) == Some(2) || head.len() == 132) {
         (132, None)
@@ -129,8 +136,8 @@ fn preface(source: &mut Source, head: &mut Vec<u8>) -> Result<Preface, Problem> 
         return bare(head, has_preamble);
     };
     let (meta, start) = loop {
-        match walk_meta(&Window { bytes: head, total: source.len() }, at) {
-            Err(Stop::NeedMore(needed)) => source.grow(head, needed)?,
+        match walk_meta(&Window { segments, total: source.len() }, at) {
+            Err(Stop::NeedMore { offset, len }) => source.fetch(segments, offset, len)?,
             Err(stop) => return Err(stopped(&stop, "file header")),
             Ok(found) => break found,
         }
@@ -143,7 +150,8 @@ fn preface(source: &mut Source, head: &mut Vec<u8>) -> Result<Preface, Problem> 
     }
     let plain = |tag: Tag| -> String {
         let element = meta.iter().find(|e| e.tag == tag);
-        let bytes = element.and_then(|e| head.get(e.start..e.start + e.len)).unwrap_or_default();
+        let window = Window { segments, total: source.len() };
+        let bytes = element.and_then(|e| window.get(e.start, e.len).ok()).unwrap_or_default();
         text::clean(&String::from_utf8_lossy(text::trim(bytes)))
     };
     let uid = plain(TRANSFER_SYNTAX);
@@ -189,8 +197,9 @@ fn bare(head: &[u8], has_preamble: bool) -> Result<Preface, Problem> {
 }
 
 /// What the first element shows, and a note when that differs from what the file header says.
-fn coding(preface: &Preface, head: &[u8], start: usize) -> (Coding, Option<&'static str>) {
+fn coding(preface: &Preface, segments: &Segments, start: usize) -> (Coding, Option<&'static str>) {
     let stated = Coding { explicit: !preface.syntax.implicit, big_endian: preface.syntax.big_endian };
+    let head = first_of(segments);
     let Some(vr) = vr_at(head, start) else { return (stated, None) };
     let explicit = elements::is_vr(vr);
     // Group 8 first: a length that reads as two letters would be at least 16 kB there, which no first element has.
@@ -239,7 +248,7 @@ impl DataSet {
     /// The bytes of a value, also when empty.
     pub(super) fn value(&self, tag: Tag) -> Option<&[u8]> {
         let e = self.element(tag)?;
-        self.head.get(e.start..e.start.checked_add(e.len)?)
+        Window { segments: &self.segments, total: self.total }.get(e.start, e.len).ok()
     }
     /// Text of a fixed repertoire (CS, UI, DA, DS ...), trimmed and cleaned; empty when absent.
     pub(super) fn plain(&self, tag: Tag) -> String {

@@ -134,7 +134,8 @@ fn adapter_words(picture: &Picture, bytes: Vec<u8>, precision: u8) -> Result<Vec
         .get(picture.syntax.uid)
         .and_then(|syntax| syntax.pixel_data_reader())
         .ok_or_else(|| "no decoder is built in".to_owned())?;
-    let bits_allocated = if precision <= 8 { 8 } else { 16 };
+    // JPEG 2000 samples may be signed, so they need their sign bits; the JPEG decoder gives one byte up to 8 bits.
+    let bits_allocated = if precision <= 8 && picture.syntax.codec != Codec::Jpeg2000 { 8 } else { 16 };
     let frame = Frame { picture, bytes, bits_allocated };
     let mut out = Vec::new();
     reader.decode_frame(&frame, 0, &mut out).map_err(|error| {

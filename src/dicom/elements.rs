@@ -63,26 +63,32 @@ pub(super) struct Walked {
 /// Why a walk stopped early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The data go on, but not in the bytes at hand; this many are needed.
-    NeedMore(usize),
+    /// These bytes exist but are not at hand.
+    NeedMore { offset: usize, len: usize },
     /// A length goes beyond the end of the data.
     Cut { tag: Option<Tag>, offset: usize, declared: usize },
     /// The bytes are no elements.
     Garbled { offset: usize, what: &'static str },
 }
 
-/// The bytes at hand, the beginning of `total` bytes of data.
+/// Parts of the data that were read, each with its offset.
+pub(super) type Segments = Vec<(usize, Vec<u8>)>;
+
+/// The bytes at hand of `total` bytes of data.
 #[derive(Clone, Copy)]
 pub(super) struct Window<'a> {
-    pub bytes: &'a [u8],
+    pub segments: &'a [(usize, Vec<u8>)],
     pub total: usize,
 }
 
 impl<'a> Window<'a> {
-    fn get(&self, offset: usize, len: usize) -> Result<&'a [u8], Stop> {
-        let end = offset.checked_add(len).filter(|end| *end <= self.total);
-        let end = end.ok_or(Stop::Cut { tag: None, offset, declared: len })?;
-        self.bytes.get(offset..end).ok_or(Stop::NeedMore(end))
+    pub(super) fn get(&self, offset: usize, len: usize) -> Result<&'a [u8], Stop> {
+        if offset.checked_add(len).is_none_or(|end| end > self.total) {
+            return Err(Stop::Cut { tag: None, offset, declared: len });
+        }
+        let part = |(start, bytes): &'a (usize, Vec<u8>)| bytes.get(offset.checked_sub(*start)?..)?.get(..len);
+        // The newest part is asked for most.
+        self.segments.iter().rev().find_map(part).ok_or(Stop::NeedMore { offset, len })
     }
     fn u16(&self, offset: usize, big_endian: bool) -> Result<u16, Stop> {
         let b = self.get(offset, 2)?;
@@ -332,7 +338,8 @@ pub(super) fn fragments<E>(
         }
         let mut bytes = [0; 8];
         read(at, &mut bytes)?;
-        let window = Window { bytes: &bytes, total: 8 };
+        let segments = [(0, bytes.to_vec())];
+        let window = Window { segments: &segments, total: 8 };
         let header = match read_header(&window, 0, Coding { explicit: false, big_endian }) {
             Ok(header) => header,
             Err(stop) => return Ok(Err(stop)),
@@ -363,7 +370,7 @@ mod tests {
     const LE: Coding = Coding { explicit: true, big_endian: false };
 
     fn walk_all(bytes: &[u8]) -> Result<Walked, Stop> {
-        walk(&Window { bytes, total: bytes.len() }, 0, LE, |_| true)
+        walk(&Window { segments: &[(0, bytes.to_vec())], total: bytes.len() }, 0, LE, |_| true)
     }
     fn nested(depth: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -389,8 +396,9 @@ mod tests {
     fn lengths_are_checked_against_what_exists() {
         let bytes = [0x08, 0, 0x60, 0, b'U', b'T', 0, 0, 0xF0, 0xFF, 0xFF, 0xFF, 1, 2];
         assert!(matches!(walk_all(&bytes), Err(Stop::Cut { declared: 0xFFFF_FFF0, .. })));
-        let w = Window { bytes: &[0x08, 0, 0x60, 0, b'C', b'S', 2, 0], total: 10 };
-        assert_eq!(walk(&w, 0, LE, |_| true), Err(Stop::NeedMore(10)));
+        let segments = [(0, vec![0x08, 0, 0x60, 0, b'C', b'S', 2, 0])];
+        let window = Window { segments: &segments, total: 10 };
+        assert_eq!(walk(&window, 0, LE, |_| true), Err(Stop::NeedMore { offset: 8, len: 2 }));
     }
 
     #[test]

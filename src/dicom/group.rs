@@ -55,7 +55,7 @@ pub(super) fn series(mut found: Vec<Found>) -> (Vec<Series>, usize) {
                      the source which is which.",
                 ));
             }
-            series.push(build(stack, warnings, &mut shared));
+            series.extend(build(stack, warnings, &mut shared));
         }
     }
     series.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
@@ -108,11 +108,10 @@ impl Identity {
     }
 }
 
-/// Leaves out files that are byte for byte the same as another with the same SOP Instance UID. Equal or empty UIDs
-/// alone prove nothing.
+/// Leaves out files that are byte for byte the same as another. Equal or empty SOP Instance UIDs alone prove nothing.
 fn drop_copies(found: &mut Vec<Found>) -> usize {
     let mut by_uid: HashMap<(String, usize), Vec<usize>> = HashMap::new();
-    for (index, one) in found.iter().enumerate().filter(|(_, f)| !f.header.sop_instance.is_empty()) {
+    for (index, one) in found.iter().enumerate() {
         by_uid.entry((one.header.sop_instance.clone(), one.bytes)).or_default().push(index);
     }
     let mut drop = vec![false; found.len()];
@@ -120,10 +119,10 @@ fn drop_copies(found: &mut Vec<Found>) -> usize {
         let mut seen = Vec::new();
         for &index in indices {
             let Some(digest) = found.get(index).and_then(|one| file_digest(&one.path)) else { continue };
-            if seen.contains(&digest) {
-                if let Some(flag) = drop.get_mut(index) {
-                    *flag = true;
-                }
+            if seen.contains(&digest)
+                && let Some(flag) = drop.get_mut(index)
+            {
+                *flag = true;
             }
             seen.push(digest);
         }
@@ -262,7 +261,7 @@ fn share<T: PartialEq + Clone>(known: &mut Vec<Arc<T>>, value: &T) -> Arc<T> {
     new
 }
 
-fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared) -> Series {
+fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared) -> Option<Series> {
     order(&mut stack);
     warnings.extend(content_warnings(&stack));
     let slices: Vec<SliceInfo> = stack
@@ -277,9 +276,8 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         .collect();
     let (slice_spacing_mm, geometric) = geometry(&slices);
     warnings.extend(geometric);
-    let middle = stack.get(stack.len() / 2).or(stack.first());
-    let Some(Found { header, picture, .. }) = middle else { unreachable!("a stack is made of at least one picture") };
-    Series {
+    let Found { header, picture, .. } = stack.get(stack.len() / 2)?;
+    Some(Series {
         uid: header.series.clone(),
         study: share(&mut shared.studies, &header.study),
         patient: share(&mut shared.patients, &header.patient),
@@ -297,7 +295,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         is_localizer: is_localizer(&stack),
         file_windows: header.windows.clone(),
         warnings,
-    }
+    })
 }
 
 /// Display order (see the invariants of the crate).
@@ -320,7 +318,7 @@ pub(super) fn geometry(slices: &[SliceInfo]) -> (Option<f64>, Vec<Warning>) {
     }
     let normal = first.normal();
     let along: Vec<f64> = poses.iter().map(|p| p.origin.0.dot(normal)).collect();
-    let steps: Vec<f64> = along.windows(2).filter_map(|w| Some((w.last()? - w.first()?).abs())).collect();
+    let mut steps: Vec<f64> = along.windows(2).filter_map(|w| Some((w.last()? - w.first()?).abs())).collect();
     let mut warnings = Vec::new();
     let repeated = steps.iter().filter(|s| **s < SAME_POSITION_MM).count();
     if repeated > 0 {
@@ -352,6 +350,8 @@ pub(super) fn geometry(slices: &[SliceInfo]) -> (Option<f64>, Vec<Warning>) {
             ),
         ));
     }
+    // Repeated positions are no spacing; where all positions are one there is none.
+    steps.retain(|s| *s >= SAME_POSITION_MM);
     (median(&steps), warnings)
 }
 

@@ -11,6 +11,8 @@ use crate::jobs::{JobCtx, panic_text};
 use crate::study::{Kind, LoadedSeries, Refused, Series, SliceInfo};
 use crate::volume::{Slice, Volume};
 
+type Decoded = Result<Arc<Slice>, Refused>;
+
 /// See [`super::decode_slice`].
 pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refused> {
     let Some(info) = series.slices.get(index) else {
@@ -54,7 +56,7 @@ pub(super) fn load_series(
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|i| i.abs_diff(first));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let results: Mutex<Vec<Option<Result<Arc<Slice>, Refused>>>> = Mutex::new((0..count).map(|_| None).collect());
+    let results: Mutex<Vec<Option<Decoded>>> = Mutex::new((0..count).map(|_| None).collect());
     ctx.progress(0, count);
     let work = || {
         // Taken one by one so that the nearest slices really come first; halving the list would start in its middle.
@@ -82,7 +84,7 @@ pub(super) fn load_series(
     assemble(series, results)
 }
 
-fn assemble(series: &Arc<Series>, results: Vec<Option<Result<Arc<Slice>, Refused>>>) -> Result<Loaded, LoadError> {
+fn assemble(series: &Arc<Series>, results: Vec<Option<Decoded>>) -> Result<Loaded, LoadError> {
     let (mut slices, mut kept, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for (result, info) in results.into_iter().zip(&series.slices) {
         match result {

@@ -11,7 +11,7 @@ mod digest;
 mod elements;
 mod group;
 mod header;
-pub mod jpeg_ls;
+mod jpeg_ls;
 mod load;
 mod picture;
 mod rle;
@@ -19,8 +19,6 @@ mod scan;
 mod source;
 mod syntax;
 mod text;
-
-mod jpeg_ls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -77,8 +75,8 @@ impl MaybeCancelled for LoadError {
     }
 }
 
-/// Walks a folder (or takes one file), reads headers in parallel, groups and orders. No pixels are decoded.
-/// Progress counts files. A DICOMDIR is opened as the folder that it indexes; in a folder, files that are no DICOM are
+/// Walks a folder (or takes one file), reads headers in parallel, groups and orders. Pixels are not
+/// decoded, but for lone compressed pictures, of which only those that can be shown are listed. Progress counts files. A DICOMDIR is opened as the folder that it indexes; in a folder, files that are no DICOM are
 /// told in [`Catalog::refused`] when their name suggests DICOM, else counted in [`Catalog::ignored`].
 ///
 /// # Errors

@@ -95,6 +95,11 @@ impl Picture {
         self.rows.saturating_mul(self.columns)
     }
 
+    /// The samples must be decoded and not only read.
+    pub(super) fn is_compressed(&self) -> bool {
+        !matches!(self.syntax.codec, Codec::Native | Codec::Fragmented)
+    }
+
     /// Reads and checks. The order of the checks decides which of several troubles is told: what the file is not
     /// (no picture, cut short) before what this program does not do.
     pub(super) fn read(data: &DataSet, source: &mut Source) -> Result<Self, Problem> {

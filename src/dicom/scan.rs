@@ -1,5 +1,6 @@
 //! Finds the pictures under a path and reads their headers, on all pool threads.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,9 +9,9 @@ use rayon::prelude::*;
 
 use super::group::{self, Found};
 use super::source::Source;
-use super::{OpenError, Problem, dataset, header, text};
+use super::{OpenError, Problem, dataset, header, load, text};
 use crate::jobs::{Cancelled, JobCtx, panic_text};
-use crate::study::{Catalog, Kind, Refused};
+use crate::study::{Catalog, Kind, Refused, Series};
 
 /// What one file turned out to be.
 enum Outcome {
@@ -44,11 +45,11 @@ fn scan_file(path: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
         return scan_folder(folder, ctx);
     }
     ctx.progress(1, 1);
-    Ok(catalog(vec![outcome], Vec::new()))
+    Ok(catalog(vec![outcome], Vec::new(), ctx)?)
 }
 
 fn scan_folder(root: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
-    let (files, mut refused) = walk(root, ctx)?;
+    let (files, refused) = walk(root, ctx)?;
     let (done, total) = (AtomicUsize::new(0), files.len());
     ctx.progress(0, total);
     let outcomes: Result<Vec<Outcome>, Cancelled> = files
@@ -63,12 +64,14 @@ fn scan_folder(root: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
             Ok(outcome)
         })
         .collect();
-    refused.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok(catalog(outcomes?, refused))
+    Ok(catalog(outcomes?, refused, ctx)?)
 }
 
-/// All regular files under a folder with their names relative to it. Links are followed, loops are not.
-fn walk(root: &Path, ctx: &JobCtx) -> Result<(Vec<(PathBuf, String)>, Vec<Refused>), Cancelled> {
+/// A file and its name relative to what was opened.
+type Named = (PathBuf, String);
+
+/// All regular files under a folder, and what could not be looked into. Links are followed, loops are not.
+fn walk(root: &Path, ctx: &JobCtx) -> Result<(Vec<Named>, Vec<Refused>), Cancelled> {
     let (mut files, mut refused) = (Vec::new(), Vec::new());
     for entry in walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name() {
         ctx.check()?;
@@ -137,7 +140,7 @@ fn open(path: &Path, file: String) -> Outcome {
     }
 }
 
-fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>) -> Catalog {
+fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>, ctx: &JobCtx) -> Result<Catalog, Cancelled> {
     let (mut found, mut ignored) = (Vec::new(), 0);
     for outcome in outcomes {
         match outcome {
@@ -146,6 +149,27 @@ fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>) -> Catalog {
             Outcome::Refused(one) => refused.push(one),
         }
     }
+    let compressed: HashSet<PathBuf> =
+        found.iter().filter(|f| f.picture.is_compressed()).map(|f| f.path.clone()).collect();
     let (series, copies) = group::series(found);
-    Catalog { series, refused, ignored: ignored + copies }
+    let mut kept = Vec::with_capacity(series.len());
+    // A lone compressed picture that cannot be decoded would be a series of nothing, so it is tried here; in a stack it
+    // is one slice less, which loading tells.
+    let tried: Result<Vec<(Series, Option<Refused>)>, Cancelled> = series
+        .into_par_iter()
+        .map(|series| {
+            ctx.check()?;
+            let lone = matches!(series.slices.as_slice(), [only] if compressed.contains(&only.path));
+            let problem = if lone { load::decode_slice(&series, 0).err() } else { None };
+            Ok((series, problem))
+        })
+        .collect();
+    for (series, problem) in tried? {
+        match problem {
+            None => kept.push(series),
+            Some(problem) => refused.push(problem),
+        }
+    }
+    refused.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(Catalog { series: kept, refused, ignored: ignored + copies })
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Problem;
+use super::elements::Segments;
 use crate::study::Kind;
 
 /// What a deflated data set may inflate to at most.
@@ -91,15 +92,12 @@ impl Source {
         self.read_vec(0, self.len().min(HEAD))
     }
 
-    /// Lengthens `head` to at least `needed` bytes where the data have as many.
-    pub(super) fn grow(&mut self, head: &mut Vec<u8>, needed: usize) -> Result<(), Problem> {
-        let target = needed.max(head.len().saturating_mul(4)).min(self.len());
-        let old = head.len();
-        if target > old {
-            head.resize(target, 0);
-            let (_, new) = head.split_at_mut(old);
-            self.read_at(old, new)?;
-        }
+    /// Reads the bytes that a walk asks for, and as many behind them as were read so far: the number of reads stays
+    /// small, and large values that are stepped over are never read.
+    pub(super) fn fetch(&mut self, segments: &mut Segments, offset: usize, len: usize) -> Result<(), Problem> {
+        let so_far: usize = segments.iter().map(|(_, bytes)| bytes.len()).sum();
+        let len = len.max(so_far).max(HEAD).min(self.len().saturating_sub(offset));
+        segments.push((offset, self.read_vec(offset, len)?));
         Ok(())
     }
 

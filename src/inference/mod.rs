@@ -1,12 +1,26 @@
 //! Volume to findings: order of slices, device, progress. Knows no window and no file format.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+mod order;
+mod start;
+mod warnings;
 
-use crate::findings::{CaseResult, Findings, ModelInfo, Provenance, SliceFinding};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::SOFTWARE;
+use crate::findings::{
+    Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
+};
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
-use crate::model::{ModelError, Network};
-use crate::study::LoadedSeries;
+use crate::model::{CaseForward, ModelError, Network, SliceForward};
+use crate::preprocess::{CropPlan, PAPER_RECIPE, network_input, plan_crops};
+use crate::study::{LoadedSeries, Series};
+
+pub use order::{COARSE_STEP, NEIGHBOURHOOD, Pending};
+pub use start::default_network;
 
 /// One analysis.
 #[derive(Clone)]
@@ -47,9 +61,57 @@ impl MaybeCancelled for AnalysisError {
     }
 }
 
+/// What an analysis asks of a network. [`Network`] is the true one; tests bring cheaper ones.
+pub trait SliceNetwork: Sync {
+    /// The device in words.
+    fn device_name(&self) -> &str;
+    /// Why it is not the device that was asked for.
+    fn device_note(&self) -> Option<&str>;
+    /// As [`Network::forward_slices`].
+    fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError>;
+    /// As [`Network::forward_case`].
+    fn forward_case(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError>;
+}
+
+impl SliceNetwork for Network {
+    fn device_name(&self) -> &str {
+        self.device_name()
+    }
+    fn device_note(&self) -> Option<&str> {
+        self.device_note()
+    }
+    fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
+        self.forward_slices(planes, count)
+    }
+    fn forward_case(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
+        self.forward_case(features)
+    }
+}
+
+/// What is analysed: a [`Request`] without its network.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub loaded: &'a LoadedSeries,
+    pub model: &'a Arc<ModelInfo>,
+    pub focus: &'a AtomicUsize,
+    pub threads: usize,
+    pub load_seconds: f64,
+}
+
 /// What the user must know of a network, from its card.
-pub fn model_info(_network: &Network) -> ModelInfo {
-    unreachable!("stub")
+pub fn model_info(network: &Network) -> ModelInfo {
+    let card = network.card();
+    ModelInfo {
+        name: card.name.clone(),
+        architecture: card.architecture.clone(),
+        sha256: network.sha256().to_owned(),
+        trained_on: card.trained_on.clone(),
+        trained: card.trained,
+        threshold: card.threshold,
+        calibrated: card.calibrated,
+        recipe: card.recipe.clone(),
+        card: card.json.clone(),
+    }
 }
 
 /// Threads for the network when the user has not chosen: all cores but one, at least one.
@@ -58,6 +120,205 @@ pub fn default_threads() -> usize {
 }
 
 /// Runs the whole analysis: slices near the focus first, then every eighth slice, then the rest, then the case.
-pub fn analyse(_request: &Request, _ctx: &JobCtx, _on_event: &mut dyn FnMut(Event)) -> Result<Findings, AnalysisError> {
-    Err(AnalysisError::NotApplicable("not built yet".into()))
+///
+/// Blocks its thread; cancelled between slices, and what a slice gave after a cancellation is dropped unseen.
+///
+/// # Errors
+/// A hard stop before any score; the network failed; cancelled.
+pub fn analyse(request: &Request, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<Findings, AnalysisError> {
+    let Request { loaded, network, model, focus, threads, load_seconds } = request;
+    let subject = Subject { loaded, model, focus, threads: *threads, load_seconds: *load_seconds };
+    analyse_with(network.as_ref(), subject, ctx, on_event)
+}
+
+/// [`analyse`] with any network.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn analyse_with(
+    network: &dyn SliceNetwork,
+    subject: Subject<'_>,
+    ctx: &JobCtx,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Findings, AnalysisError> {
+    let started = Instant::now();
+    let LoadedSeries { series, volume } = subject.loaded;
+    let spacing_mm = match (series.analysis_stop(), series.spacing_mm) {
+        (None, Some(spacing_mm)) => spacing_mm,
+        (reason, _) => return Err(AnalysisError::NotApplicable(reason.unwrap_or_default())),
+    };
+    ctx.check()?;
+    let pool = pool_of(subject.threads)?;
+    let provenance = provenance(network, &subject);
+    let count = volume.slices().len();
+    ctx.progress(0, count);
+    on_event(Event::Started(provenance.clone()));
+    let planning = Instant::now();
+    let plan = pool.install(|| plan_crops(volume, spacing_mm, &position_mm(series), ctx))?;
+    let mut findings = Findings::new(provenance, count);
+    findings.warnings = warnings::warnings(series, subject.model, network.device_note(), &plan);
+    let mut run = Run {
+        network,
+        subject,
+        pool,
+        plan,
+        findings,
+        features: vec![None; count],
+        preprocess: planning.elapsed(),
+        in_network: Duration::ZERO,
+    };
+    run.slices(ctx, on_event)?;
+    run.case(on_event);
+    ctx.check()?;
+    run.findings.seconds = Seconds {
+        load: subject.load_seconds,
+        preprocess: run.preprocess.as_secs_f64(),
+        network: run.in_network.as_secs_f64(),
+        total: subject.load_seconds + started.elapsed().as_secs_f64(),
+    };
+    Ok(run.findings)
+}
+
+/// A pool of its own for the network: the convolutions and matrix products take the pool they are called in, so its size
+/// is what an analysis takes of the machine, whatever the global pool does for loading and drawing.
+fn pool_of(threads: usize) -> Result<ThreadPool, ModelError> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .thread_name(|index| format!("dens-network-{index}"))
+        .build()
+        .map_err(|error| ModelError::Forward(format!("its threads could not be started: {error}")))
+}
+
+fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>) -> Provenance {
+    let device = match (network.device_name(), subject.threads.max(1)) {
+        (cpu, 1) if cpu.starts_with("CPU") => format!("{cpu}, 1 thread"),
+        (cpu, threads) if cpu.starts_with("CPU") => format!("{cpu}, {threads} threads"),
+        (accelerator, _) => accelerator.to_owned(),
+    };
+    Provenance {
+        model: subject.model.clone(),
+        volume: subject.loaded.volume.id(),
+        series_uid: subject.loaded.series.uid.clone(),
+        recipe: PAPER_RECIPE.to_owned(),
+        device,
+        software: SOFTWARE.to_owned(),
+    }
+}
+
+/// Positions of the slices along the first one's normal, mm; no number where a slice has no pose.
+fn position_mm(series: &Series) -> Vec<f64> {
+    let normal = series.slices.iter().find_map(|slice| slice.pose).map(|pose| pose.normal());
+    let along = |slice: &crate::study::SliceInfo| Some(slice.pose?.origin.0.dot(normal?));
+    series.slices.iter().map(|slice| along(slice).unwrap_or(f64::NAN)).collect()
+}
+
+/// An analysis under way.
+struct Run<'a> {
+    network: &'a dyn SliceNetwork,
+    subject: Subject<'a>,
+    pool: ThreadPool,
+    plan: CropPlan,
+    findings: Findings,
+    /// Per slice, display order; `None` until (or unless) it is scored.
+    features: Vec<Option<Vec<f32>>>,
+    preprocess: Duration,
+    in_network: Duration,
+}
+
+impl Run<'_> {
+    /// Everything that needs no network first, then slice by slice in the order that the reader's place asks for.
+    fn slices(&mut self, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<(), AnalysisError> {
+        let waiting: Vec<bool> =
+            (0..self.features.len()).map(|i| matches!(self.plan.crops.get(i), Some(Some(_)))).collect();
+        for index in (0..waiting.len()).filter(|&index| !waiting[index]) {
+            self.keep(index, excluded(Exclusion::EmptySlice, Vec::new()), ctx, on_event);
+        }
+        let mut pending = Pending::new(waiting);
+        while let Some(index) = pending.take_next(self.subject.focus.load(Ordering::Relaxed)) {
+            ctx.check()?;
+            on_event(Event::Running(index));
+            let finding = self.slice(index)?;
+            ctx.check()?;
+            self.keep(index, finding, ctx, on_event);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, index: usize, finding: SliceFinding, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
+        if let Some(state) = self.findings.slices.get_mut(index) {
+            *state = SliceState::Done(finding.clone());
+        }
+        on_event(Event::Slice(index, finding));
+        let (done, total) = self.findings.progress();
+        ctx.progress(done, total);
+    }
+
+    /// One slice through preprocessing and network.
+    fn slice(&mut self, index: usize) -> Result<SliceFinding, ModelError> {
+        let preparing = Instant::now();
+        let input = network_input(&self.subject.loaded.volume, &self.plan, index);
+        self.preprocess += preparing.elapsed();
+        let (Some(input), Some(Some(crop))) = (input, self.plan.crops.get(index)) else {
+            return Ok(excluded(Exclusion::EmptySlice, Vec::new()));
+        };
+        let flags = crop.flags.clone();
+        let computing = Instant::now();
+        let network = self.network;
+        let forward = self.pool.install(|| network.forward_slices(&input, 1))?.pop();
+        self.in_network += computing.elapsed();
+        let forward = forward.ok_or_else(|| ModelError::Forward("it gave no answer for a slice".into()))?;
+        let SliceForward { logit, features, cam, cam_size } = forward;
+        if cam.len() != cam_size * cam_size {
+            let have = cam.len();
+            return Err(ModelError::Forward(format!("a map of {have} values is not {cam_size} x {cam_size}")));
+        }
+        if !(logit.is_finite() && features.iter().chain(&cam).all(|value| value.is_finite())) {
+            return Ok(excluded(Exclusion::NotFinite, flags));
+        }
+        if let Some(place) = self.features.get_mut(index) {
+            *place = Some(features);
+        }
+        let cam = Arc::new(Cam { rows: cam_size, columns: cam_size, values: cam });
+        let outcome = SliceOutcome::Scored { score: sigmoid(logit), logit, region: crop.region, cam };
+        Ok(SliceFinding { outcome, flags })
+    }
+
+    /// The sequence network over all scored slices. Its failure leaves the slices' scores and a warning.
+    fn case(&mut self, on_event: &mut dyn FnMut(Event)) {
+        let scored: Vec<usize> = (0..self.features.len()).filter(|&i| self.features[i].is_some()).collect();
+        if scored.is_empty() {
+            self.findings.warnings.push("no slice could be scored, so there is no case score".into());
+            return;
+        }
+        let features: Vec<Vec<f32>> = std::mem::take(&mut self.features).into_iter().flatten().collect();
+        let computing = Instant::now();
+        let network = self.network;
+        let forward = self.pool.install(|| network.forward_case(&features));
+        self.in_network += computing.elapsed();
+        match forward {
+            Ok(CaseForward { logit, attribution: parts })
+                if logit.is_finite() && parts.len() == scored.len() && parts.iter().all(|part| part.is_finite()) =>
+            {
+                let mut attribution = vec![None; self.findings.slices.len()];
+                for (index, part) in scored.into_iter().zip(parts) {
+                    attribution[index] = Some(part);
+                }
+                let case = CaseResult { score: sigmoid(logit), logit, attribution };
+                self.findings.case = Some(case.clone());
+                on_event(Event::Case(case));
+            }
+            Ok(_) => {
+                self.findings.warnings.push("there is no case score: the network returned no finite number".into())
+            }
+            Err(error) => self.findings.warnings.push(format!("there is no case score: {error}")),
+        }
+    }
+}
+
+fn excluded(why: Exclusion, flags: Vec<&'static str>) -> SliceFinding {
+    SliceFinding { outcome: SliceOutcome::Excluded(why), flags }
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
 }

@@ -6,6 +6,7 @@
 //! the same to the last bit on any number of them.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor};
 use rayon::prelude::*;
@@ -42,6 +43,14 @@ struct Extent {
     channels: usize,
 }
 
+/// The left side of a product, one row per output pixel.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    Ready(&'a [f32]),
+    /// Input, its extent and the number of output columns.
+    ToGather(&'a [f32], Extent, usize),
+}
+
 impl PackedConv {
     /// `weight` as PyTorch has it, `(out, in, row, column)`.
     pub(super) fn new(shape: &ConvShape, weight: &[f32], scale: Vec<f32>, shift: Vec<f32>) -> Self {
@@ -71,6 +80,20 @@ impl PackedConv {
         let pixels = out.rows * out.columns;
         let (tile_pixels, tile_channels) = tile(pixels, channels_out);
         let channel_tiles = channels_out.div_ceil(tile_channels);
+        // Tiles over the same pixels share their gathered rows.
+        let shared_rows = (self.gathers() && channel_tiles > 1).then(|| {
+            let depth = self.depth();
+            let mut rows = vec![0.0; pixels * depth];
+            rows.par_chunks_mut(out.columns * depth).enumerate().for_each(|(row, rows)| {
+                self.gather(input, extent, out.columns, row * out.columns, rows);
+            });
+            rows
+        });
+        let rows = match &shared_rows {
+            Some(rows) => Rows::Ready(rows),
+            None if self.gathers() => Rows::ToGather(input, extent, out.columns),
+            None => Rows::Ready(input),
+        };
         let shared = SharedMatrix::new(output, pixels, channels_out);
         (0..pixels.div_ceil(tile_pixels) * channel_tiles).into_par_iter().for_each(|task| {
             let (first_pixel, first_channel) =
@@ -79,15 +102,7 @@ impl PackedConv {
             let channel_range = first_channel..(first_channel + tile_channels).min(channels_out);
             // SAFETY: every task has its own rectangle of the grid.
             let mut block = unsafe { shared.block(pixel_range.clone(), channel_range.clone()) };
-            self.product(
-                input,
-                extent,
-                out.columns,
-                pixel_range.clone(),
-                first_channel,
-                &mut block,
-                channel_range.len(),
-            );
+            self.product(rows, pixel_range.clone(), channel_range.clone(), &mut block);
             let (scale, shift) = (&self.scale[channel_range.clone()], &self.shift[channel_range.clone()]);
             for (row, pixel) in pixel_range.enumerate() {
                 let values = block.row_mut(row);
@@ -104,34 +119,43 @@ impl PackedConv {
     }
 
     /// The bare product of one tile.
-    #[allow(clippy::too_many_arguments)]
-    fn product(
-        &self,
-        input: &[f32],
-        extent: Extent,
-        columns_out: usize,
-        pixels: std::ops::Range<usize>,
-        first_channel: usize,
-        block: &mut Block<'_>,
-        channels: usize,
-    ) {
-        let ConvShape { channels_in, kernel, stride, padding, .. } = self.shape;
-        let depth = kernel * kernel * channels_in;
-        let weight = Matrix::row_major(&self.weight[first_channel * depth..], channels, depth).transposed();
-        if kernel == 1 && stride == 1 && padding == 0 {
-            let rows = &input[pixels.start * channels_in..pixels.end * channels_in];
-            block.set_product(Matrix::row_major(rows, pixels.len(), depth), weight);
-            return;
-        }
-        GATHERED.with_borrow_mut(|gathered| {
-            gathered.clear();
-            gathered.resize(pixels.len() * depth, 0.0);
-            for (pixel, row) in pixels.clone().zip(gathered.chunks_exact_mut(depth)) {
-                let origin = (pixel / columns_out * stride, pixel % columns_out * stride);
-                gather(input, extent, origin, kernel, padding, row);
+    fn product(&self, rows: Rows<'_>, pixels: Range<usize>, channels: Range<usize>, block: &mut Block<'_>) {
+        let depth = self.depth();
+        let weight = &self.weight[channels.start * depth..channels.end * depth];
+        let weight = Matrix::row_major(weight, channels.len(), depth).transposed();
+        match rows {
+            Rows::Ready(rows) => {
+                let rows = &rows[pixels.start * depth..pixels.end * depth];
+                block.set_product(Matrix::row_major(rows, pixels.len(), depth), weight);
             }
-            block.set_product(Matrix::row_major(gathered, pixels.len(), depth), weight);
-        });
+            Rows::ToGather(input, extent, columns_out) => GATHERED.with_borrow_mut(|rows| {
+                let length = pixels.len() * depth;
+                if rows.len() < length {
+                    rows.resize(length, 0.0);
+                }
+                self.gather(input, extent, columns_out, pixels.start, &mut rows[..length]);
+                block.set_product(Matrix::row_major(rows, pixels.len(), depth), weight);
+            }),
+        }
+    }
+
+    /// Fills one row of `rows` after the other with the windows of the output pixels from `first_pixel` on.
+    fn gather(&self, input: &[f32], extent: Extent, columns_out: usize, first_pixel: usize, rows: &mut [f32]) {
+        let ConvShape { kernel, stride, padding, .. } = self.shape;
+        for (pixel, row) in (first_pixel..).zip(rows.chunks_exact_mut(self.depth())) {
+            let origin = (pixel / columns_out * stride, pixel % columns_out * stride);
+            gather_window(input, extent, origin, kernel, padding, row);
+        }
+    }
+
+    /// Whether the input's rows are not already those of the product.
+    fn gathers(&self) -> bool {
+        self.shape.kernel > 1 || self.shape.stride > 1
+    }
+
+    /// Values per window.
+    fn depth(&self) -> usize {
+        self.shape.kernel * self.shape.kernel * self.shape.channels_in
     }
 
     fn output_extent(&self, input: Extent) -> Extent {
@@ -150,17 +174,30 @@ fn tile(pixels: usize, channels: usize) -> (usize, usize) {
     }
 }
 
-/// Copies the window whose unpadded top left is `origin`; what lies outside the picture stays zero.
-fn gather(input: &[f32], extent: Extent, origin: (usize, usize), kernel: usize, padding: usize, row: &mut [f32]) {
+/// Copies the window whose unpadded top left is `origin`; what lies outside the picture becomes zero.
+fn gather_window(
+    input: &[f32],
+    extent: Extent,
+    origin: (usize, usize),
+    kernel: usize,
+    padding: usize,
+    row: &mut [f32],
+) {
     // The columns of a window lie side by side, so a whole kernel row is one copy.
     let first = origin.1.max(padding) - padding;
     let last = (origin.1 + kernel).saturating_sub(padding).min(extent.columns);
-    let skipped = (first + padding - origin.1) * extent.channels;
+    let before = (first + padding - origin.1) * extent.channels;
     let length = last.saturating_sub(first) * extent.channels;
     for (kernel_row, target) in row.chunks_exact_mut(kernel * extent.channels).enumerate() {
-        let Some(y) = (origin.0 + kernel_row).checked_sub(padding).filter(|&y| y < extent.rows) else { continue };
+        let y = (origin.0 + kernel_row).checked_sub(padding).filter(|&y| y < extent.rows);
+        let Some(y) = y.filter(|_| length > 0) else {
+            target.fill(0.0);
+            continue;
+        };
         let start = (y * extent.columns + first) * extent.channels;
-        target[skipped..skipped + length].copy_from_slice(&input[start..start + length]);
+        target[..before].fill(0.0);
+        target[before..before + length].copy_from_slice(&input[start..start + length]);
+        target[before + length..].fill(0.0);
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::checkpoint::Weights;
 use super::conv::{Conv, NORM_EPSILON, Norm};
 use super::resnet::{ConvShape, FEATURES, Layers, channels_last_input, conv_shapes, forward_error, walk};
-use super::{INPUT_SIDE, ModelCard, ModelError, gradcam};
+use super::{ModelCard, ModelError, gradcam};
 
 /// Values drawn from one stream; the streams of a tensor are drawn in parallel.
 const STREAM_LENGTH: usize = 1 << 16;
@@ -21,14 +21,15 @@ const STREAM_LENGTH: usize = 1 << 16;
 const LOGIT_MEAN: f64 = -1.0;
 const LOGIT_SPREAD: f64 = 1.5;
 
-/// An untrained network and its card. `planes` holds `count` pictures of `3 * 384 * 384` windowed values, 0..=1.
+/// An untrained network and its card. `planes` holds `count` pictures of `3 * side * side` windowed values, 0..=1.
 pub(super) fn untrained(
     seed: u64,
     units: usize,
     count: usize,
     planes: &[f32],
+    side: usize,
 ) -> std::result::Result<(Weights, ModelCard), ModelError> {
-    let size = 3 * INPUT_SIDE * INPUT_SIDE;
+    let size = 3 * side * side;
     if count == 0 || count.checked_mul(size) != Some(planes.len()) {
         let have = planes.len();
         return Err(ModelError::Forward(format!("{count} calibration pictures and {have} values do not fit")));
@@ -37,8 +38,8 @@ pub(super) fn untrained(
         return Err(ModelError::Forward("the calibration pictures hold NaN or infinity".into()));
     }
     let mut weights = Weights::from_fn(units, |name, shape| drawn(seed, units, name, shape))?;
-    let (mean, std) = moments(planes);
-    let features = calibrate(&mut weights, planes, mean, std).map_err(forward_error)?;
+    let (mean, std) = moments(planes, side);
+    let features = calibrate(&mut weights, planes, side, mean, std).map_err(forward_error)?;
     let factor = spread_logits(&mut weights, &features)?;
     let mut card = ModelCard::template(units, mean, std);
     card["training"]["seed"] = json!(seed);
@@ -165,8 +166,8 @@ fn natural_log(x: f64) -> f64 {
 }
 
 /// Mean and standard deviation of each channel over all pictures; 1 for a channel without variation.
-fn moments(planes: &[f32]) -> ([f32; 3], [f32; 3]) {
-    let plane = INPUT_SIDE * INPUT_SIDE;
+fn moments(planes: &[f32], side: usize) -> ([f32; 3], [f32; 3]) {
+    let plane = side * side;
     let (mut mean, mut std) = ([0.0; 3], [1.0; 3]);
     for channel in 0..3 {
         let values = || planes.chunks_exact(plane).skip(channel).step_by(3).flatten().map(|&v| f64::from(v));
@@ -183,15 +184,20 @@ fn moments(planes: &[f32]) -> ([f32; 3], [f32; 3]) {
 
 /// Sets every batch norm's running statistics to those of the pictures, layer by layer (momentum 1 in training mode), and returns
 /// the pictures' features.
-fn calibrate(weights: &mut Weights, planes: &[f32], mean: [f32; 3], std: [f32; 3]) -> Result<Vec<Vec<f32>>> {
-    let size = 3 * INPUT_SIDE * INPUT_SIDE;
-    let pictures = planes.chunks_exact(size).map(|picture| {
+fn calibrate(
+    weights: &mut Weights,
+    planes: &[f32],
+    side: usize,
+    mean: [f32; 3],
+    std: [f32; 3],
+) -> Result<Vec<Vec<f32>>> {
+    let pictures = planes.chunks_exact(3 * side * side).map(|picture| {
         let normalised: Vec<f32> = picture
-            .chunks_exact(INPUT_SIDE * INPUT_SIDE)
+            .chunks_exact(side * side)
             .enumerate()
             .flat_map(|(channel, plane)| plane.iter().map(move |value| (value - mean[channel]) / std[channel]))
             .collect();
-        channels_last_input(&normalised, 1, INPUT_SIDE)
+        channels_last_input(&normalised, 1, side)
     });
     let pictures: Vec<Tensor> = pictures.collect::<Result<_>>()?;
     let maps = walk(&mut Calibration { weights, shapes: conv_shapes() }, &pictures)?;
@@ -233,7 +239,8 @@ impl Layers for Calibration<'_> {
         let (scale, shift) = Norm { weight: &ones, bias: &zeros, mean: &mean, variance: &variance }.folded();
         self.weights.set(&format!("{}.running_mean", shape.norm), mean);
         self.weights.set(&format!("{}.running_var", shape.norm), variance);
-        let finished = maps.iter().enumerate().map(|(picture, maps)| {
+        // Each bare map goes as its finished one comes: with many pictures they are the largest thing in memory.
+        let finished = maps.into_iter().enumerate().map(|(picture, maps)| {
             let residual = residual.map(|all| all[picture].flatten_all()?.to_vec1::<f32>()).transpose()?;
             let mut values = maps.flatten_all()?.to_vec1::<f32>()?;
             values.par_chunks_mut(channels).enumerate().for_each(|(pixel, values)| {
@@ -310,7 +317,7 @@ mod tests {
 
     #[test]
     fn logarithm_is_right() {
-        for x in [1e-12, 0.3, 0.70711, 0.9999999, 1.0, 1.41422, 2.0, 12345.678] {
+        for x in [1e-12, 0.3, 0.7072, 0.999_999_9, 1.0, 1.4145, 2.0, 12345.678] {
             let got = natural_log(x);
             assert!((got - x.ln()).abs() <= 4.0 * f64::EPSILON * got.abs().max(1e-3), "ln {x}: {got}");
         }
@@ -348,5 +355,33 @@ mod tests {
         assert_eq!(drawn(1, 128, "backbone.bn1.weight", &[2]), [1.0, 1.0]);
         assert_eq!(drawn(1, 128, "backbone.layer1.0.downsample.1.bias", &[2]), [0.0, 0.0]);
         assert_eq!(drawn(1, 128, "backbone.bn1.running_var", &[2]), [1.0, 1.0]);
+    }
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let side = 64;
+        let planes: Vec<f32> = (0..2 * 3 * side * side).map(|i| 0.5 + 0.5 * (i as f32 * 0.01).sin()).collect();
+        let made = |threads: usize, seed: u64| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| untrained(seed, 96, 2, &planes, side)).unwrap()
+        };
+        let first = made(1, 5);
+        assert!(first == made(3, 5), "the same seed, another number of threads");
+        assert!(first.0 != made(1, 6).0, "another seed");
+    }
+
+    #[test]
+    fn calibration_that_cannot_be_used_is_refused() {
+        let refused = |count, planes: &[f32]| untrained(1, 96, count, planes, 2).unwrap_err().to_string();
+        assert!(refused(0, &[]).contains("0 calibration pictures"));
+        assert!(refused(2, &[0.0; 12]).contains("2 calibration pictures and 12 values"));
+        assert!(refused(1, &[f32::NAN; 12]).contains("NaN"));
+    }
+
+    /// Two pictures that are alike leave nothing to scale, and one channel without variation nothing to divide by.
+    #[test]
+    fn constant_calibration_gives_finite_weights() {
+        let (weights, card) = untrained(1, 96, 2, &[0.25; 2 * 3 * 32 * 32], 32).unwrap();
+        assert!(weights.tensor("backbone.fc.weight").unwrap().iter().all(|w| w.is_finite()));
+        assert_eq!((card.mean, card.std), ([0.25; 3], [1.0; 3]));
     }
 }

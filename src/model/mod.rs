@@ -137,7 +137,7 @@ impl Network {
         units: usize,
         calibration: (usize, &[f32]),
     ) -> Result<(Weights, ModelCard), ModelError> {
-        init::untrained(seed, units, calibration.0, calibration.1)
+        init::untrained(seed, units, calibration.0, calibration.1, INPUT_SIDE)
     }
 
     /// A network out of weights in memory.

@@ -85,7 +85,7 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
     let findings = input.findings;
     let note = input.analysis_note.as_ref().map(|n| mask.scrub(n));
     Content {
-        created: input.created.clone(),
+        created: readable_time(&input.created),
         whose: whose(series, mask),
         series_name: series_name(series, mask),
         synthetic: describe::is_synthetic(series),
@@ -363,7 +363,15 @@ fn refused(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {
         .collect()
 }
 
+/// ISO 8601 without the letter between date and time.
+fn readable_time(created: &str) -> String {
+    match created.split_once('T') {
+        Some((date, time)) if date.len() == 10 => format!("{date} {time}"),
+        _ => created.to_owned(),
+    }
+}
+
 /// This program and when the report was made.
 pub(super) fn made_line(content: &Content) -> String {
-    format!("{SOFTWARE}, made {}", content.created.replacen('T', " ", 1))
+    format!("{SOFTWARE}, made {}", content.created)
 }

@@ -14,6 +14,47 @@ pub(super) fn number(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
+/// JSON for people and programs: indented, but a row of plain values stays on one line; one line feed at the end.
+pub fn json_bytes(value: &Value) -> Vec<u8> {
+    let mut text = String::new();
+    write_value(&mut text, value, 0);
+    text.push('\n');
+    text.into_bytes()
+}
+
+fn write_value(out: &mut String, value: &Value, depth: usize) {
+    let plain = |v: &Value| !v.is_array() && !v.is_object();
+    let indent = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    match value {
+        Value::Array(items) if !items.iter().all(plain) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                indent(out, depth + 1);
+                write_value(out, item, depth + 1);
+            }
+            indent(out, depth);
+            out.push(']');
+        }
+        Value::Object(entries) if !entries.is_empty() => {
+            out.push('{');
+            for (i, (key, item)) in entries.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                indent(out, depth + 1);
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push_str(": ");
+                write_value(out, item, depth + 1);
+            }
+            indent(out, depth);
+            out.push('}');
+        }
+        value => out.push_str(&value.to_string()),
+    }
+}
+
 /// The analysis as the stable JSON of `dens analyze`. `index` counts from 1 in display order; `excluded` is the
 /// kind of an [`crate::findings::Exclusion`], or `not-run` for a slice that was not reached; `box` in DICOM pixels
 /// (0-based, half-open); `cam` the Grad-CAM rows before any scaling.
@@ -82,7 +123,7 @@ pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mas
         "report": 1,
         "research_line": RESEARCH_LINE,
         "software": SOFTWARE,
-        "created": content.created,
+        "created": input.created,
         "identity_hidden": content.identity_hidden,
         "synthetic": content.synthetic,
         "patient_and_study": facts(&content.patient),
@@ -140,4 +181,24 @@ fn masked(mut analysis: Value, mask: &Mask) -> Value {
         }
     }
     analysis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_json_reads_back_and_keeps_rows_together() {
+        let value = json!({"a": [[1, 2.5], [null, "\u{e9}\"\n"]], "b": {}, "c": [], "d": {"e": [true]}, "f\"": 0.83});
+        let text = String::from_utf8(json_bytes(&value)).expect("UTF-8");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+        assert!(text.contains("    [1,2.5],\n") && text.ends_with("}\n"), "{text}");
+    }
+
+    #[test]
+    fn single_precision_numbers_keep_their_digits() {
+        assert_eq!(number(0.83).to_string(), "0.83");
+        assert_eq!(number(0.83).as_f64().map(|v| v as f32), Some(0.83));
+        assert!(number(f32::NAN).is_null() && number(f32::INFINITY).is_null());
+    }
 }

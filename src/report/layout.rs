@@ -28,7 +28,7 @@ const PEAK_ROWS: usize = 6;
 
 pub(super) type Colour = [u8; 3];
 pub(super) const INK: Colour = [24, 27, 31];
-pub(super) const DIM: Colour = [96, 104, 112];
+pub(super) const DIM: Colour = [84, 92, 100];
 pub(super) const RULE: Colour = [200, 205, 210];
 pub(super) const PANEL: Colour = [244, 246, 248];
 pub(super) const ACCENT: Colour = [38, 84, 130];
@@ -40,16 +40,6 @@ pub(super) const STOP: Colour = [150, 38, 38];
 pub(super) enum Weight {
     Regular,
     Strong,
-}
-
-impl Weight {
-    /// Width of the rim over the type size.
-    pub(super) fn rim(self) -> f32 {
-        match self {
-            Self::Regular => 0.012,
-            Self::Strong => 0.045,
-        }
-    }
 }
 
 /// How a line of text looks.
@@ -70,6 +60,15 @@ impl Style {
     }
     pub(super) const fn strong(size: f32, colour: Colour) -> Self {
         Self { face: Face::Text, size, weight: Weight::Strong, colour }
+    }
+    /// Width of the rim in points; the reading typeface is a light one and gets a hair of it always.
+    pub(super) fn rim(&self) -> f32 {
+        let share = match (self.weight, self.face) {
+            (Weight::Strong, _) => 0.045,
+            (Weight::Regular, Face::Text) => 0.012,
+            (Weight::Regular, Face::Mono) => 0.0,
+        };
+        share * self.size
     }
     fn width(&self, text: &str) -> f32 {
         fonts::width(&fonts::drawable(text), self.face, self.size)
@@ -188,7 +187,9 @@ impl Flow {
     }
     fn heading(&mut self, text: &str, with: f32) {
         self.ensure(34.0 + with);
-        self.y += 16.0;
+        if self.y > TOP + 10.0 {
+            self.y += 16.0;
+        }
         let y = self.y;
         let page = self.page();
         page.text(LEFT, y + 11.0, Style::strong(11.0, ACCENT), text);
@@ -255,7 +256,7 @@ fn title(flow: &mut Flow, content: &Content) {
     let page = flow.page();
     page.text(LEFT, y + 15.0, Style::text(21.0, INK), "CT of the neck: fracture network");
     page.right(RIGHT, y + 5.0, Style::text(SMALL, DIM), crate::SOFTWARE);
-    page.right(RIGHT, y + 15.0, Style::text(SMALL, DIM), &content.created.replacen('T', " ", 1));
+    page.right(RIGHT, y + 15.0, Style::text(SMALL, DIM), &content.created);
     page.rule([LEFT, y + 25.0], [RIGHT, y + 25.0], 0.9, INK);
     if content.synthetic {
         page.text(LEFT, y + 40.0, Style::strong(10.0, STOP), SYNTHETIC_LINE);
@@ -386,8 +387,6 @@ fn key_slices(flow: &mut Flow, content: &Content, pictures: &[Vec<Arc<PictureSou
     if content.key_slices.is_empty() {
         return;
     }
-    flow.new_page();
-    flow.y -= 16.0;
     let rows = |sources: &[Arc<PictureSource>]| sources.len().div_ceil(WINDOWS.len());
     let first = pictures.first().map_or(0.0, |s| rows(s) as f32 * (PICTURE + PICTURE_GAP));
     flow.heading("Key slices", first);

@@ -40,7 +40,11 @@ impl Mask {
         needles.extend([describe::person_name(&patient.name), describe::date(&patient.birth_date)]);
         needles.push(describe::date(&study.date));
         let words = |text: &str| text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect::<Vec<_>>();
-        needles.extend(words(&patient.name));
+        // The name of a made-up patient is made of ordinary words and protects nobody.
+        let synthetic = describe::is_synthetic(series);
+        if !synthetic {
+            needles.extend(words(&patient.name));
+        }
         for slice in &series.slices {
             needles.push(slice.sop_instance_uid.clone());
             needles.extend(file_needles(&slice.file));
@@ -48,6 +52,7 @@ impl Mask {
         refused.iter().for_each(|r| needles.extend(file_needles(&r.file)));
         needles.iter_mut().for_each(|n| *n = n.trim().to_owned());
         needles.retain(|n| n.chars().count() >= SHORTEST_WORD);
+        needles.retain(|n| !(synthetic && n.eq_ignore_ascii_case("synthetic")));
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         needles.dedup();
         Self { needles, hide }

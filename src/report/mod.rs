@@ -19,8 +19,8 @@ mod strip;
 use std::path::Path;
 
 pub use atomic::write_atomically;
-pub use json::analysis_json;
-pub use picture::view_picture;
+pub use json::{analysis_json, json_bytes};
+pub use picture::{annotated, view_picture};
 
 pub use crate::study::describe::CornerText;
 
@@ -84,7 +84,7 @@ pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, 
     let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     if format == Format::Json {
-        return json_bytes(&json::report_json(input, &content, &mask));
+        return Ok(json_bytes(&json::report_json(input, &content, &mask)));
     }
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
     let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
@@ -107,11 +107,15 @@ pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
     pages.iter().map(|page| page.items.iter().filter_map(text).collect()).collect()
 }
 
-/// JSON for people and programs: indented, one line feed at the end.
-pub fn json_bytes(value: &serde_json::Value) -> Result<Vec<u8>, ReportError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| ReportError::Layout(error.to_string()))?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// Writes the picture of a view as PNG, atomically. The extension must be `.png`.
+pub fn write_picture(picture: &ViewPicture, path: &Path) -> Result<(), ReportError> {
+    let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+    if !is_png {
+        return Err(ReportError::UnknownFormat(path.display().to_string()));
+    }
+    let rgba = view_picture(picture);
+    let bytes = png_bytes(&rgba, picture.width, picture.height, image::ExtendedColorType::Rgba8)?;
+    write_atomically(path, &bytes)
 }
 
 /// A PNG without any text chunk. `samples` are row-major, as the colour type says.

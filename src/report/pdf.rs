@@ -50,7 +50,8 @@ pub(super) fn document(pages: &[Page], created: &str) -> Result<Vec<u8>, ReportE
 }
 
 fn creation_date(created: &str) -> Option<DateTime> {
-    let pieces = jiff::fmt::temporal::Pieces::parse(created).ok()?;
+    let joined = created.replacen(' ', "T", 1).replace(' ', "");
+    let pieces = jiff::fmt::temporal::Pieces::parse(&joined).ok()?;
     let (date, time) = (pieces.date(), pieces.time()?);
     let small = |v: i8| u8::try_from(v).ok();
     let at = DateTime::new(u16::try_from(date.year()).ok()?)
@@ -135,7 +136,8 @@ fn draw(surface: &mut Surface<'_>, item: &Item, faces: &Typefaces) -> Result<(),
 /// Glyphs go where [`fonts::place`] puts them, so that PDF and PNG agree to the hair.
 fn draw_text(surface: &mut Surface<'_>, faces: &Typefaces, at: [f32; 2], style: &Style, text: &str) {
     surface.set_fill(Some(fill(style.colour)));
-    surface.set_stroke(Some(stroke(style.colour, style.size * style.weight.rim())));
+    let rim = style.rim();
+    surface.set_stroke((rim > 0.0).then(|| stroke(style.colour, rim)));
     let placed = fonts::place(text, style.face);
     let mut x = at[0];
     for run in placed.chunk_by(|a: &Placed, b: &Placed| a.face == b.face) {
@@ -189,4 +191,18 @@ fn image(side: u32, rgba: &[u8]) -> Result<Image, ReportError> {
     let bytes: Vec<u8> =
         if grey { pixels().map(|p| p[0]).collect() } else { pixels().flat_map(|p| [p[0], p[1], p[2]]).collect() };
     Image::from_custom(Samples { side, bytes: Arc::new(bytes), grey }, true).map_err(ReportError::Layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_making_is_read_with_its_offset_or_left_out() {
+        let date = |created| creation_date(created).map(|d| format!("{d:?}"));
+        let expected = date("2026-03-04T05:06:07-09:30").expect("a date");
+        assert!(expected.contains("2026") && expected.contains("-9") && expected.contains("30"), "{expected}");
+        assert_eq!(date("2026-03-04 05:06:07 -09:30"), Some(expected));
+        assert_eq!(date("yesterday"), None);
+    }
 }

@@ -87,7 +87,11 @@ impl Board {
 /// below. The research line always stands, in its short form where the whole does not fit.
 pub fn view_picture(picture: &ViewPicture) -> Vec<u8> {
     let (width, height) = (picture.width as usize, picture.height as usize);
-    let rgba = raster::rgba8(&picture.draw, width, height);
+    annotated(picture, raster::rgba8(&picture.draw, width, height))
+}
+
+/// As [`view_picture`], over RGBA of its size that has been drawn already. Empty when the sizes do not agree.
+pub fn annotated(picture: &ViewPicture, rgba: Vec<u8>) -> Vec<u8> {
     let Some(mut pixmap) =
         tiny_skia::IntSize::from_wh(picture.width, picture.height).and_then(|size| Pixmap::from_vec(rgba, size))
     else {
@@ -269,7 +273,7 @@ fn draw(pixmap: &mut Pixmap, arrangement: &Arrangement) {
             continue;
         };
         // A dark rim keeps the letters readable over bright bone.
-        stroke(pixmap, &path, line.size * 0.24, Color::from_rgba8(0, 0, 0, 215));
+        stroke(pixmap, &path, line.size * 0.34, Color::from_rgba8(0, 0, 0, 225));
         stroke(pixmap, &path, line.size * 0.035, text_colour());
         pixmap.fill_path(&path, &plain(text_colour()), FillRule::Winding, Transform::identity(), None);
     }

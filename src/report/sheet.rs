@@ -77,8 +77,10 @@ impl Canvas<'_> {
     fn text(&mut self, x: f32, baseline: f32, style: &Style, text: &str) {
         if let Some(path) = fonts::outline(text, style.face, style.size, x, baseline) {
             self.pixmap.fill_path(&path, &paint(style.colour), FillRule::Winding, self.transform(), None);
-            let stroke = Stroke { width: style.size * style.weight.rim(), ..Stroke::default() };
-            self.stroke(&path, &stroke, style.colour);
+            let width = style.rim();
+            if width > 0.0 {
+                self.stroke(&path, &Stroke { width, ..Stroke::default() }, style.colour);
+            }
         }
     }
     fn fill(&mut self, [left, top, right, bottom]: [f32; 4], colour: Colour) {

@@ -1,1 +1,100 @@
-//! To be written.
+//! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
+
+mod dialogs;
+mod findings_panel;
+mod help;
+mod keys;
+mod overlay;
+mod series_panel;
+mod start;
+mod status;
+mod strip;
+pub mod theme;
+mod top_bar;
+mod viewport;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::state::{AppState, Command, Thumbnail};
+
+pub use overlay::corner_lines;
+
+/// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
+#[derive(Default)]
+pub struct UiCache {
+    thumbnails: HashMap<usize, (Arc<Thumbnail>, egui::TextureHandle)>,
+    gesture: Option<viewport::Gesture>,
+    wheel: f32,
+    f_down: bool,
+    narrow_start_handled: bool,
+    /// The image view's rectangle in points, from the last frame; exports draw the same view.
+    pub view_rect: Option<egui::Rect>,
+}
+
+/// Progress of the running jobs, `(done, total)`; `None` where nothing runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    pub scan: Option<(usize, usize)>,
+    pub load: Option<(usize, usize)>,
+    pub analysis: Option<(usize, usize)>,
+    pub export: bool,
+}
+
+/// Everything on the screen for this frame; answers with the wishes of the user.
+pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: Progress) -> Vec<Command> {
+    let mut commands = Vec::new();
+    keys::read(ui.ctx(), state, cache, &mut commands);
+    dropped_files(ui.ctx(), &mut commands);
+
+    top_bar::show(ui, state, &mut commands);
+    status::show(ui, state, progress, &mut commands);
+    if state.active.is_some() {
+        let narrow = ui.available_width() < 1400.0;
+        if narrow && !cache.narrow_start_handled && state.settings.show_series {
+            commands.push(Command::TogglePanel(crate::state::PanelSide::Series));
+        }
+        cache.narrow_start_handled = true;
+        if state.settings.show_series {
+            series_panel::show(ui, state, cache, &mut commands);
+        }
+        if state.settings.show_findings {
+            findings_panel::show(ui, state, &mut commands);
+        }
+        strip::show(ui, state, &mut commands);
+        egui::CentralPanel::default()
+            .frame(egui::Frame::NONE.fill(egui::Color32::BLACK))
+            .show(ui, |ui| viewport::show(ui, state, cache, &mut commands));
+    } else {
+        egui::CentralPanel::default()
+            .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
+            .show(ui, |ui| start::show(ui, state, progress, &mut commands));
+    }
+    dialogs::show(ui.ctx(), state, progress, &mut commands);
+    help::show(ui.ctx(), state, &mut commands);
+    commands
+}
+
+fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
+    let dropped = ctx.input(|i| i.raw.dropped_files.first().map(|f| f.path().to_owned()));
+    if let Some(path) = dropped {
+        commands.push(Command::OpenPath(path));
+    }
+    if ctx.input(|i| !i.raw.hovered_files.is_empty()) {
+        let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop")));
+        let rect = ctx.content_rect();
+        painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(160));
+        painter.text(
+            rect.center(),
+            egui::Align2::CENTER_CENTER,
+            "Drop to open this folder or file",
+            egui::FontId::proportional(22.0),
+            theme::TEXT,
+        );
+    }
+}
+
+/// A small caption above a block of a side panel.
+fn caption(ui: &mut egui::Ui, text: &str) {
+    ui.label(egui::RichText::new(text.to_uppercase()).small().color(theme::DIM));
+}

@@ -280,6 +280,24 @@ fn every_plain_encoding_gives_the_same_values() {
 }
 
 #[test]
+fn large_values_before_the_pixels_are_stepped_over() {
+    let mut dcm = Dcm::ct(7, 0.0);
+    dcm.raw((0x09, 0x10), "OB", vec![1; 3 << 20]).raw((0x29, 0x10), "UT", vec![b'x'; 200_000]);
+    dcm.raw((0x28, 0x1201), "OW", vec![0; 128 << 10]);
+    let expected = values(&Dcm::ct(7, 0.0), Encoding::ExplicitLe);
+    for encoding in [Encoding::ExplicitLe, Encoding::ImplicitLe, Encoding::ExplicitBe, Encoding::Deflated] {
+        assert_eq!(values(&dcm, encoding), expected, "{encoding:?}");
+    }
+}
+
+#[test]
+fn slices_at_one_position_have_no_spacing() {
+    let catalog = open(written(&(0..3).map(|i| Dcm::ct(i, 4.0)).collect::<Vec<_>>()).path());
+    assert_eq!((catalog.series[0].slices.len(), catalog.series[0].slice_spacing_mm), (3, None));
+    assert!(kinds(&catalog.series[0]).contains("duplicate-slices"));
+}
+
+#[test]
 fn a_file_written_by_dicom_rs_reads_the_same() {
     use dicom_core::{DataElement, PrimitiveValue, VR};
     use dicom_object::{FileMetaTableBuilder, InMemDicomObject};

@@ -1,1 +1,282 @@
+//! The shader against its CPU twin, on whatever adapter there is.
 
+use std::sync::Arc;
+
+use dens::findings::Cam;
+use dens::geometry::PixelPoint;
+use dens::gpu::GpuError;
+use dens::gpu::offscreen::Offscreen;
+use dens::view::{HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster};
+use dens::volume::{Slice, SlicePixels, VoiFunction, Window};
+
+/// A device, or `None` with a line on standard error where there is no adapter.
+/// `DENS_REQUIRE_GPU=1` turns the skip into a failure.
+pub fn adapter_or_skip() -> Option<Offscreen> {
+    match Offscreen::new() {
+        Ok(offscreen) => Some(offscreen),
+        Err(error @ GpuError::NoAdapter) => {
+            assert!(std::env::var_os("DENS_REQUIRE_GPU").is_none(), "{error}");
+            eprintln!("SKIPPED: no graphics adapter");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Numbers without visible order, the same on every machine.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+const ROWS: usize = 67;
+const COLUMNS: usize = 83;
+
+/// Smooth shapes, hard edges, noise, and the ends of the range of i16.
+fn values() -> Vec<f64> {
+    let mut noise = Noise(7);
+    let mut values: Vec<f64> = (0..ROWS * COLUMNS)
+        .map(|i| {
+            let (row, column) = ((i / COLUMNS) as f64, (i % COLUMNS) as f64);
+            let bone = if (row - 33.0).hypot(column - 40.0) < 12.0 { 900.0 } else { 0.0 };
+            (row * 22.0 - 700.0 + bone + 300.0 * (column / 9.0).sin() + 200.0 * (noise.next() - 0.5)).round()
+        })
+        .collect();
+    values[..4].copy_from_slice(&[-32768.0, 32767.0, -1024.0, 3071.0]);
+    values
+}
+
+fn integer_slice() -> Arc<Slice> {
+    let pixels = SlicePixels::I16(values().iter().map(|v| *v as i16).collect());
+    Arc::new(Slice { rows: ROWS, columns: COLUMNS, pixels, padding: None })
+}
+
+fn float_slice() -> Arc<Slice> {
+    let mut values: Vec<f32> = values().iter().map(|v| (*v * 0.731 + 0.125) as f32).collect();
+    values[COLUMNS * 5] = f32::NAN;
+    Arc::new(Slice { rows: ROWS, columns: COLUMNS, pixels: SlicePixels::F32(values), padding: None })
+}
+
+fn draw(slice: Arc<Slice>, window: Window, pixel_from_screen: PixelFromScreen) -> ViewDraw {
+    let image = ImageLayer { slice, window, invert: false, interpolation: Interpolation::Linear };
+    ViewDraw { pixel_from_screen, image, heatmap: None }
+}
+
+/// How a view shows the slice in a rectangle of 201 x 160 target pixels.
+fn mapping(view: ViewState) -> PixelFromScreen {
+    let shape = ImageShape { rows: ROWS, columns: COLUMNS, spacing: [1.0, 0.8] };
+    view.resolve(shape, 201.0, 160.0).expect("area").pixel_from_screen
+}
+
+/// At most one level apart everywhere, and apart at all on at most `share` of the pixels.
+#[track_caller]
+fn check_twins(offscreen: &Offscreen, draw: &ViewDraw, (width, height): (u32, u32), share: f64, what: &str) {
+    let gpu = offscreen.render(draw, width, height).expect("a picture");
+    let cpu = raster::rgba8(draw, width as usize, height as usize);
+    assert_eq!(gpu.len(), cpu.len(), "{what}");
+    let apart: Vec<u8> = (gpu.chunks_exact(4).zip(cpu.chunks_exact(4)))
+        .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0))
+        .collect();
+    let worst = apart.iter().max().copied().unwrap_or(0);
+    let differing = apart.iter().filter(|d| **d > 0).count() as f64 / apart.len() as f64;
+    assert!(worst <= 1 && differing <= share, "{what}: {worst} levels apart, {:.3} % differ", 100.0 * differing);
+    assert!(cpu.chunks_exact(4).any(|px| px[..3] != cpu[..3]), "{what}: the picture shows nothing");
+}
+
+#[test]
+fn every_voi_function_polarity_and_sampling() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for slice in [integer_slice(), float_slice()] {
+        for function in [VoiFunction::Linear, VoiFunction::LinearExact, VoiFunction::Sigmoid] {
+            for invert in [false, true] {
+                for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+                    let window = Window { center: 120.0, width: 700.0, function };
+                    let mut d = draw(slice.clone(), window, mapping(ViewState::default()));
+                    (d.image.invert, d.image.interpolation) = (invert, interpolation);
+                    let what = format!("{function:?}, invert {invert}, {interpolation:?}");
+                    check_twins(&offscreen, &d, (201, 160), 0.001, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_zoom_pan_and_flip() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (zoom, pan) in
+        [(1.0, [0.0, 0.0]), (0.31, [0.2, -0.1]), (3.7, [0.4, 0.3]), (60.0, [0.0, 0.0]), (2.0, [0.0, 0.0])]
+    {
+        for (flip_horizontal, flip_vertical) in [(false, false), (true, false), (false, true), (true, true)] {
+            let view = ViewState { zoom, pan, flip_horizontal, flip_vertical };
+            for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+                let mut d = draw(integer_slice(), Window::BONE, mapping(view));
+                d.image.interpolation = interpolation;
+                check_twins(&offscreen, &d, (201, 160), 0.001, &format!("{view:?} {interpolation:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn pixel_centres_on_the_border_of_two_pixels_fall_as_on_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    // Two thirds of a pixel per target pixel: every third centre lies on a border, up to rounding in f64.
+    let third = 2.0 / 3.0;
+    let m = PixelFromScreen { column_per_x: third, column_at_0: -0.5, row_per_y: -third, row_at_0: 66.0 + 0.5 };
+    let mut d = draw(integer_slice(), Window::SOFT_TISSUE, m);
+    d.image.interpolation = Interpolation::Nearest;
+    check_twins(&offscreen, &d, (126, 102), 0.0, "ties");
+}
+
+#[test]
+fn six_windows_at_one_to_one() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let windows = [(80.0, 300.0), (500.0, 1800.0), (400.0, 650.0), (-600.0, 1500.0), (40.0, 80.0), (480.0, 2500.0)];
+    for (center, width) in windows {
+        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+            let mut d = draw(integer_slice(), Window::linear(center, width), PixelFromScreen::EXACT);
+            d.image.interpolation = interpolation;
+            check_twins(&offscreen, &d, (COLUMNS as u32, ROWS as u32), 0.001, &format!("{center},{width}"));
+        }
+    }
+}
+
+#[test]
+fn windows_at_the_ends_of_what_is_allowed() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (center, width, function) in [
+        (0.0, 1.0, VoiFunction::Linear),
+        (0.5, 2.0, VoiFunction::Linear),
+        (37.25, 0.5, VoiFunction::LinearExact),
+        (0.0, 65536.0, VoiFunction::Linear),
+        (0.0, 1e9, VoiFunction::Linear),
+        (100.0, 0.01, VoiFunction::Sigmoid),
+        (-31000.0, 400.0, VoiFunction::Linear),
+    ] {
+        let d = draw(integer_slice(), Window { center, width, function }, PixelFromScreen::EXACT);
+        let gpu = offscreen.render(&d, COLUMNS as u32, ROWS as u32).expect("a picture");
+        let cpu = raster::rgba8(&d, COLUMNS, ROWS);
+        let worst = gpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst <= Some(1), "{center},{width} {function:?}: {worst:?} levels apart");
+    }
+}
+
+#[test]
+fn padding_is_black_in_both_polarities() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let mut slice = Slice::clone(&integer_slice());
+    slice.padding = Some([-400.0, -100.0]);
+    let slice = Arc::new(slice);
+    for invert in [false, true] {
+        let mut d = draw(slice.clone(), Window::SOFT_TISSUE, PixelFromScreen::EXACT);
+        d.image.invert = invert;
+        check_twins(&offscreen, &d, (COLUMNS as u32, ROWS as u32), 0.0, "padding");
+    }
+}
+
+fn heatmap(region: [f64; 4]) -> HeatmapLayer {
+    let mut noise = Noise(3);
+    let mut values: Vec<f32> = (0..144).map(|_| (noise.next() * 3.0) as f32).collect();
+    values[40..60].fill(0.0);
+    HeatmapLayer { cam: Arc::new(Cam { rows: 12, columns: 12, values }), region, maximum: 3.2, opacity: 0.6 }
+}
+
+#[test]
+fn the_heatmap_lies_and_looks_as_on_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let inside_and_beyond = [[10.0, 8.0, 58.0, 56.0], [-7.3, -20.5, 95.1, 81.9]];
+    for region in inside_and_beyond {
+        for (zoom, flip_horizontal) in [(1.0, false), (1.0, true), (2.3, false)] {
+            let view = ViewState { zoom, flip_horizontal, ..Default::default() };
+            let mut d = draw(integer_slice(), Window::BONE, mapping(view));
+            d.heatmap = Some(heatmap(region));
+            check_twins(&offscreen, &d, (201, 160), 0.001, &format!("{region:?}, zoom {zoom}, flip {flip_horizontal}"));
+        }
+    }
+}
+
+#[test]
+fn one_hot_cell_is_drawn_over_its_pixels_and_nowhere_else() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let slice = Arc::new(Slice { rows: 48, columns: 48, pixels: SlicePixels::I16(vec![0; 48 * 48]), padding: None });
+    let mut d = draw(slice, Window::BONE, PixelFromScreen::EXACT);
+    let mut values = vec![0.0; 144];
+    values[3 * 12 + 8] = 1.0;
+    let cam = Arc::new(Cam { rows: 12, columns: 12, values });
+    // The square covers the picture from pixel 0 to 48, so cell (row 3, column 8) is pixels 32..36 by 12..16.
+    d.heatmap = Some(HeatmapLayer { cam, region: [0.0, 0.0, 48.0, 48.0], maximum: 1.0, opacity: 1.0 });
+    let picture = offscreen.render(&d, 48, 48).expect("a picture");
+    let red = |column: usize, row: usize| picture[(row * 48 + column) * 4];
+    let hottest = (0..48 * 48).max_by_key(|i| red(i % 48, i / 48)).expect("pixels");
+    assert!((32..36).contains(&(hottest % 48)) && (12..16).contains(&(hottest / 48)), "{hottest}");
+    assert_eq!(red(40, 14), red(0, 0), "two cells on there is nothing");
+}
+
+#[test]
+fn a_heatmap_at_zero_maximum_changes_nothing() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let plain = draw(integer_slice(), Window::BONE, PixelFromScreen::EXACT);
+    let mut mapped = plain.clone();
+    mapped.heatmap = Some(HeatmapLayer { maximum: 0.0, ..heatmap([0.0, 0.0, 60.0, 60.0]) });
+    let size = (COLUMNS as u32, ROWS as u32);
+    assert_eq!(offscreen.render(&plain, size.0, size.1).ok(), offscreen.render(&mapped, size.0, size.1).ok());
+}
+
+#[test]
+fn the_next_picture_shows_nothing_of_the_last() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    // Slices that are dropped at once, so that addresses are used again.
+    for value in [0_i16, 500, 1300, -300, 900] {
+        let pixels = SlicePixels::I16(vec![value; 64 * 64]);
+        let slice = Arc::new(Slice { rows: 64, columns: 64, pixels, padding: None });
+        let picture = offscreen.render(&draw(slice, Window::BONE, PixelFromScreen::EXACT), 8, 8).expect("a picture");
+        assert_eq!(picture[0], Window::BONE.grey8(f32::from(value)), "{value}");
+    }
+}
+
+#[test]
+fn scrolling_keeps_what_fits_and_gives_back_what_is_gone() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let slices: Vec<Arc<Slice>> = (0..6)
+        .map(|_| {
+            Arc::new(Slice { rows: 128, columns: 128, pixels: SlicePixels::I16(vec![0; 128 * 128]), padding: None })
+        })
+        .collect();
+    let one = 128 * 128 * 2;
+    for slice in slices.iter().chain(&slices) {
+        offscreen.render(&draw(slice.clone(), Window::BONE, PixelFromScreen::EXACT), 4, 4).expect("a picture");
+    }
+    assert_eq!(offscreen.texture_bytes(), 6 * one, "each slice once");
+    drop(slices);
+    offscreen.render(&draw(integer_slice(), Window::BONE, PixelFromScreen::EXACT), 4, 4).expect("a picture");
+    assert_eq!(offscreen.texture_bytes(), (ROWS * COLUMNS * 2) as u64, "the closed study is gone");
+}
+
+#[test]
+fn a_slice_larger_than_a_texture_is_refused_with_both_sizes() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let columns = offscreen.max_texture_side() as usize + 1;
+    let slice = Arc::new(Slice { rows: 1, columns, pixels: SlicePixels::I16(vec![0; columns]), padding: None });
+    let error = offscreen.render(&draw(slice, Window::BONE, PixelFromScreen::EXACT), 4, 4).unwrap_err();
+    assert!(error.to_string().contains(&columns.to_string()), "{error}");
+}
+
+#[test]
+fn what_the_cursor_reads_is_what_the_pixel_shows() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let m = mapping(ViewState { zoom: 3.1, pan: [0.2, 0.1], ..Default::default() });
+    let slice = integer_slice();
+    let mut d = draw(slice.clone(), Window::BONE, m);
+    d.image.interpolation = Interpolation::Nearest;
+    let picture = offscreen.render(&d, 201, 160).expect("a picture");
+    for (x, y) in [(0, 0), (100, 80), (37, 141), (200, 3)] {
+        let PixelPoint { column, row } = m.pixel(f64::from(x) + 0.5, f64::from(y) + 0.5);
+        let value = slice.at(column.round() as usize, row.round() as usize).expect("inside");
+        assert_eq!(picture[(y as usize * 201 + x as usize) * 4], Window::BONE.grey8(value), "at {x}, {y}");
+    }
+}

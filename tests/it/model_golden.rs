@@ -151,9 +151,13 @@ fn stem_and_stages_equal_torchvision() {
 #[test]
 fn several_pictures_come_out_as_each_alone() {
     let (a, b) = (picture_by_formula(64), picture_by_formula(64).into_iter().rev().collect::<Vec<_>>());
-    let together = network().forward_pictures(&[a.as_slice(), &b].concat(), 2, 64).expect("forward");
+    let both = [a.as_slice(), &b].concat();
+    let together = network().forward_pictures(&both, 2, 64).expect("forward");
     let alone: Vec<_> = [a, b].iter().flat_map(|p| network().forward_pictures(p, 1, 64).expect("forward")).collect();
     assert_eq!(together, alone);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+    let elsewhere = pool.install(|| network().forward_pictures(&both, 2, 64)).expect("forward");
+    assert_eq!(together, elsewhere, "the same on any number of threads");
     assert_ne!(together[0].logit, together[1].logit);
 }
 
@@ -220,15 +224,9 @@ fn discs(pictures: usize) -> Vec<f32> {
 }
 
 #[test]
-fn untrained_network_is_seeded_says_so_and_shows_variety() {
+fn untrained_network_says_so_and_shows_variety() {
     let planes = discs(2);
-    let made = |threads: usize, seed: u64| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        pool.install(|| Network::untrained_weights(seed, 128, (2, &planes))).expect("weights")
-    };
-    let (weights, card) = made(2, 11);
-    assert_eq!(made(1, 11), (weights.clone(), card.clone()), "the same on any number of threads");
-    let network = Network::from_weights(&weights, card, DevicePreference::Cpu).expect("network");
+    let network = Network::untrained(11, 128, (2, &planes), DevicePreference::Cpu).expect("network");
     assert!(!network.card().trained);
     assert_eq!(network.card().trained_on, "untrained: the numbers mean nothing");
     assert_eq!(network.card().architecture, "ResNet-50 + BLSTM-128");

@@ -1,1 +1,238 @@
+//! The window, driven by the accessible labels of its widgets as a screen reader or a person would.
 
+use std::path::Path;
+use std::time::Duration;
+
+use dens::app::{App, Start, Store};
+use dens::findings::{Cam, SliceFinding, SliceOutcome};
+use dens::state::{Command, Event, Settings};
+use dens::volume::Window;
+use egui::{Key, Modifiers, Vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+use crate::support::shared_data;
+
+/// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
+/// there is one; labels and keys work without.
+fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
+    let store = Store::at(folder.join("settings.json"));
+    store.write(&Settings { auto_analyse, ..Settings::default() });
+    let start = Start { store: Some(store), ..start };
+    let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
+    let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
+    builder.build_eframe(move |cc| App::new(cc, start))
+}
+
+/// Steps the window until something holds; workers run meanwhile.
+fn until(harness: &mut Harness<'_, App>, what: &str, holds: impl Fn(&App) -> bool) {
+    for _ in 0..4000 {
+        harness.step();
+        if holds(harness.state()) {
+            harness.step();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("never happened: {what}");
+}
+
+fn is_loaded(app: &App) -> bool {
+    app.state().active.as_ref().is_some_and(|a| a.loaded.is_some())
+}
+
+fn current(harness: &Harness<'_, App>) -> usize {
+    harness.state().state().active.as_ref().expect("a series").current
+}
+
+fn shown_window(harness: &Harness<'_, App>) -> Window {
+    harness.state().state().active.as_ref().expect("a series").window
+}
+
+fn press(harness: &mut Harness<'_, App>, key: Key) {
+    harness.key_press(key);
+    harness.run_steps(3);
+}
+
+fn demo(size: [f32; 2], folder: &Path) -> Harness<'static, App> {
+    let mut harness = window(size, Start { demo: true, ..Start::default() }, folder, false);
+    until(&mut harness, "the demo study is there", is_loaded);
+    harness
+}
+
+#[test]
+fn the_start_screen_offers_ways_in_and_says_what_this_is() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = window([1280.0, 720.0], Start::default(), folder.path(), false);
+    harness.run_steps(3);
+    harness.get_by_label("Path of a folder or file");
+    assert!(harness.query_all_by_label("Open folder").count() >= 1);
+    assert!(harness.query_all_by_label_contains("Not for diagnosis").count() >= 1);
+    harness.get_by_label("Demo study").click();
+    until(&mut harness, "the demo study is there", is_loaded);
+    harness.get_by_label_contains("Image, slice");
+    assert!(harness.query_all_by_label_contains("Not for diagnosis").count() >= 1, "the line stays");
+}
+
+#[test]
+fn a_path_that_is_not_there_gets_a_sentence() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = window([1280.0, 720.0], Start::default(), folder.path(), false);
+    harness.run_steps(2);
+    harness.get_by_label("Path of a folder or file").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Path of a folder or file").type_text("/no/such/folder");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    until(&mut harness, "a notice", |app| !app.state().notices.is_empty() && app.state().scanning.is_none());
+    let text = &harness.state().state().notices[0].text;
+    assert!(text.contains("/no/such/folder"), "{text}");
+    assert!(harness.state().state().study.is_none());
+}
+
+#[test]
+fn keys_scroll_window_and_open_help() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let middle = current(&harness);
+    press(&mut harness, Key::ArrowDown);
+    assert_eq!(current(&harness), middle + 1);
+    harness.get_by_label(&format!("Image, slice {} of {}", middle + 2, slices(&harness)));
+    press(&mut harness, Key::Home);
+    assert_eq!(current(&harness), 0);
+    press(&mut harness, Key::End);
+    assert_eq!(current(&harness), slices(&harness) - 1);
+    for (key, name) in [(Key::Num1, "soft-tissue"), (Key::Num2, "bone"), (Key::Num3, "gross-bone")] {
+        press(&mut harness, key);
+        assert_eq!(shown_window(&harness).preset_name(), Some(name));
+    }
+    press(&mut harness, Key::Questionmark);
+    harness.get_by_label("Keys and mouse");
+    press(&mut harness, Key::Escape);
+    assert!(harness.query_by_label("Keys and mouse").is_none());
+    assert_eq!(current(&harness), slices(&harness) - 1, "help and Esc leave the slice alone");
+}
+
+fn slices(harness: &Harness<'_, App>) -> usize {
+    harness.state().state().active.as_ref().expect("a series").slice_count()
+}
+
+#[test]
+fn typing_in_a_field_is_not_a_key_binding() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let (slice, before) = (current(&harness), shown_window(&harness));
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    harness.run_steps(3);
+    let field = harness.get_by_label("File to write");
+    field.focus();
+    harness.run_steps(2);
+    harness.get_by_label("File to write").type_text("1nN3");
+    press(&mut harness, Key::Num1);
+    press(&mut harness, Key::N);
+    assert_eq!((current(&harness), shown_window(&harness)), (slice, before));
+    press(&mut harness, Key::Escape);
+    assert!(harness.state().state().export.is_none());
+}
+
+#[test]
+fn the_view_is_saved_and_an_existing_file_is_asked_about() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let path = folder.path().join("view.png");
+    for round in 0..2 {
+        harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::S);
+        harness.run_steps(3);
+        harness.state_mut().command(Command::SetExportPath(path.display().to_string()));
+        harness.run_steps(2);
+        harness.get_by_label("Write").click();
+        if round == 1 {
+            until(&mut harness, "the question", |app| app.state().export.as_ref().is_some_and(|e| e.replace));
+            harness.get_by_label("Write").click();
+        }
+        until(&mut harness, "the file", |app| app.state().export.is_none());
+    }
+    let picture = image::open(&path).expect("a PNG");
+    assert!(picture.width() > 300 && picture.height() > 300);
+}
+
+/// Scores as an analysis would send them: a peak at two slices.
+fn pretend_analysis(harness: &mut Harness<'_, App>) {
+    let app = harness.state_mut();
+    app.command(Command::StartAnalysis);
+    let request = app.state().analysis_request();
+    let loaded = app.state().active.as_ref().and_then(|a| a.loaded.clone()).expect("loaded");
+    let provenance = dens::findings::Provenance {
+        model: std::sync::Arc::new(dens::findings::ModelInfo {
+            name: "pretended".into(),
+            architecture: "none".into(),
+            sha256: "ab".repeat(32),
+            trained_on: "untrained: the numbers mean nothing".into(),
+            trained: false,
+            threshold: 0.5,
+            calibrated: false,
+            recipe: "paper/1".into(),
+            card: serde_json::Value::Null,
+        }),
+        volume: loaded.volume.id(),
+        series_uid: loaded.series.uid.clone(),
+        recipe: "paper/1".into(),
+        device: "CPU".into(),
+        software: "dens".into(),
+    };
+    app.receive(Event::AnalysisStarted { request, provenance });
+    for index in 0..loaded.series.slices.len() {
+        let score = if [10, 20].contains(&index) { 0.9 } else { 0.1 };
+        let mut values = vec![0.0; 144];
+        values[70] = 3.0;
+        let cam = std::sync::Arc::new(Cam { rows: 12, columns: 12, values });
+        let outcome = SliceOutcome::Scored { score, logit: 0.0, region: [0.0, 0.0, 200.0, 200.0], cam };
+        app.receive(Event::SliceScored { request, index, finding: SliceFinding { outcome, flags: Vec::new() } });
+    }
+    app.command(Command::CancelAnalysis);
+    harness.run_steps(3);
+}
+
+#[test]
+fn peaks_strip_and_heatmap_answer_to_mouse_and_keys() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 800.0], folder.path());
+    pretend_analysis(&mut harness);
+    assert!(harness.query_all_by_label_contains("the numbers mean nothing").count() >= 1);
+    harness.get_by_label("Peak 1, slice 11").click();
+    harness.run_steps(3);
+    assert_eq!(current(&harness), 10);
+    press(&mut harness, Key::N);
+    assert_eq!(current(&harness), 20);
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::N);
+    harness.run_steps(3);
+    assert_eq!(current(&harness), 10);
+
+    let before = harness.state().state().active.as_ref().map(|a| (a.window, a.view, a.current));
+    assert!(harness.state().state().heatmap_layer().is_some());
+    press(&mut harness, Key::F);
+    assert!(harness.state().state().heatmap_layer().is_none());
+    press(&mut harness, Key::F);
+    assert!(harness.state().state().heatmap_layer().is_some());
+    assert_eq!(harness.state().state().active.as_ref().map(|a| (a.window, a.view, a.current)), before);
+
+    let strip = harness.get_by_label_contains("Score strip").rect();
+    harness.get_by_label_contains("Score strip").click();
+    harness.run_steps(3);
+    assert!(strip.height() > 400.0);
+    assert!(current(&harness).abs_diff(slices(&harness) / 2) <= 1, "a click in the middle goes to the middle");
+    press(&mut harness, Key::Home);
+    assert!(harness.state().state().heatmap_layer().is_none(), "below the threshold nothing is drawn");
+}
+
+#[test]
+fn a_real_study_opens_shows_its_series_and_warnings() {
+    let Some(data) = shared_data() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let start = Start { path: Some(data.join("ct-headneck")), ..Start::default() };
+    let mut harness = window([1500.0, 900.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    assert_eq!(slices(&harness), 64);
+    harness.get_by_label_contains("Image, slice 33 of 64");
+    harness.get_by_label_contains("Series 1:");
+}

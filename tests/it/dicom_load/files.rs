@@ -92,10 +92,10 @@ impl Dcm {
         let mut out = Vec::new();
         let mut nested = Some(self.nested).filter(|depth| *depth > 0);
         for (tag, (vr, value)) in &self.elements {
-            if tag.0 > 8 {
-                if let Some(depth) = nested.take() {
-                    sequences(&mut out, depth, explicit, big);
-                }
+            if tag.0 > 8
+                && let Some(depth) = nested.take()
+            {
+                sequences(&mut out, depth, explicit, big);
             }
             let value = if big { swapped(vr, value) } else { value.clone() };
             let fragments = fragments && tag.0 == 0x7FE0;

@@ -1,0 +1,142 @@
+//! What an export is made of, gathered on the window's thread; the work itself runs on a worker.
+
+use std::path::PathBuf;
+
+use crate::findings::Findings;
+use crate::report::{self, ReportInput, ViewPicture};
+use crate::state::{AnalysisState, AppState, Effect, Event, ExportRefusal};
+use crate::study::{LoadedSeries, Refused};
+use crate::ui;
+use crate::view::{ResolvedView, ViewDraw};
+
+/// An export with everything it needs.
+pub enum Export {
+    Report { path: PathBuf, replace: bool, content: Box<ReportContent> },
+    Picture { path: PathBuf, replace: bool, picture: Box<ViewPicture> },
+    Clipboard { picture: Box<ViewPicture> },
+}
+
+pub struct ReportContent {
+    loaded: LoadedSeries,
+    findings: Option<Findings>,
+    analysis_note: Option<String>,
+    refused: Vec<Refused>,
+    hide_identity: bool,
+}
+
+impl ReportContent {
+    pub fn input(&self) -> ReportInput<'_> {
+        ReportInput {
+            loaded: &self.loaded,
+            findings: self.findings.as_ref(),
+            analysis_note: self.analysis_note.clone(),
+            refused: &self.refused,
+            hide_identity: self.hide_identity,
+            created: created_now(),
+        }
+    }
+}
+
+/// The present moment as reports state it: local time with its offset.
+pub fn created_now() -> String {
+    jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+/// Gathers an export; the refusal is an event, so that it reaches the user like any other answer.
+pub fn prepare(state: &AppState, effect: &Effect, width: u32, height: u32) -> Result<Export, Box<Event>> {
+    match effect {
+        Effect::WriteReport { path, replace } => match content(state) {
+            Ok(content) => Ok(Export::Report { path: path.clone(), replace: *replace, content: Box::new(content) }),
+            Err(text) => Err(refused(path.clone(), text)),
+        },
+        Effect::WritePicture { path, replace } => match picture(state, width, height) {
+            Some(picture) => Ok(Export::Picture { path: path.clone(), replace: *replace, picture: Box::new(picture) }),
+            None => Err(refused(path.clone(), NO_SLICE)),
+        },
+        _ => match picture(state, width, height) {
+            Some(picture) => Ok(Export::Clipboard { picture: Box::new(picture) }),
+            None => Err(Box::new(Event::Copied(Err(NO_SLICE.to_owned())))),
+        },
+    }
+}
+
+const NO_SLICE: &str = "no slice is on the screen yet";
+
+fn refused(path: PathBuf, text: &str) -> Box<Event> {
+    Box::new(Event::Exported { path, result: Err(ExportRefusal::Failed(text.to_owned())) })
+}
+
+fn content(state: &AppState) -> Result<ReportContent, &'static str> {
+    let active = state.active.as_ref().ok_or("no study is open")?;
+    let loaded =
+        active.loaded.clone().ok_or("the slices are still being read; write the report when they are there")?;
+    let mut refused = state.study.as_ref().map(|s| s.catalog.refused.clone()).unwrap_or_default();
+    refused.extend(active.refused.iter().cloned());
+    let analysis_note = match &state.analysis {
+        AnalysisState::Done => None,
+        AnalysisState::NotRun => Some("The network was not run on this series.".to_owned()),
+        AnalysisState::Preparing(_) => Some("The network was still being prepared; no slice has a score.".to_owned()),
+        AnalysisState::Running => {
+            Some("The analysis was still running; slices without a score were not assessed.".to_owned())
+        }
+        AnalysisState::Cancelled => {
+            Some("The analysis was cancelled; slices without a score were not assessed.".to_owned())
+        }
+        AnalysisState::Failed(why) => Some(format!("The analysis failed: {why}")),
+        AnalysisState::NotApplicable(why) => Some(why.clone()),
+    };
+    Ok(ReportContent {
+        loaded,
+        findings: state.findings().cloned(),
+        analysis_note,
+        refused,
+        hide_identity: state.hide_identity,
+    })
+}
+
+/// The view as it is on the screen, `width` x `height` physical pixels.
+pub fn picture(state: &AppState, width: u32, height: u32) -> Option<ViewPicture> {
+    let active = state.active.as_ref()?;
+    let image = active.image_layer(state.settings.interpolation)?;
+    let resolved =
+        active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
+    Some(ViewPicture {
+        draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
+        width,
+        height,
+        text: ui::corner_lines(state, active),
+        pixels_per_mm: active.series.spacing_mm.map(|_| resolved.screen_px_per_unit),
+        text_scale: 1.0,
+    })
+}
+
+impl Export {
+    /// Does the work; on a worker's thread.
+    pub fn run(self, ctx: &egui::Context) -> Event {
+        match self {
+            Self::Report { path, replace, content } => {
+                let result = unless_exists(&path, replace).and_then(|()| {
+                    report::write_report(&content.input(), &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
+                });
+                Event::Exported { path, result }
+            }
+            Self::Picture { path, replace, picture } => {
+                let path = if path.extension().is_none() { path.with_extension("png") } else { path };
+                let result = unless_exists(&path, replace).and_then(|()| {
+                    report::write_picture(&picture, &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
+                });
+                Event::Exported { path, result }
+            }
+            Self::Clipboard { picture } => {
+                let rgba = report::view_picture(&picture);
+                let size = [picture.width as usize, picture.height as usize];
+                ctx.copy_image(egui::ColorImage::from_rgba_unmultiplied(size, &rgba));
+                Event::Copied(Ok(()))
+            }
+        }
+    }
+}
+
+fn unless_exists(path: &std::path::Path, replace: bool) -> Result<(), ExportRefusal> {
+    if !replace && path.exists() { Err(ExportRefusal::Exists) } else { Ok(()) }
+}

@@ -1,0 +1,50 @@
+//! Settings on disk, in the user's configuration folder, never beside a study.
+
+use std::path::PathBuf;
+
+use crate::report::write_atomically;
+use crate::state::Settings;
+
+/// The settings file.
+#[derive(Debug, Clone)]
+pub struct Store {
+    file: PathBuf,
+}
+
+impl Store {
+    /// The platform's place for settings; `None` where there is no home folder.
+    pub fn for_user() -> Option<Self> {
+        let dirs = directories::ProjectDirs::from("", "", "dens")?;
+        Some(Self { file: dirs.config_dir().join("settings.json") })
+    }
+    pub fn at(file: PathBuf) -> Self {
+        Self { file }
+    }
+    /// What was stored, or the defaults where nothing can be read; an unreadable file is never an error at start.
+    pub fn read(&self) -> Settings {
+        let Ok(text) = std::fs::read_to_string(&self.file) else { return Settings::default() };
+        serde_json::from_str(&text).unwrap_or_else(|error| {
+            log::warn!("the settings file could not be understood ({error}); defaults are used");
+            Settings::default()
+        })
+    }
+    pub fn write(&self, settings: &Settings) {
+        let Ok(text) = serde_json::to_string_pretty(settings) else { return };
+        if let Some(folder) = self.file.parent()
+            && let Err(error) = std::fs::create_dir_all(folder)
+        {
+            log::warn!("the settings folder could not be made: {error}");
+            return;
+        }
+        if let Err(error) = write_atomically(&self.file, text.as_bytes()) {
+            log::warn!("the settings were not stored: {error}");
+        }
+    }
+}
+
+/// Where exports are proposed at first: the documents folder, else the home folder, else where the program runs.
+pub fn export_folder() -> PathBuf {
+    let from_user = directories::UserDirs::new()
+        .map(|dirs| dirs.document_dir().filter(|d| d.is_dir()).unwrap_or(dirs.home_dir()).to_owned());
+    from_user.or_else(|| std::env::current_dir().ok()).unwrap_or_default()
+}

@@ -1,0 +1,284 @@
+//! The jobs behind the window: what runs on which thread and how its end becomes an event.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::exports::Export;
+use crate::inference::{self, Request};
+use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
+use crate::model::{DevicePreference, Network};
+use crate::state::{DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail};
+use crate::study::{Catalog, LoadedSeries, Series};
+use crate::volume::{Slice, Window};
+use crate::{dicom, phantom};
+
+/// A job that answers with an event, and the answer for when it does not.
+pub struct Running {
+    pub job: Job<Option<Event>, Stopped>,
+    on_end: Box<dyn Fn(Ended) -> Option<Event>>,
+}
+
+/// Why a job gave no answer.
+pub enum Stopped {
+    Cancelled,
+    Failed(String),
+}
+
+impl MaybeCancelled for Stopped {
+    fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+}
+impl From<Cancelled> for Stopped {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+fn stopped(error: impl MaybeCancelled + std::fmt::Display) -> Stopped {
+    if error.is_cancelled() { Stopped::Cancelled } else { Stopped::Failed(error.to_string()) }
+}
+
+impl Running {
+    /// `None` while it runs.
+    pub fn poll(&self) -> Option<Option<Event>> {
+        Some(match self.job.poll()? {
+            Outcome::Done(event) => event,
+            Outcome::Cancelled => (self.on_end)(Ended::Cancelled),
+            Outcome::Failed(Stopped::Cancelled) => (self.on_end)(Ended::Cancelled),
+            Outcome::Failed(Stopped::Failed(text)) => (self.on_end)(Ended::Failed(text)),
+            Outcome::Panicked(text) => {
+                log::error!("a worker panicked: {text}");
+                (self.on_end)(Ended::Failed(format!(
+                    "an error in this program stopped the work ({text}); nothing on disk was changed"
+                )))
+            }
+        })
+    }
+}
+
+/// The network last used, kept between analyses, with what it was asked for.
+pub type NetworkShelf = Arc<Mutex<Option<(Option<PathBuf>, DevicePreference, Arc<Network>)>>>;
+
+/// What an analysis needs from the state.
+pub struct Order {
+    pub request: RequestId,
+    pub loaded: LoadedSeries,
+    pub model: Option<PathBuf>,
+    pub device: DeviceSetting,
+    pub threads: usize,
+    pub load_seconds: f64,
+}
+
+/// Starts jobs.
+pub struct Worker {
+    pub sender: Sender<Event>,
+    pub wake: Wake,
+}
+
+impl Worker {
+    fn start(
+        self,
+        name: &str,
+        work: impl FnOnce(&JobCtx, &Sender<Event>) -> Result<Option<Event>, Stopped> + Send + 'static,
+        on_end: impl Fn(Ended) -> Option<Event> + 'static,
+    ) -> Running {
+        let sender = self.sender;
+        Running { job: Job::spawn(name, self.wake, move |ctx| work(ctx, &sender)), on_end: Box::new(on_end) }
+    }
+
+    pub fn scan(self, request: RequestId, path: PathBuf) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let catalog = dicom::scan(&path, ctx).map_err(stopped)?;
+            Ok(Some(Event::Scanned { request, result: Ok(Arc::new(catalog)) }))
+        };
+        self.start("scan", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
+    }
+
+    pub fn demo(self, request: RequestId) -> Running {
+        let work = move |_: &JobCtx, _: &Sender<Event>| {
+            Ok(Some(Event::DemoMade { request, loaded: phantom::demo_study(phantom::DEMO_SEED) }))
+        };
+        self.start("demo", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
+    }
+
+    pub fn load(self, request: RequestId, series: Arc<Series>, first: usize) -> Running {
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| {
+            let began = Instant::now();
+            let sender = Mutex::new(sender.clone());
+            let on_slice = |index: usize, slice: Arc<Slice>| {
+                let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+                sender.send(Event::SliceDecoded { request, index, slice }).ok(); // window gone
+                ctx.wake();
+            };
+            let done = dicom::load_series(&series, first, ctx, &on_slice).map_err(stopped)?;
+            let result = Ok((done.loaded, done.refused));
+            Ok(Some(Event::Loaded { request, result, seconds: began.elapsed().as_secs_f64() }))
+        };
+        self.start("load", work, move |end| Some(Event::Loaded { request, result: Err(end), seconds: 0.0 }))
+    }
+
+    pub fn thumbnails(self, request: RequestId, catalog: Arc<Catalog>) -> Running {
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| {
+            for (index, series) in catalog.series.iter().enumerate() {
+                ctx.check()?;
+                // A slice that cannot be decoded leaves its thumbnail empty; loading says why.
+                if let Ok(slice) = dicom::decode_slice(series, series.slices.len() / 2) {
+                    let thumbnail = Arc::new(thumbnail(&slice));
+                    sender.send(Event::Thumbnail { request, series: index, thumbnail }).ok(); // window gone
+                    ctx.wake();
+                }
+            }
+            Ok(None)
+        };
+        self.start("thumbnails", work, |_| None)
+    }
+
+    pub fn analyse(self, order: Order, focus: Arc<AtomicUsize>, networks: NetworkShelf) -> Running {
+        let request = order.request;
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse(order, focus, &networks, ctx, sender);
+        self.start("analysis", work, move |end| Some(Event::AnalysisEnded { request, result: Err(end) }))
+    }
+
+    pub fn export(self, export: Export, ctx: egui::Context) -> Running {
+        let work = move |_: &JobCtx, _: &Sender<Event>| Ok(Some(export.run(&ctx)));
+        self.start("export", work, |end| {
+            let text = match end {
+                Ended::Cancelled => "the export was cancelled; nothing was written".to_owned(),
+                Ended::Failed(text) => text,
+            };
+            Some(Event::Exported { path: PathBuf::new(), result: Err(ExportRefusal::Failed(text)) })
+        })
+    }
+
+    /// Asks through the desktop's own dialog on a thread of its own; an answer may never come.
+    pub fn pick(self, effect: Effect) {
+        let dialog = rfd::AsyncFileDialog::new();
+        let (sender, wake) = (self.sender, self.wake);
+        std::thread::spawn(move || {
+            let path = |file: Option<rfd::FileHandle>| file.map(|f| f.path().to_owned());
+            let event = match effect {
+                Effect::PickFolder => {
+                    let title = dialog.set_title("Open the folder of a study");
+                    Event::FolderPicked(path(pollster::block_on(title.pick_folder())))
+                }
+                Effect::PickModel => {
+                    let filtered =
+                        dialog.set_title("Weights with a model card").add_filter("weights", &["safetensors"]);
+                    Event::ModelPicked(path(pollster::block_on(filtered.pick_file())))
+                }
+                Effect::PickExportPath { kind, suggested } => {
+                    let suggested = PathBuf::from(suggested);
+                    let name = suggested.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                    let mut dialog = match kind {
+                        ExportKind::Report => dialog.add_filter("report", &["pdf", "png", "json"]),
+                        ExportKind::Picture => dialog.add_filter("picture", &["png"]),
+                    };
+                    if let Some(folder) = suggested.parent().filter(|f| f.is_dir()) {
+                        dialog = dialog.set_directory(folder);
+                    }
+                    Event::ExportPathPicked(path(pollster::block_on(dialog.set_file_name(name).save_file())))
+                }
+                _ => return,
+            };
+            sender.send(event).ok(); // window gone
+            wake();
+        });
+    }
+}
+
+fn device_preference(device: DeviceSetting) -> DevicePreference {
+    match device {
+        DeviceSetting::Auto => DevicePreference::Auto,
+        DeviceSetting::Cpu => DevicePreference::Cpu,
+        DeviceSetting::Cuda => DevicePreference::Cuda,
+        DeviceSetting::Metal => DevicePreference::Metal,
+    }
+}
+
+fn analyse(
+    order: Order,
+    focus: Arc<AtomicUsize>,
+    networks: &NetworkShelf,
+    ctx: &JobCtx,
+    sender: &Sender<Event>,
+) -> Result<Option<Event>, Stopped> {
+    let request = order.request;
+    let tell = |event: Event| {
+        sender.send(event).ok(); // window gone
+        ctx.wake();
+    };
+    let network = network_for(order.model, device_preference(order.device), networks)?;
+    ctx.check()?;
+    let model = Arc::new(inference::model_info(&network));
+    let note = network.device_note().map(str::to_owned);
+    tell(Event::ModelReady { request, model: model.clone(), note });
+    let wanted = Request {
+        loaded: order.loaded,
+        network,
+        model,
+        focus,
+        threads: order.threads,
+        load_seconds: order.load_seconds,
+    };
+    let findings = inference::analyse(&wanted, ctx, &mut |event| {
+        tell(match event {
+            inference::Event::Started(provenance) => Event::AnalysisStarted { request, provenance },
+            inference::Event::Running(index) => Event::SliceRunning { request, index },
+            inference::Event::Slice(index, finding) => Event::SliceScored { request, index, finding },
+            inference::Event::Case(case) => Event::CaseScored { request, case },
+        });
+    })
+    .map_err(stopped)?;
+    Ok(Some(Event::AnalysisEnded { request, result: Ok((findings.seconds, findings.warnings)) }))
+}
+
+/// The network from the shelf, or read anew. Held while reading, so that two analyses do not read it twice.
+fn network_for(
+    model: Option<PathBuf>,
+    device: DevicePreference,
+    networks: &NetworkShelf,
+) -> Result<Arc<Network>, Stopped> {
+    let mut shelf = networks.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, on, network)) = &*shelf
+        && (of, on) == (&model, &device)
+    {
+        return Ok(network.clone());
+    }
+    *shelf = None;
+    let network = inference::default_network(model.as_deref(), device).map_err(|e| Stopped::Failed(e.to_string()))?;
+    let network = Arc::new(network);
+    *shelf = Some((model, device, network.clone()));
+    Ok(network)
+}
+
+const THUMBNAIL: usize = 96;
+
+/// A small picture: bone where the values allow it, else all that the slice has. Box average, no aliasing.
+pub fn thumbnail(slice: &Slice) -> Thumbnail {
+    let range = slice.min_max().unwrap_or([0.0, 1.0]);
+    let looks_like_hu = range[0] < -500.0 && range[1] > 300.0;
+    let window =
+        if looks_like_hu { Window::SOFT_TISSUE } else { Window::covering(f64::from(range[0]), f64::from(range[1])) };
+    let step = slice.columns.max(slice.rows).div_ceil(THUMBNAIL).max(1);
+    let (width, height) = ((slice.columns / step).max(1), (slice.rows / step).max(1));
+    let mut grey = Vec::with_capacity(width * height);
+    for y in 0..height {
+        for x in 0..width {
+            let (mut sum, mut n) = (0u32, 0u32);
+            for row in y * step..(y + 1) * step {
+                for column in x * step..(x + 1) * step {
+                    if let Some(value) = slice.at(column, row) {
+                        sum += if slice.is_padding(value) { 0 } else { u32::from(window.grey8(value)) };
+                        n += 1;
+                    }
+                }
+            }
+            grey.push(u8::try_from(sum / n.max(1)).unwrap_or(255));
+        }
+    }
+    Thumbnail { width, height, grey }
+}

@@ -1,0 +1,166 @@
+//! The view pipeline: layouts and shader, built once per device and target format, never changed.
+//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl`. CPU twin: [`crate::view::raster`].
+
+use super::uniforms::ViewUniforms;
+
+/// The shader as the device gets it. WGSL has no include, and declarations may stand in any order.
+pub const SHADER: &str =
+    concat!(include_str!("../../shaders/slice.wgsl"), "\n", include_str!("../../shaders/heatmap.wgsl"));
+
+/// Built once, never changed.
+pub struct ViewPipeline {
+    pub pipeline: wgpu::RenderPipeline,
+    /// Group 0: uniforms and axes of one view.
+    pub view_layout: wgpu::BindGroupLayout,
+    /// Groups 1 and 2: the slice and the map.
+    pub texture_layout: wgpu::BindGroupLayout,
+}
+
+impl ViewPipeline {
+    /// For plain colour targets of `format`. An sRGB format gets the same bytes as one without transfer function.
+    pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
+        let view_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("view"),
+            entries: &[uniform_entry(0), texture_entry(1)],
+        });
+        let texture_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("view texture"),
+            entries: &[texture_entry(0)],
+        });
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("view"),
+            bind_group_layouts: &[Some(&view_layout), Some(&texture_layout), Some(&texture_layout)],
+            immediate_size: 0,
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("slice and heatmap"),
+            source: wgpu::ShaderSource::Wgsl(SHADER.into()),
+        });
+        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+            label: Some("view"),
+            layout: Some(&layout),
+            vertex: wgpu::VertexState {
+                module: &module,
+                entry_point: Some("vs_main"),
+                buffers: &[],
+                compilation_options: Default::default(),
+            },
+            primitive: wgpu::PrimitiveState::default(),
+            depth_stencil: None,
+            multisample: wgpu::MultisampleState::default(),
+            fragment: Some(wgpu::FragmentState {
+                module: &module,
+                entry_point: Some(if format.is_srgb() { "fs_srgb" } else { "fs_display" }),
+                targets: &[Some(format.into())],
+                compilation_options: Default::default(),
+            }),
+            multiview_mask: None,
+            cache: None,
+        });
+        Self { pipeline, view_layout, texture_layout }
+    }
+}
+
+fn uniform_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::FRAGMENT,
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: false,
+            min_binding_size: std::num::NonZeroU64::new(size_of::<ViewUniforms>() as u64),
+        },
+        count: None,
+    }
+}
+
+fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::FRAGMENT,
+        ty: wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Sint,
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        },
+        count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::colormap;
+
+    fn module() -> naga::Module {
+        let module = naga::front::wgsl::parse_str(SHADER).expect("the shader parses");
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+            .validate(&module)
+            .expect("the shader is valid without any optional capability");
+        module
+    }
+
+    #[test]
+    fn the_uniforms_lie_as_the_shader_reads_them() {
+        let module = module();
+        let (_, view) =
+            module.types.iter().find(|(_, t)| t.name.as_deref() == Some("View")).expect("the shader has View");
+        let naga::TypeInner::Struct { members, span } = &view.inner else { panic!("View is a struct") };
+        assert_eq!(*span as usize, size_of::<ViewUniforms>());
+        let ours = macro_offsets();
+        let theirs: Vec<(&str, usize)> =
+            members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
+        assert_eq!(theirs, ours);
+    }
+
+    fn macro_offsets() -> Vec<(&'static str, usize)> {
+        macro_rules! offsets {
+            ($($field:ident),*) => { vec![$((stringify!($field), std::mem::offset_of!(ViewUniforms, $field))),*] };
+        }
+        offsets![
+            origin_px,
+            image_size,
+            cam_size,
+            neighbour,
+            flags,
+            low,
+            high,
+            offset,
+            denominator,
+            center,
+            width,
+            padding_low,
+            padding_high,
+            whole_offset,
+            whole_denominator,
+            cam_maximum,
+            opacity
+        ]
+    }
+
+    #[test]
+    fn the_flags_are_the_shaders() {
+        use super::super::uniforms as u;
+        for (name, bit) in [
+            ("FLOAT_BITS", u::FLOAT_BITS),
+            ("INVERT", u::INVERT),
+            ("PADDED", u::PADDED),
+            ("WHOLE", u::WHOLE),
+            ("SIGMOID", u::SIGMOID),
+            ("HEATMAP", u::HEATMAP),
+        ] {
+            assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_ramp_is_the_colormaps() {
+        let table = SHADER.split_once("const RAMP").expect("the shader has the ramp").1;
+        let table = table.split_once(");\n\n").expect("the ramp ends").0;
+        let numbers: Vec<f32> =
+            table.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|word| word.parse().ok()).collect();
+        // Skips the digits of "vec3<f32>, 6" and of each "vec3<f32>".
+        let colours: Vec<f32> = numbers.into_iter().filter(|v| *v < 1.0).collect();
+        assert_eq!(colours, colormap::RAMP.concat());
+    }
+}

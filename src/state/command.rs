@@ -1,0 +1,245 @@
+//! Wishes (commands), work to be carried out (effects) and what came of it (events). Values only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::settings::DeviceSetting;
+use crate::findings::{CaseResult, ModelInfo, Provenance, Seconds, SliceFinding};
+use crate::study::{Catalog, LoadedSeries, Refused, Series};
+use crate::view::{ImageShape, Interpolation};
+use crate::volume::{Slice, Window};
+
+/// Which answers belong to which question: an answer with an old number is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct RequestId(pub u64);
+
+/// What the left mouse button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tool {
+    #[default]
+    Window,
+    Zoom,
+    Pan,
+    Scroll,
+}
+
+/// How much text stands on the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum OverlayDensity {
+    #[default]
+    Full,
+    Minimal,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PanelSide {
+    Series,
+    Findings,
+}
+
+/// What an export writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportKind {
+    Report,
+    Picture,
+}
+
+/// The rectangle of the image view in physical pixels, for commands that depend on it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ViewRect {
+    pub image: ImageShape,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// A wish of the user.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    OpenPath(PathBuf),
+    OpenDemo,
+    PickFolder,
+    CloseStudy,
+    ShowSeries(usize),
+    StepSeries(i32),
+    ScrollBy(i64),
+    GoToSlice(usize),
+    SetWindow(Window),
+    /// Key 1 to 9, from 1; 9 is the user's own.
+    Preset(usize),
+    StoreUserWindow,
+    FullRangeWindow,
+    FileWindow,
+    /// Change of width and centre.
+    DragWindow {
+        width: f64,
+        center: f64,
+    },
+    Zoom {
+        view: ViewRect,
+        x: f64,
+        y: f64,
+        factor: f64,
+    },
+    Pan {
+        view: ViewRect,
+        dx: f64,
+        dy: f64,
+    },
+    ResetView,
+    /// Fits a moved view, else folds or unfolds the panels.
+    DoubleClick,
+    FlipHorizontal,
+    FlipVertical,
+    Invert,
+    SetInterpolation(Interpolation),
+    CycleOverlay,
+    SetTool(Tool),
+    ToggleHeatmap,
+    /// F pressed or released, with the time in seconds: a short press toggles, holding peeks.
+    HeatmapKey {
+        down: bool,
+        time_s: f64,
+    },
+    SetHeatmapOpacity(f32),
+    SetHeatmapEverywhere(bool),
+    NextPeak,
+    PreviousPeak,
+    StartAnalysis,
+    CancelAnalysis,
+    CancelLoading,
+    PickModel,
+    UseModel(Option<PathBuf>),
+    SetThreads(usize),
+    SetDevice(DeviceSetting),
+    SetAutoAnalyse(bool),
+    SetInvertVerticalDrag(bool),
+    SetRememberRecents(bool),
+    ClearRecents,
+    TogglePanel(PanelSide),
+    ToggleHelp,
+    ToggleSettings,
+    ToggleNotices,
+    ToggleIdentity,
+    ToggleFullscreen,
+    /// Closes whatever lies on top; never changes the image.
+    Escape,
+    BeginExport(ExportKind),
+    PickExportPath,
+    SetExportPath(String),
+    ConfirmExport,
+    CopyPicture,
+    DismissNotices,
+    SetPathField(String),
+}
+
+/// Work for the app, in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    Scan {
+        request: RequestId,
+        path: PathBuf,
+    },
+    MakeDemo {
+        request: RequestId,
+    },
+    /// Supersedes a running load.
+    Load {
+        request: RequestId,
+        series: Arc<Series>,
+        first: usize,
+    },
+    Thumbnails {
+        request: RequestId,
+        catalog: Arc<Catalog>,
+    },
+    ThumbnailOf {
+        request: RequestId,
+        series: usize,
+        slice: Arc<Slice>,
+    },
+    /// Supersedes a running analysis. Loads the network first when it is not at hand.
+    Analyse {
+        request: RequestId,
+        loaded: LoadedSeries,
+        model: Option<PathBuf>,
+        device: DeviceSetting,
+        threads: usize,
+        load_seconds: f64,
+    },
+    CancelScan,
+    CancelLoad,
+    CancelAnalysis,
+    /// The slice being read moved; the analysis serves its neighbourhood first.
+    Focus(usize),
+    PickFolder,
+    PickModel,
+    PickExportPath {
+        kind: ExportKind,
+        suggested: String,
+    },
+    /// Without `replace` a file that exists is left alone and the answer says so.
+    WriteReport {
+        path: PathBuf,
+        replace: bool,
+    },
+    WritePicture {
+        path: PathBuf,
+        replace: bool,
+    },
+    CopyPicture,
+    SaveSettings,
+    SetFullscreen(bool),
+}
+
+/// How a job other than a success ended, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Cancelled,
+    Failed(String),
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Scanned { request: RequestId, result: Result<Arc<Catalog>, Ended> },
+    DemoMade { request: RequestId, loaded: LoadedSeries },
+    SliceDecoded { request: RequestId, index: usize, slice: Arc<Slice> },
+    Loaded { request: RequestId, result: Result<(LoadedSeries, Vec<Refused>), Ended>, seconds: f64 },
+    Thumbnail { request: RequestId, series: usize, thumbnail: Arc<Thumbnail> },
+    ModelReady { request: RequestId, model: Arc<ModelInfo>, note: Option<String> },
+    AnalysisStarted { request: RequestId, provenance: Provenance },
+    SliceRunning { request: RequestId, index: usize },
+    SliceScored { request: RequestId, index: usize, finding: SliceFinding },
+    CaseScored { request: RequestId, case: CaseResult },
+    AnalysisEnded { request: RequestId, result: Result<(Seconds, Vec<String>), Ended> },
+    FolderPicked(Option<PathBuf>),
+    ModelPicked(Option<PathBuf>),
+    ExportPathPicked(Option<PathBuf>),
+    Exported { path: PathBuf, result: Result<(), ExportRefusal> },
+    Copied(Result<(), String>),
+}
+
+/// Why an export was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExportRefusal {
+    Exists,
+    Failed(String),
+}
+
+impl ExportRefusal {
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Exists => "A file of that name exists. Write again to replace it, or choose another name.".to_owned(),
+            Self::Failed(text) => text.clone(),
+        }
+    }
+}
+
+/// A small grey picture of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thumbnail {
+    pub width: usize,
+    pub height: usize,
+    pub grey: Vec<u8>,
+}

@@ -1,0 +1,99 @@
+//! What the program remembers between starts. No patient text except the paths of recent studies, which can be
+//! switched off and cleared.
+
+use std::path::{Path, PathBuf};
+
+use super::command::OverlayDensity;
+use crate::view::{DEFAULT_HEATMAP_OPACITY, Interpolation};
+use crate::volume::Window;
+
+/// Where the user wants the network to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceSetting {
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+/// Unknown fields of a newer version are ignored and missing ones take their defaults.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub recents: Vec<PathBuf>,
+    pub remember_recents: bool,
+    pub user_window: Option<Window>,
+    pub show_series: bool,
+    pub show_findings: bool,
+    pub overlay: OverlayDensity,
+    pub interpolation: Interpolation,
+    pub heatmap_opacity: f32,
+    pub heatmap_everywhere: bool,
+    pub auto_analyse: bool,
+    pub invert_vertical_drag: bool,
+    /// Compute threads; `None` leaves one core to the window.
+    pub threads: Option<usize>,
+    pub device: DeviceSetting,
+    pub model: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            recents: Vec::new(),
+            remember_recents: true,
+            user_window: None,
+            show_series: true,
+            show_findings: true,
+            overlay: OverlayDensity::Full,
+            interpolation: Interpolation::Linear,
+            heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
+            heatmap_everywhere: false,
+            auto_analyse: true,
+            invert_vertical_drag: false,
+            threads: None,
+            device: DeviceSetting::Auto,
+            model: None,
+        }
+    }
+}
+
+const RECENTS: usize = 8;
+
+impl Settings {
+    pub fn remember(&mut self, path: &Path) {
+        if self.remember_recents {
+            self.recents.retain(|p| p != path);
+            self.recents.insert(0, path.to_owned());
+            self.recents.truncate(RECENTS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_another_version_are_read_as_far_as_they_go() {
+        let s: Settings = serde_json::from_str(r#"{"auto_analyse":false,"from_the_future":[1]}"#).expect("tolerant");
+        assert!(!s.auto_analyse && s.remember_recents);
+    }
+
+    #[test]
+    fn recents_are_unique_newest_first_and_bounded() {
+        let mut s = Settings::default();
+        for i in 0..20 {
+            s.remember(Path::new(&format!("/s{i}")));
+        }
+        s.remember(Path::new("/s15"));
+        assert_eq!(s.recents.len(), 8);
+        assert_eq!(s.recents[0], Path::new("/s15"));
+        assert_eq!(s.recents.iter().filter(|p| p.ends_with("s15")).count(), 1);
+        s.remember_recents = false;
+        s.remember(Path::new("/new"));
+        assert!(!s.recents.contains(&PathBuf::from("/new")));
+    }
+}

@@ -1,0 +1,280 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::findings::{CaseResult, Seconds, SliceFinding, SliceOutcome};
+use crate::study::{Patient, SliceInfo, StudyInfo, Technique};
+use crate::volume::{SlicePixels, Volume};
+
+fn slice(value: i16) -> Arc<Slice> {
+    Arc::new(Slice { rows: 4, columns: 4, pixels: SlicePixels::I16(vec![value; 16]), padding: None })
+}
+
+fn series(slices: usize) -> Series {
+    Series {
+        uid: "1.2.3".into(),
+        study: Arc::new(StudyInfo::default()),
+        patient: Arc::new(Patient::default()),
+        modality: "CT".into(),
+        number: Some(1),
+        description: String::new(),
+        rows: 4,
+        columns: 4,
+        spacing_mm: Some([0.5, 0.5]),
+        slice_spacing_mm: Some(2.0),
+        slices: (0..slices)
+            .map(|i| SliceInfo {
+                path: PathBuf::from(format!("{i}")),
+                file: format!("{i}"),
+                sop_instance_uid: String::new(),
+                instance_number: None,
+                pose: None,
+            })
+            .collect(),
+        technique: Technique::default(),
+        photometric: Photometric::Monochrome2,
+        values_are_hu: true,
+        is_localizer: false,
+        file_windows: vec![Window::linear(30.0, 350.0)],
+        warnings: Vec::new(),
+    }
+}
+
+/// A state with a series of `n` slices on screen, and the number of its load.
+fn opened(n: usize) -> (AppState, RequestId) {
+    let mut state = AppState::new(Settings::default());
+    let effects = state.apply(Command::OpenPath("/study".into()));
+    let request = effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::Scan { request, .. } => Some(*request),
+            _ => None,
+        })
+        .expect("scans");
+    let catalog = Catalog { series: vec![series(3), series(n)], ..Catalog::default() };
+    let effects = state.receive(Event::Scanned { request, result: Ok(Arc::new(catalog)) });
+    let load = effects.iter().find_map(|e| match e {
+        Effect::Load { request, .. } => Some(*request),
+        _ => None,
+    });
+    (state, load.expect("loads"))
+}
+
+fn loaded_from(state: &AppState) -> LoadedSeries {
+    let series = state.active.as_ref().expect("active").series.clone();
+    let volume = Volume::new((0..series.slices.len()).map(|i| slice(i as i16)).collect()).expect("volume");
+    LoadedSeries { series, volume: Arc::new(volume) }
+}
+
+/// A state whose analysis has begun, the load done; and the analysis' number and provenance.
+fn analysing(n: usize) -> (AppState, RequestId) {
+    let (mut state, load) = opened(n);
+    let loaded = loaded_from(&state);
+    let result = Ok((loaded.clone(), Vec::new()));
+    let effects = state.receive(Event::Loaded { request: load, result, seconds: 0.1 });
+    let request = effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::Analyse { request, .. } => Some(*request),
+            _ => None,
+        })
+        .expect("analyses");
+    let mut provenance = crate::findings::tests::with_scores(&[]).provenance;
+    provenance.volume = loaded.volume.id();
+    state.receive(Event::AnalysisStarted { request, provenance });
+    (state, request)
+}
+
+fn scored(score: f32) -> SliceFinding {
+    let all = crate::findings::tests::with_scores(&[Some(score)]);
+    match all.slices.into_iter().next() {
+        Some(SliceState::Done(finding)) => finding,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_likeliest_series_opens_in_bone_at_its_middle() {
+    let (state, _) = opened(9);
+    let active = state.active.as_ref().expect("active");
+    assert_eq!((active.index, active.current, active.window), (1, 4, Window::BONE));
+    assert_eq!(state.settings.recents, [PathBuf::from("/study")]);
+}
+
+#[test]
+fn answers_to_old_questions_are_dropped() {
+    let (mut state, old_load) = opened(5);
+    state.apply(Command::ShowSeries(0));
+    state.receive(Event::SliceDecoded { request: old_load, index: 0, slice: slice(1) });
+    assert_eq!(state.active.as_ref().expect("active").decoded(), 0);
+
+    let (mut state, analysis) = analysing(5);
+    state.apply(Command::ShowSeries(0));
+    state.receive(Event::SliceScored { request: analysis, index: 0, finding: scored(0.9) });
+    state.receive(Event::AnalysisEnded { request: analysis, result: Ok((Seconds::default(), Vec::new())) });
+    assert!(state.findings().is_none() && matches!(state.analysis, AnalysisState::NotRun));
+}
+
+#[test]
+fn another_model_cancels_and_forgets() {
+    let (mut state, analysis) = analysing(5);
+    state.receive(Event::SliceScored { request: analysis, index: 1, finding: scored(0.9) });
+    let effects = state.apply(Command::UseModel(Some("/m.safetensors".into())));
+    assert!(effects.iter().any(|e| matches!(e, Effect::CancelAnalysis)));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Analyse { model: Some(_), .. })));
+    assert!(state.findings().is_none());
+    state.receive(Event::SliceScored { request: analysis, index: 2, finding: scored(0.9) });
+    assert!(state.findings().is_none(), "a late score of the old model");
+}
+
+#[test]
+fn a_result_for_another_volume_is_not_taken() {
+    let (mut state, request) = analysing(4);
+    let provenance = crate::findings::tests::with_scores(&[]).provenance;
+    state.findings = None;
+    state.receive(Event::AnalysisStarted { request, provenance });
+    assert!(state.findings().is_none());
+}
+
+#[test]
+fn the_strip_fills_live_and_peaks_are_visited_in_order() {
+    let (mut state, request) = analysing(9);
+    for (index, score) in [(1, 0.7), (4, 0.2), (7, 0.9)] {
+        state.receive(Event::SliceRunning { request, index });
+        state.receive(Event::SliceScored { request, index, finding: scored(score) });
+    }
+    assert_eq!(state.peaks(), [7, 1]);
+    let current = |s: &AppState| s.active.as_ref().expect("active").current;
+    let effects = state.apply(Command::NextPeak);
+    assert!(effects.iter().any(|e| matches!(e, Effect::Focus(7))));
+    assert_eq!(current(&state), 7);
+    state.apply(Command::NextPeak);
+    assert_eq!(current(&state), 1, "round the end");
+    state.apply(Command::PreviousPeak);
+    assert_eq!(current(&state), 7);
+    state.receive(Event::CaseScored { request, case: CaseResult { score: 0.6, logit: 0.4, attribution: vec![] } });
+    state.receive(Event::AnalysisEnded { request, result: Ok((Seconds::default(), Vec::new())) });
+    assert!(matches!(state.analysis, AnalysisState::Done));
+}
+
+#[test]
+fn a_short_f_toggles_and_a_long_f_peeks_without_touching_the_view() {
+    let (mut state, _) = opened(5);
+    let before = {
+        let a = state.active.as_ref().expect("active");
+        (a.window, a.view, a.current)
+    };
+    let on = state.heatmap_on;
+    let press = |state: &mut AppState, from: f64, to: f64| {
+        state.apply(Command::HeatmapKey { down: true, time_s: from });
+        let during = state.heatmap_on;
+        state.apply(Command::HeatmapKey { down: false, time_s: to });
+        (during, state.heatmap_on)
+    };
+    assert_eq!(press(&mut state, 0.0, 0.1), (!on, !on));
+    assert_eq!(press(&mut state, 1.0, 3.0), (on, !on));
+    let a = state.active.as_ref().expect("active");
+    assert_eq!((a.window, a.view, a.current), before);
+}
+
+#[test]
+fn a_hard_stop_gives_a_sentence_and_no_analysis() {
+    let (mut state, load) = opened(3);
+    let mut loaded = loaded_from(&state);
+    let mut series = Series::clone(&loaded.series);
+    series.spacing_mm = None;
+    loaded.series = Arc::new(series);
+    let effects = state.receive(Event::Loaded { request: load, result: Ok((loaded, Vec::new())), seconds: 0.0 });
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Analyse { .. })));
+    assert!(matches!(&state.analysis, AnalysisState::NotApplicable(text) if text.contains("spacing")));
+}
+
+#[test]
+fn slices_that_failed_leave_the_reader_on_the_same_picture() {
+    let (mut state, load) = opened(7);
+    state.apply(Command::GoToSlice(5));
+    let mut loaded = loaded_from(&state);
+    let mut series = Series::clone(&loaded.series);
+    series.slices.remove(2);
+    loaded.series = Arc::new(series);
+    loaded.volume = Arc::new(Volume::new((0..6).map(slice).collect()).expect("volume"));
+    let refused = vec![Refused { file: "2".into(), kind: crate::study::Kind::Corrupt, text: "broken".into() }];
+    state.receive(Event::Loaded { request: load, result: Ok((loaded, refused)), seconds: 0.0 });
+    let active = state.active.as_ref().expect("active");
+    assert_eq!(active.series.slices.get(active.current).map(|s| s.file.as_str()), Some("5"));
+    assert!(state.notices.iter().any(|n| n.text.contains("broken")));
+}
+
+#[test]
+fn escape_closes_one_thing_at_a_time_and_never_the_image() {
+    let (mut state, load) = opened(3);
+    state.receive(Event::SliceDecoded { request: load, index: 1, slice: slice(0) });
+    state.apply(Command::ToggleHelp);
+    state.apply(Command::BeginExport(ExportKind::Report));
+    assert!(state.export.is_some());
+    state.apply(Command::Escape);
+    assert!(state.export.is_none() && state.show_help);
+    state.apply(Command::Escape);
+    assert!(!state.show_help);
+    state.apply(Command::Escape);
+    assert!(state.active.is_some());
+}
+
+#[test]
+fn windows_by_key_drag_and_reset() {
+    let (mut state, load) = opened(3);
+    state.receive(Event::SliceDecoded { request: load, index: 1, slice: slice(7) });
+    let window = |s: &AppState| s.active.as_ref().expect("active").window;
+    state.apply(Command::Preset(1));
+    assert_eq!((window(&state).width, window(&state).center), (300.0, 80.0));
+    state.apply(Command::DragWindow { width: 100.0, center: -20.0 });
+    assert_eq!((window(&state).width, window(&state).center), (400.0, 60.0));
+    state.apply(Command::StoreUserWindow);
+    state.apply(Command::FileWindow);
+    assert_eq!(window(&state), Window::linear(30.0, 350.0));
+    state.apply(Command::Preset(9));
+    assert_eq!(window(&state), Window::linear(60.0, 400.0));
+    state.apply(Command::DragWindow { width: -1e9, center: 0.0 });
+    assert!(window(&state).is_valid());
+    state.apply(Command::ResetView);
+    assert_eq!(window(&state), Window::BONE);
+}
+
+#[test]
+fn an_existing_file_is_replaced_only_after_the_user_said_so_twice() {
+    let (mut state, load) = opened(3);
+    state.receive(Event::SliceDecoded { request: load, index: 1, slice: slice(0) });
+    state.apply(Command::BeginExport(ExportKind::Picture));
+    state.apply(Command::SetExportPath("/tmp/x.png".into()));
+    let replace = |effects: Vec<Effect>| match effects.as_slice() {
+        [Effect::WritePicture { replace, .. }] => *replace,
+        other => panic!("{other:?}"),
+    };
+    assert!(!replace(state.apply(Command::ConfirmExport)));
+    assert!(state.apply(Command::ConfirmExport).is_empty(), "not while writing");
+    state.receive(Event::Exported { path: "/tmp/x.png".into(), result: Err(ExportRefusal::Exists) });
+    assert!(replace(state.apply(Command::ConfirmExport)));
+    state.receive(Event::Exported { path: "/tmp/x.png".into(), result: Ok(()) });
+    assert!(state.export.is_none());
+    assert!(state.notices.iter().any(|n| n.text.contains("/tmp/x.png")));
+}
+
+#[test]
+fn nothing_found_is_said_and_never_silent() {
+    let mut state = AppState::new(Settings::default());
+    let effects = state.apply(Command::OpenPath("/empty".into()));
+    let Some(Effect::Scan { request, .. }) = effects.last() else { panic!("{effects:?}") };
+    state.receive(Event::Scanned { request: *request, result: Ok(Arc::new(Catalog::default())) });
+    assert!(state.active.is_none() && state.scanning.is_none());
+    assert!(state.notices.iter().any(|n| n.severity == Severity::Error));
+    assert!(state.settings.recents.is_empty());
+}
+
+#[test]
+fn excluded_slices_are_kept_apart_from_scores() {
+    let (mut state, request) = analysing(3);
+    let outcome = SliceOutcome::Excluded(crate::findings::Exclusion::EmptySlice);
+    state.receive(Event::SliceScored { request, index: 0, finding: SliceFinding { outcome, flags: Vec::new() } });
+    let findings = state.findings().expect("findings");
+    assert_eq!(findings.slices[0].score(), None);
+    assert_eq!(findings.progress(), (1, 3));
+}

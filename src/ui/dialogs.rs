@@ -1,0 +1,191 @@
+//! Settings, notices and the export sheet.
+
+use egui::{RichText, Ui};
+
+use super::{Progress, theme};
+use crate::state::{AppState, Command, DeviceSetting, ExportDialog, ExportKind, Settings, Severity};
+use crate::view::Interpolation;
+
+pub fn show(ctx: &egui::Context, state: &AppState, progress: Progress, commands: &mut Vec<Command>) {
+    if let Some(dialog) = &state.export {
+        export(ctx, state, dialog, progress, commands);
+    }
+    if state.show_settings {
+        settings(ctx, state, commands);
+    }
+    if state.show_notices {
+        notices(ctx, state, commands);
+    }
+}
+
+fn title(ui: &mut Ui, text: &str, close: Command, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        ui.heading(text);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if ui.button("Close").on_hover_text("Esc").clicked() {
+                commands.push(close);
+            }
+        });
+    });
+    ui.separator();
+}
+
+fn export(
+    ctx: &egui::Context,
+    state: &AppState,
+    dialog: &ExportDialog,
+    progress: Progress,
+    commands: &mut Vec<Command>,
+) {
+    let heading = match dialog.kind {
+        ExportKind::Report => "Export a report",
+        ExportKind::Picture => "Save the view as PNG",
+    };
+    egui::Modal::new(egui::Id::unique("export")).show(ctx, |ui| {
+        ui.set_width(560.0_f32.min(ctx.content_rect().width() - 60.0));
+        title(ui, heading, Command::Escape, commands);
+        let hint = match dialog.kind {
+            ExportKind::Report => "The ending decides: .pdf and .png to read, .json with every number.",
+            ExportKind::Picture => "The present view with its text; the research line is burnt in.",
+        };
+        ui.label(RichText::new(hint).color(theme::DIM));
+        let mut path = dialog.path.clone();
+        let mut confirm = false;
+        ui.horizontal(|ui| {
+            let field = egui::TextEdit::singleline(&mut path).desired_width(ui.available_width() - 90.0);
+            let response = ui.add(field).accessible_name("File to write");
+            if response.changed() {
+                commands.push(Command::SetExportPath(path.clone()));
+            }
+            confirm = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+            if !response.has_focus() && ctx.memory(|m| m.focused().is_none()) {
+                response.request_focus();
+            }
+            if ui.button("Browse").clicked() {
+                commands.push(Command::PickExportPath);
+            }
+        });
+        let mut hide = state.hide_identity;
+        if ui.checkbox(&mut hide, "Mask the patient's identity (Ctrl+Shift+P)").clicked() {
+            commands.push(Command::ToggleIdentity);
+        }
+        if state.findings().is_none_or(|f| !f.is_complete()) && dialog.kind == ExportKind::Report {
+            let text = "The analysis is not complete; the report will say which slices have a score.";
+            ui.label(RichText::new(text).color(theme::WARNING));
+        }
+        if let Some(error) = &dialog.error {
+            ui.label(RichText::new(error).color(theme::STOP));
+        }
+        ui.horizontal(|ui| {
+            let ready = !dialog.writing && !path.trim().is_empty();
+            if ui.add_enabled(ready, egui::Button::new("Write")).clicked() || (confirm && ready) {
+                commands.push(Command::ConfirmExport);
+            }
+            if ui.button("Cancel").clicked() {
+                commands.push(Command::Escape);
+            }
+            if dialog.writing || progress.export {
+                ui.spinner();
+                ui.label("writing");
+            }
+        });
+    });
+}
+
+fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
+    egui::Modal::new(egui::Id::unique("settings")).show(ctx, |ui| {
+        ui.set_width(520.0_f32.min(ctx.content_rect().width() - 60.0));
+        title(ui, "Settings", Command::ToggleSettings, commands);
+        let s = &state.settings;
+        analysis_settings(ui, s, commands);
+        ui.add_space(8.0);
+        super::caption(ui, "Picture and mouse");
+        check(ui, s.interpolation == Interpolation::Linear, "Interpolate between pixels", commands, |on| {
+            Command::SetInterpolation(if on { Interpolation::Linear } else { Interpolation::Nearest })
+        });
+        check(
+            ui,
+            s.invert_vertical_drag,
+            "Drag down to brighten (default: up)",
+            commands,
+            Command::SetInvertVerticalDrag,
+        );
+        check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
+        ui.add_space(8.0);
+        super::caption(ui, "Privacy");
+        check(ui, s.remember_recents, "Remember the folders of recent studies", commands, Command::SetRememberRecents);
+        check(ui, state.hide_identity, "Hide the patient's identity on screen and in exports", commands, |_| {
+            Command::ToggleIdentity
+        });
+        ui.add_space(8.0);
+        ui.label(RichText::new(crate::RESEARCH_LINE).small().color(theme::WARNING));
+        ui.label(RichText::new(crate::SOFTWARE).small().color(theme::DIM));
+    });
+}
+
+fn analysis_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
+    super::caption(ui, "Network");
+    check(ui, s.auto_analyse, "Analyse a study as soon as it has been read", commands, Command::SetAutoAnalyse);
+    ui.horizontal(|ui| {
+        let mut threads = s.threads.unwrap_or_else(crate::state::default_threads);
+        let most = std::thread::available_parallelism().map_or(1, |n| n.get());
+        if ui.add(egui::Slider::new(&mut threads, 1..=most).text("compute threads")).changed() {
+            commands.push(Command::SetThreads(threads));
+        }
+        ui.label(RichText::new("(one fewer than cores keeps the window smooth)").small().color(theme::DIM));
+    });
+    ui.horizontal(|ui| {
+        ui.label("Device");
+        for (device, name) in [
+            (DeviceSetting::Auto, "auto"),
+            (DeviceSetting::Cpu, "CPU"),
+            (DeviceSetting::Cuda, "CUDA"),
+            (DeviceSetting::Metal, "Metal"),
+        ] {
+            if ui.selectable_label(s.device == device, name).clicked() {
+                commands.push(Command::SetDevice(device));
+            }
+        }
+    });
+    ui.label(RichText::new("Threads and device count from the next analysis (Ctrl+R).").small().color(theme::DIM));
+}
+
+fn check(ui: &mut Ui, on: bool, text: &str, commands: &mut Vec<Command>, command: impl Fn(bool) -> Command) {
+    let mut now = on;
+    if ui.checkbox(&mut now, text).clicked() {
+        commands.push(command(now));
+    }
+}
+
+fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
+    egui::Modal::new(egui::Id::unique("notices")).show(ctx, |ui| {
+        ui.set_width(760.0_f32.min(ctx.content_rect().width() - 60.0));
+        title(ui, "Notices", Command::ToggleNotices, commands);
+        egui::ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.6).show(ui, |ui| {
+            for notice in &state.notices {
+                let (sign, colour) = match notice.severity {
+                    Severity::Info => ("note", theme::DIM),
+                    Severity::Warning => ("warning", theme::WARNING),
+                    Severity::Error => ("error", theme::STOP),
+                };
+                ui.horizontal_wrapped(|ui| {
+                    ui.label(RichText::new(sign).color(colour));
+                    ui.label(&notice.text);
+                });
+            }
+            if state.notices.is_empty() {
+                ui.label(RichText::new("nothing to report").color(theme::DIM));
+            }
+        });
+        ui.separator();
+        ui.horizontal(|ui| {
+            if ui.button("Copy all").clicked() {
+                let lines: Vec<&str> = state.notices.iter().map(|n| n.text.as_str()).collect();
+                ctx.copy_text(lines.join("\n"));
+            }
+            if ui.button("Clear").clicked() {
+                commands.push(Command::DismissNotices);
+            }
+        });
+    });
+}

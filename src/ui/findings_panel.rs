@@ -1,0 +1,218 @@
+//! What the network said, in sentences. The model and what it was trained on stand above everything that scrolls.
+
+use egui::{RichText, Ui};
+
+use super::{caption, strip, theme};
+use crate::findings::{Findings, ModelInfo, SliceState};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
+use crate::view::MAX_HEATMAP_OPACITY;
+
+pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let Some(active) = &state.active else { return };
+    let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 8));
+    egui::Panel::right("findings").frame(frame).default_size(264.0).size_range(210.0..=460.0).show(ui, |ui| {
+        caption(ui, "Findings");
+        status(ui, state, commands);
+        case_score(ui, state);
+        model(ui, state, commands);
+        ui.separator();
+        egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+            if let Some(findings) = state.findings() {
+                peaks(ui, state, active, findings, commands);
+                assessed(ui, findings);
+            }
+            heatmap(ui, state, commands);
+            warnings(ui, state, active);
+        });
+    });
+}
+
+fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let (done, total) = state.findings().map_or((0, 0), Findings::progress);
+    let percent = if total == 0 { 0 } else { done * 100 / total };
+    let (text, colour) = match &state.analysis {
+        AnalysisState::NotRun if state.is_loading() => ("waiting for the slices".to_owned(), theme::DIM),
+        AnalysisState::NotRun => ("not run".to_owned(), theme::DIM),
+        AnalysisState::Preparing(what) => ((*what).to_owned(), theme::DIM),
+        AnalysisState::Running => (format!("running, {percent} %, {done} of {total} slices"), theme::TEXT),
+        AnalysisState::Done => (format!("done, {total} slices"), theme::TEXT),
+        AnalysisState::Cancelled => {
+            (format!("cancelled at {done} of {total} slices; what was scored is kept"), theme::DIM)
+        }
+        AnalysisState::Failed(why) => (format!("failed: {why}"), theme::STOP),
+        AnalysisState::NotApplicable(why) => (why.clone(), theme::STOP),
+    };
+    ui.label(RichText::new(text).color(colour));
+    match &state.analysis {
+        AnalysisState::Running | AnalysisState::Preparing(_) => {
+            if ui.button("Cancel analysis").clicked() {
+                commands.push(Command::CancelAnalysis);
+            }
+        }
+        AnalysisState::NotApplicable(_) => {}
+        AnalysisState::NotRun => {
+            if ui.add_enabled(!state.is_loading(), egui::Button::new("Analyse")).on_hover_text("Ctrl+R").clicked() {
+                commands.push(Command::StartAnalysis);
+            }
+        }
+        _ => {
+            if ui.button("Run again").on_hover_text("Ctrl+R").clicked() {
+                commands.push(Command::StartAnalysis);
+            }
+        }
+    }
+}
+
+fn case_score(ui: &mut Ui, state: &AppState) {
+    let Some(findings) = state.findings() else { return };
+    ui.add_space(4.0);
+    match &findings.case {
+        Some(case) => {
+            ui.horizontal(|ui| {
+                let number = RichText::new(format!("{:.3}", case.score)).size(30.0).color(theme::TEXT);
+                ui.label(number);
+                ui.vertical(|ui| {
+                    ui.label(RichText::new("case score").color(theme::TEXT));
+                    let side = if case.score >= findings.threshold() { "at or above" } else { "below" };
+                    let text = format!("{side} threshold {:.3}", findings.threshold());
+                    ui.label(RichText::new(text).small().color(theme::DIM));
+                });
+            });
+        }
+        None => {
+            ui.label(RichText::new("case score: after the last slice").color(theme::DIM));
+        }
+    }
+}
+
+fn model(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    match state.findings().map(|f| &f.provenance.model).or(state.model.as_ref()) {
+        Some(model) => {
+            let colour = if model.trained { theme::TEXT } else { theme::WARNING };
+            ui.label(RichText::new(trained_line(model)).strong().color(colour));
+            let line = format!("{}, {}", model.name, model.short_hash());
+            ui.label(RichText::new(line).small().color(theme::DIM)).on_hover_text(format!("SHA-256 {}", model.sha256));
+            ui.label(RichText::new(&model.architecture).small().color(theme::DIM));
+        }
+        None => {
+            ui.label(RichText::new("no network has been read yet").small().color(theme::DIM));
+        }
+    }
+    if let Some(findings) = state.findings() {
+        let p = &findings.provenance;
+        let mut line = format!("{}, recipe {}", p.device, p.recipe);
+        if findings.seconds.total > 0.0 {
+            line += &format!(", {:.1} s", findings.seconds.total);
+        }
+        ui.label(RichText::new(line).small().color(theme::DIM));
+    }
+    ui.horizontal(|ui| {
+        if ui.small_button("Other weights").on_hover_text("A .safetensors file with a model card").clicked() {
+            commands.push(Command::PickModel);
+        }
+        if state.settings.model.is_some() && ui.small_button("Built-in weights").clicked() {
+            commands.push(Command::UseModel(None));
+        }
+    });
+}
+
+fn trained_line(model: &ModelInfo) -> String {
+    if model.trained { format!("trained on: {}", model.trained_on) } else { model.trained_on.clone() }
+}
+
+fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findings, commands: &mut Vec<Command>) {
+    let peaks = state.peaks();
+    caption(ui, "Peaks");
+    if peaks.is_empty() {
+        let text = match state.analysis {
+            AnalysisState::Done => format!("no finding above the threshold of {:.3}", findings.threshold()),
+            _ => format!("none above the threshold of {:.3} so far", findings.threshold()),
+        };
+        ui.label(RichText::new(text).color(theme::DIM));
+    }
+    const SHOWN: usize = 12;
+    for (rank, &index) in peaks.iter().take(SHOWN).enumerate() {
+        let score = findings.slices.get(index).and_then(SliceState::score).unwrap_or(0.0);
+        let z = active.series.slices.get(index).and_then(|s| s.z_mm());
+        let place = z.map_or_else(String::new, |z| format!("   z {z:.1} mm"));
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(egui::vec2(4.0, 14.0), egui::Sense::hover());
+            ui.painter().rect_filled(rect, 0.0, strip::score_colour(score));
+            let text = format!("{}   slice {}   {score:.3}{place}", rank + 1, index + 1);
+            let selected = index == active.current;
+            let button = egui::Button::selectable(selected, text);
+            if ui.add(button).accessible_name(format!("Peak {}, slice {}", rank + 1, index + 1)).clicked() {
+                commands.push(Command::GoToSlice(index));
+            }
+        });
+    }
+    if peaks.len() > SHOWN {
+        ui.label(
+            RichText::new(format!("and {} lower ones: N steps through all", peaks.len() - SHOWN))
+                .small()
+                .color(theme::DIM),
+        );
+    } else if !peaks.is_empty() {
+        ui.label(RichText::new("N, Shift+N: next, previous").small().color(theme::DIM));
+    }
+    ui.add_space(6.0);
+}
+
+fn assessed(ui: &mut Ui, findings: &Findings) {
+    let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
+    caption(ui, "Assessed");
+    ui.label(format!("{scored} of {} slices have a score", findings.slices.len()));
+    for why in [
+        crate::findings::Exclusion::EmptySlice,
+        crate::findings::Exclusion::NotFinite,
+        crate::findings::Exclusion::Undecodable,
+    ] {
+        let n = findings.slices.iter().filter(|s| s.excluded() == Some(why)).count();
+        if n > 0 {
+            ui.label(RichText::new(format!("{n} {}", why.sentence())).small().color(theme::WARNING));
+        }
+    }
+    for warning in &findings.warnings {
+        ui.label(RichText::new(warning).small().color(theme::WARNING));
+    }
+    ui.add_space(6.0);
+}
+
+fn heatmap(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    caption(ui, "Heatmap");
+    let mut on = state.heatmap_on;
+    if ui.checkbox(&mut on, "Show (F)").clicked() {
+        commands.push(Command::ToggleHeatmap);
+    }
+    let mut everywhere = state.settings.heatmap_everywhere;
+    if ui.checkbox(&mut everywhere, "Below the threshold too").on_hover_text("Shift+F").clicked() {
+        commands.push(Command::SetHeatmapEverywhere(everywhere));
+    }
+    let mut opacity = state.settings.heatmap_opacity;
+    let slider = egui::Slider::new(&mut opacity, 0.05..=MAX_HEATMAP_OPACITY)
+        .text("opacity")
+        .custom_formatter(|v, _| format!("{:.0} %", v * 100.0))
+        .custom_parser(|t| t.trim().trim_end_matches('%').trim().parse::<f64>().ok().map(|v| v / 100.0));
+    if ui.add(slider).changed() {
+        commands.push(Command::SetHeatmapOpacity(opacity));
+    }
+    ui.add_space(6.0);
+}
+
+fn warnings(ui: &mut Ui, state: &AppState, active: &ActiveSeries) {
+    let refused = active.refused.len();
+    if active.series.warnings.is_empty() && refused == 0 {
+        return;
+    }
+    caption(ui, "About this series");
+    for warning in &active.series.warnings {
+        ui.label(RichText::new(format!("! {}", warning.text)).small().color(theme::WARNING));
+    }
+    if refused > 0 && !state.show_notices {
+        ui.label(
+            RichText::new(format!("! {refused} slices could not be decoded: see the notices"))
+                .small()
+                .color(theme::WARNING),
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The keyboard, in one table that the help sheet prints too.
+
+use egui::{Event, Key, Modifiers};
+
+use super::UiCache;
+use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
+
+/// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
+pub const HELP: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Slices",
+        &[
+            ("Wheel, Up, Down", "one slice (Shift: 5 by wheel, 10 by key)"),
+            ("Home, End", "first, last slice"),
+            ("PgUp, PgDn, Left, Right", "previous, next series"),
+            ("N, Shift+N", "next, previous peak of the strip"),
+            ("Alt + left drag", "scroll the stack"),
+        ],
+    ),
+    (
+        "Window",
+        &[
+            ("Left drag", "window: right wider, up brighter"),
+            ("1 2 3", "soft-tissue 300/80, bone 1800/500, gross-bone 650/400"),
+            ("4 5 6", "abdomen 400/40, lung 1500/-600, brain 80/40"),
+            ("7 8 9", "bone-wide 2500/480, mediastinum 350/50, your own"),
+            ("Shift+9", "store the present window as your own"),
+            ("0, `", "full range, the file's own window"),
+            ("I", "invert"),
+        ],
+    ),
+    (
+        "View",
+        &[
+            ("Right drag, Ctrl+wheel", "zoom"),
+            ("Middle drag, Space or Shift + left drag", "pan"),
+            ("Double-click", "fit; when fitted, fold the panels away and back"),
+            ("R", "reset zoom, pan, window and inversion"),
+            ("H, V", "flip horizontally, vertically"),
+            ("W, Z, T, S", "left button: window, zoom, translate, scroll"),
+            ("O", "text on the image: full, minimal, none"),
+            ("F9, F10, F11", "series panel, findings panel, full screen"),
+        ],
+    ),
+    (
+        "Network",
+        &[
+            ("F", "heatmap on or off; hold to peek"),
+            ("+, -", "heatmap opacity"),
+            ("Shift+F", "heatmap below the threshold too"),
+            ("Ctrl+R", "run the analysis again"),
+        ],
+    ),
+    (
+        "Files",
+        &[
+            ("Ctrl+O", "open a folder"),
+            ("Ctrl+E", "export a report (PDF, PNG or JSON)"),
+            ("Ctrl+Shift+S", "save the view as PNG"),
+            ("Ctrl+C", "copy the view"),
+            ("Ctrl+Shift+P", "hide or show the patient's identity"),
+            ("Ctrl+, ", "settings"),
+            ("?, Esc", "this sheet, close the topmost thing"),
+        ],
+    ),
+];
+
+/// Turns this frame's key events into commands.
+pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    let typing = ctx.text_edit_focused();
+    let widget_focused = ctx.memory(|m| m.focused().is_some());
+    let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
+    for event in events {
+        match event {
+            Event::Copy if !typing => commands.push(Command::CopyPicture),
+            Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
+            Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. } if !typing && modifiers.is_none() => {
+                cache.f_down = pressed;
+                commands.push(Command::HeatmapKey { down: pressed, time_s });
+            }
+            // The release counts even when a modifier or another widget came between.
+            Event::Key { key: Key::F, pressed: false, .. } if cache.f_down => {
+                cache.f_down = false;
+                commands.push(Command::HeatmapKey { down: false, time_s });
+            }
+            Event::Key { key, pressed: true, modifiers, repeat, .. } if !typing => {
+                let moves_focus = matches!(
+                    key,
+                    Key::ArrowDown | Key::ArrowUp | Key::ArrowLeft | Key::ArrowRight | Key::Space | Key::Enter
+                );
+                if widget_focused && moves_focus {
+                    continue;
+                }
+                commands.extend(command_for(key, modifiers, repeat, state));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -> Option<Command> {
+    if modifiers.command {
+        return with_control(key, modifiers, repeat);
+    }
+    if modifiers.alt {
+        return None;
+    }
+    let shift = modifiers.shift;
+    let repeatable = match key {
+        Key::ArrowDown => Some(Command::ScrollBy(if shift { 10 } else { 1 })),
+        Key::ArrowUp => Some(Command::ScrollBy(if shift { -10 } else { -1 })),
+        Key::Plus | Key::Equals => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity + 0.05)),
+        Key::Minus => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity - 0.05)),
+        _ => None,
+    };
+    if repeatable.is_some() || repeat {
+        return repeatable;
+    }
+    if let Some(number) = digit(key) {
+        return Some(match (number, shift) {
+            (9, true) => Command::StoreUserWindow,
+            (0, _) => Command::FullRangeWindow,
+            (n, _) => Command::Preset(n),
+        });
+    }
+    Some(match key {
+        Key::Home => Command::GoToSlice(0),
+        Key::End => Command::GoToSlice(usize::MAX),
+        Key::PageDown | Key::ArrowRight => Command::StepSeries(1),
+        Key::PageUp | Key::ArrowLeft => Command::StepSeries(-1),
+        Key::Backtick => Command::FileWindow,
+        Key::I => Command::Invert,
+        Key::R => Command::ResetView,
+        Key::O => Command::CycleOverlay,
+        Key::H => Command::FlipHorizontal,
+        Key::V => Command::FlipVertical,
+        Key::N if shift => Command::PreviousPeak,
+        Key::N => Command::NextPeak,
+        Key::F if shift => Command::SetHeatmapEverywhere(!state.settings.heatmap_everywhere),
+        Key::W => Command::SetTool(Tool::Window),
+        Key::Z => Command::SetTool(Tool::Zoom),
+        Key::T => Command::SetTool(Tool::Pan),
+        Key::S => Command::SetTool(Tool::Scroll),
+        Key::Questionmark => Command::ToggleHelp,
+        // On layouts where the question mark is not reported as its own key.
+        Key::Slash if shift => Command::ToggleHelp,
+        Key::F1 => Command::ToggleHelp,
+        Key::F9 => Command::TogglePanel(PanelSide::Series),
+        Key::F10 => Command::TogglePanel(PanelSide::Findings),
+        Key::F11 => Command::ToggleFullscreen,
+        _ => return None,
+    })
+}
+
+fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command> {
+    if repeat {
+        return None;
+    }
+    Some(match (key, modifiers.shift) {
+        (Key::O, false) => Command::PickFolder,
+        (Key::E, false) => Command::BeginExport(ExportKind::Report),
+        (Key::S, true) => Command::BeginExport(ExportKind::Picture),
+        (Key::P, true) => Command::ToggleIdentity,
+        (Key::R, false) => Command::StartAnalysis,
+        (Key::Comma, false) => Command::ToggleSettings,
+        _ => return None,
+    })
+}
+
+fn digit(key: Key) -> Option<usize> {
+    const DIGITS: [Key; 10] =
+        [Key::Num0, Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+    DIGITS.iter().position(|d| *d == key)
+}

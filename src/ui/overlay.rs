@@ -1,0 +1,214 @@
+//! What stands on the image besides the image: corner text, orientation letters, ruler, heatmap scale, flags.
+
+use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, vec2};
+
+use super::theme;
+use crate::geometry::PixelPoint;
+use crate::state::{ActiveSeries, AppState, OverlayDensity};
+use crate::study::describe::{self, CornerText, Identity};
+use crate::view::{ResolvedView, ruler_length_mm};
+
+/// The corner text of the view as the window shows it; exports burn in the same lines.
+pub fn corner_lines(state: &AppState, active: &ActiveSeries) -> CornerText {
+    let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
+    let mut text = describe::corner_text(&active.series, active.current, &active.window, active.view.zoom, identity)
+        .flipped(active.view.flip_horizontal, active.view.flip_vertical);
+    if active.invert {
+        text.bottom_right.push("inverted by the reader".to_owned());
+    }
+    text
+}
+
+/// "HU 642 at (-12.0, 31.2, -175.0) mm"; `None` off the image or before the slice has been read.
+pub fn readout(active: &ActiveSeries, at: PixelPoint) -> Option<String> {
+    let slice = active.slice()?;
+    let (column, row) = ((at.column + 0.5).floor(), (at.row + 0.5).floor());
+    if column < 0.0 || row < 0.0 {
+        return None;
+    }
+    let value = slice.at(column as usize, row as usize)?;
+    let unit = if active.series.values_are_hu { "HU" } else { "value" };
+    let number = if slice.is_padding(value) { "padding".to_owned() } else { format!("{value}") };
+    let pose = active.series.slices.get(active.current).and_then(|s| s.pose);
+    let place = match (pose, active.series.spacing_mm) {
+        (Some(pose), Some(spacing_mm)) => {
+            let p = pose.patient_from_pixel(PixelPoint { column, row }, spacing_mm).0;
+            format!("({:.1}, {:.1}, {:.1}) mm", p.x, p.y, p.z)
+        }
+        _ => format!("column {column:.0}, row {row:.0}"),
+    };
+    Some(format!("{unit} {number} at {place}"))
+}
+
+/// Everything over the image. `pointer` is in physical pixels from the view's corner.
+pub fn paint(
+    painter: &Painter,
+    rect: Rect,
+    state: &AppState,
+    active: &ActiveSeries,
+    resolved: &ResolvedView,
+    pointer: Option<PixelPoint>,
+) {
+    let mut text = corner_lines(state, active);
+    let density = state.settings.overlay;
+    if let Some(line) = pointer.and_then(|at| readout(active, at)) {
+        text.bottom_left.push(line);
+    }
+    flags(painter, rect, state, active);
+    if density == OverlayDensity::None {
+        return;
+    }
+    letters(painter, rect, &text.letters);
+    if density == OverlayDensity::Minimal {
+        text.top_left.clear();
+        text.top_right.clear();
+        text.bottom_right.truncate(2);
+    }
+    corners(painter, rect, &text);
+    if active.series.spacing_mm.is_some() {
+        ruler(painter, rect, resolved);
+    }
+    heatmap_scale(painter, rect, state);
+}
+
+fn font(rect: Rect) -> FontId {
+    FontId::proportional(if rect.height() > 1300.0 { 15.0 } else { 12.5 })
+}
+
+/// Text that can be read on bone as well as on air.
+fn legible(painter: &Painter, at: Pos2, align: Align2, text: &str, font: FontId, colour: Color32) -> Rect {
+    let shade = Color32::from_black_alpha(190);
+    for offset in [vec2(1.0, 1.0), vec2(-1.0, 0.0), vec2(0.0, -1.0), vec2(1.0, 0.0)] {
+        painter.text(at + offset, align, text, font.clone(), shade);
+    }
+    painter.text(at, align, text, font, colour)
+}
+
+const MARGIN: f32 = 10.0;
+
+fn corners(painter: &Painter, rect: Rect, text: &CornerText) {
+    let font = font(rect);
+    let line = font.size + 3.5;
+    let widest = (rect.width() / 2.0 - 44.0).max(60.0);
+    let block = |lines: &[String], corner: Align2, down: bool| {
+        let at = corner.pos_in_rect(&rect.shrink(MARGIN));
+        for (i, text) in lines.iter().enumerate() {
+            let steps = if down { i } else { lines.len() - 1 - i } as f32;
+            let y = if down { at.y + steps * line } else { at.y - steps * line };
+            let text = fitting(painter, text, &font, widest);
+            legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), theme::TEXT);
+        }
+    };
+    block(&text.top_left, Align2::LEFT_TOP, true);
+    block(&text.top_right, Align2::RIGHT_TOP, true);
+    block(&text.bottom_left, Align2::LEFT_BOTTOM, false);
+    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false);
+}
+
+/// The text itself, or its beginning with an ellipsis, so that long names do not run into the other corner.
+fn fitting(painter: &Painter, text: &str, font: &FontId, widest: f32) -> String {
+    let width = |t: &str| painter.layout_no_wrap(t.to_owned(), font.clone(), theme::TEXT).size().x;
+    if width(text) <= widest {
+        return text.to_owned();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let cut = |n: usize| letters.iter().take(n).collect::<String>() + "...";
+    let (mut fits, mut too_long) = (0, letters.len());
+    while too_long - fits > 1 {
+        let middle = (fits + too_long) / 2;
+        if width(&cut(middle)) <= widest { fits = middle } else { too_long = middle }
+    }
+    cut(fits)
+}
+
+fn letters(painter: &Painter, rect: Rect, letters: &[String; 4]) {
+    let font = FontId::proportional(font(rect).size + 3.5);
+    let places = [Align2::CENTER_TOP, Align2::RIGHT_CENTER, Align2::CENTER_BOTTOM, Align2::LEFT_CENTER];
+    for (text, place) in letters.iter().zip(places) {
+        if !text.is_empty() {
+            let at = place.pos_in_rect(&rect.shrink(MARGIN));
+            legible(painter, at, place, text, font.clone(), theme::TEXT);
+        }
+    }
+}
+
+/// A bar of a round length at the right edge, upright so that it meets no corner text.
+fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView) {
+    let points_per_mm = (resolved.screen_px_per_unit / f64::from(painter.pixels_per_point())) as f32;
+    let Some(length_mm) = ruler_length_mm(f64::from(rect.height() * 0.3 / points_per_mm)) else { return };
+    let length = length_mm as f32 * points_per_mm;
+    let x = rect.right() - 14.0;
+    let bottom = rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0;
+    let (top, bottom) = (Pos2::new(x, bottom - length), Pos2::new(x, bottom));
+    for (width, colour) in [(4.0, Color32::from_black_alpha(190)), (1.5, theme::TEXT)] {
+        let stroke = Stroke::new(width, colour);
+        painter.line_segment([top, bottom], stroke);
+        for i in 0..=10 {
+            let y = egui::lerp(top.y..=bottom.y, i as f32 / 10.0);
+            let tick = if i % 5 == 0 { 7.0 } else { 4.0 };
+            painter.line_segment([Pos2::new(x - tick, y), Pos2::new(x, y)], stroke);
+        }
+    }
+    let text = if length_mm >= 10.0 { format!("{:.0} cm", length_mm / 10.0) } else { format!("{length_mm} mm") };
+    let at = Pos2::new(x, bottom.y + 5.0);
+    legible(painter, at, Align2::RIGHT_TOP, &text, FontId::proportional(11.5), theme::TEXT);
+}
+
+/// The heatmap's scale with numbers, while a heatmap is drawn.
+fn heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
+    let Some(layer) = state.heatmap_layer() else { return };
+    let height = (rect.height() * 0.18).clamp(60.0, 160.0);
+    let scale = Rect::from_min_size(Pos2::new(rect.left() + 14.0, rect.center().y + 30.0), vec2(9.0, height));
+    const STEPS: usize = 48;
+    for i in 0..STEPS {
+        let (a, b) = (i as f32 / STEPS as f32, (i + 1) as f32 / STEPS as f32);
+        let y = |t: f32| egui::lerp(scale.bottom()..=scale.top(), t);
+        let cell = Rect::from_min_max(Pos2::new(scale.left(), y(b)), Pos2::new(scale.right(), y(a)));
+        painter.rect_filled(cell, 0.0, theme::heat((a + b) / 2.0));
+    }
+    painter.rect_stroke(scale, 0.0, Stroke::new(1.0, theme::LINE), egui::StrokeKind::Outside);
+    let font = FontId::proportional(11.0);
+    let label = |y: f32, text: String| {
+        legible(painter, Pos2::new(scale.right() + 5.0, y), Align2::LEFT_CENTER, &text, font.clone(), theme::TEXT);
+    };
+    label(scale.top(), format!("{}  study's maximum", short_number(layer.maximum)));
+    label(scale.center().y, short_number(layer.maximum / 2.0));
+    label(scale.bottom(), "0".to_owned());
+    let below = Pos2::new(scale.left(), scale.bottom() + 10.0);
+    legible(painter, below, Align2::LEFT_TOP, "Grad-CAM (logit)", font.clone(), theme::DIM);
+}
+
+fn short_number(v: f32) -> String {
+    if v >= 100.0 || v == 0.0 {
+        format!("{v:.0}")
+    } else if v >= 0.01 {
+        format!("{v:.2}")
+    } else {
+        format!("{v:.1e}")
+    }
+}
+
+/// What must be seen whatever the density of the text: lossy source, warnings, untrained network under a heatmap.
+fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries) {
+    let mut lines = Vec::new();
+    if let Some(lossy) = &active.series.technique.lossy {
+        lines.push(format!("LOSSY: {lossy}"));
+    }
+    let other = active.series.warnings.iter().filter(|w| w.kind != crate::study::Kind::LossyCompression).count();
+    if other > 0 && !state.settings.show_findings {
+        lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
+    }
+    if state.heatmap_layer().is_some() {
+        match state.findings().map(|f| &f.provenance.model) {
+            Some(model) if !model.trained => lines.push("Heatmap of an UNTRAINED network: means nothing".to_owned()),
+            Some(model) => lines.push(format!("Heatmap of {}, trained on: {}", model.name, model.trained_on)),
+            None => {}
+        }
+    }
+    let font = font(rect);
+    let mut y = rect.top() + MARGIN + 24.0;
+    for line in lines {
+        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_TOP, &line, font.clone(), theme::WARNING);
+        y += font.size + 4.0;
+    }
+}

@@ -1,0 +1,122 @@
+//! The start screen: three ways to begin, the keys that matter, a place to drop a folder.
+
+use std::path::PathBuf;
+
+use egui::{Key, RichText};
+
+use super::{Progress, theme};
+use crate::state::{AppState, Command};
+
+pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &mut Vec<Command>) {
+    let width = ui.available_width().min(760.0);
+    let top = (ui.available_height() * 0.10).clamp(12.0, 120.0);
+    egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+        ui.vertical_centered(|ui| {
+            ui.set_max_width(width);
+            ui.add_space(top);
+            ui.label(RichText::new("dens").size(40.0).color(theme::TEXT));
+            ui.label(
+                RichText::new("CT of the neck, slice by slice, with a fracture network beside it").color(theme::DIM),
+            );
+            ui.add_space(22.0);
+            if let Some(path) = &state.scanning {
+                scanning(ui, path, progress, commands);
+                return;
+            }
+            choices(ui, commands);
+            ui.add_space(14.0);
+            path_field(ui, state, commands);
+            ui.add_space(14.0);
+            recents(ui, state, commands);
+            ui.add_space(16.0);
+            ui.label(RichText::new(crate::RESEARCH_LINE).color(theme::WARNING));
+            ui.add_space(10.0);
+            for line in [
+                "Wheel or arrows scroll   |   left drag windows   |   right drag zooms   |   middle drag pans",
+                "1 soft tissue   2 bone   3 gross bone   |   F heatmap   N next peak   |   ? all keys",
+            ] {
+                ui.label(RichText::new(line).small().color(theme::DIM));
+            }
+        });
+    });
+}
+
+fn choices(ui: &mut egui::Ui, commands: &mut Vec<Command>) {
+    let size = egui::vec2(240.0, 74.0);
+    let gap = 16.0;
+    ui.horizontal(|ui| {
+        ui.add_space(((ui.available_width() - 2.0 * size.x - gap) / 2.0).max(0.0));
+        ui.spacing_mut().item_spacing.x = gap;
+        if choice(ui, size, "Open folder", "or drop one here (Ctrl+O)") {
+            commands.push(Command::PickFolder);
+        }
+        if choice(ui, size, "Demo study", "a synthetic neck, nothing needed") {
+            commands.push(Command::OpenDemo);
+        }
+    });
+}
+
+fn choice(ui: &mut egui::Ui, size: egui::Vec2, title: &str, hint: &str) -> bool {
+    let mut text = egui::text::LayoutJob::default();
+    let format = |size, color| egui::TextFormat::simple(egui::FontId::proportional(size), color);
+    text.append(title, 0.0, format(19.0, theme::TEXT));
+    text.append("\n", 0.0, format(13.0, theme::DIM));
+    text.append(hint, 0.0, format(13.0, theme::DIM));
+    text.halign = egui::Align::Center;
+    ui.add_sized(size, egui::Button::new(text)).accessible_name(title).clicked()
+}
+
+fn path_field(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let mut text = state.path_field.clone();
+    ui.horizontal(|ui| {
+        ui.add_space(((ui.available_width() - 496.0) / 2.0).max(0.0));
+        let field = egui::TextEdit::singleline(&mut text)
+            .hint_text("or type the path of a folder or file")
+            .desired_width(420.0);
+        let response = ui.add(field).accessible_name("Path of a folder or file");
+        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+        let clicked = ui.add_enabled(!text.trim().is_empty(), egui::Button::new("Open")).clicked();
+        if response.changed() {
+            commands.push(Command::SetPathField(text.clone()));
+        }
+        if (entered || clicked) && !text.trim().is_empty() {
+            commands.push(Command::OpenPath(PathBuf::from(text.trim())));
+        }
+    });
+}
+
+fn recents(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    if state.settings.recents.is_empty() {
+        return;
+    }
+    ui.label(RichText::new("Recent studies").color(theme::DIM));
+    for path in &state.settings.recents {
+        let text = if state.hide_identity { "(path hidden)".to_owned() } else { path.display().to_string() };
+        let button = egui::Button::new(RichText::new(shortened(&text, 84))).frame(false);
+        if ui.add(button).on_hover_text("Open this study").clicked() {
+            commands.push(Command::OpenPath(path.clone()));
+        }
+    }
+    if ui.small_button("Clear the list").clicked() {
+        commands.push(Command::ClearRecents);
+    }
+}
+
+/// The end of a path says more than its beginning.
+fn shortened(text: &str, longest: usize) -> String {
+    let count = text.chars().count();
+    if count <= longest {
+        return text.to_owned();
+    }
+    format!("...{}", text.chars().skip(count - longest + 3).collect::<String>())
+}
+
+fn scanning(ui: &mut egui::Ui, path: &std::path::Path, progress: Progress, commands: &mut Vec<Command>) {
+    ui.label(format!("Reading {}", shortened(&path.display().to_string(), 84)));
+    let (done, total) = progress.scan.unwrap_or((0, 0));
+    let fraction = if total == 0 { 0.0 } else { done as f32 / total as f32 };
+    ui.add(egui::ProgressBar::new(fraction).desired_width(420.0).text(format!("{done} of {total} files")));
+    if ui.button("Cancel").clicked() {
+        commands.push(Command::CancelLoading);
+    }
+}
