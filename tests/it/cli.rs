@@ -1,1 +1,133 @@
+//! The command line as a person or a script uses it.
 
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn dens(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dens")).args(args).current_dir(folder).output().expect("dens starts")
+}
+
+/// What `dens` says when it refuses: exit code 1, one sentence, no panic.
+#[track_caller]
+fn check_refusal(output: &Output, says: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("dens: ") && text.contains(says), "{text}");
+}
+
+mod render {
+    //! `dens render`.
+
+    use dens::volume::Window;
+    use dens::{RESEARCH_LINE, phantom};
+
+    use super::*;
+    use crate::gpu::adapter_or_skip;
+    use crate::support::shared_data;
+
+    const WINDOWS: [&str; 6] = ["soft-tissue", "bone", "gross-bone", "-600,1500", "40,80", "480,2500"];
+
+    fn picture(path: &Path) -> image::DynamicImage {
+        image::open(path).expect("a PNG")
+    }
+
+    #[test]
+    fn exact_is_the_formula_on_every_pixel_of_the_demo_study() {
+        let folder = tempfile::tempdir().expect("folder");
+        let study = phantom::demo_study(1);
+        let slice = &study.volume.slices()[39];
+        for window in WINDOWS {
+            let argument = format!("--window={window}");
+            let args = ["render", "demo:", "--slice", "40", &argument, "--exact", "--out", "exact.png"];
+            let output = dens(&args, folder.path());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let got = picture(&folder.path().join("exact.png"));
+            assert_eq!(got.color(), image::ColorType::L8);
+            let window: Window = window.parse().expect("a window");
+            let expected: Vec<u8> =
+                (0..slice.pixels.len()).map(|i| window.grey8(slice.pixels.get(i).expect("inside"))).collect();
+            assert_eq!((got.width() as usize, got.height() as usize), (slice.columns, slice.rows));
+            assert!(got.into_luma8().into_raw() == expected, "{window:?}");
+        }
+    }
+
+    #[test]
+    fn exact_on_the_gpu_is_exact_on_the_cpu() {
+        if adapter_or_skip().is_none() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("folder");
+        let mut pictures = Vec::new();
+        for renderer in ["cpu", "gpu"] {
+            let out = format!("{renderer}.png");
+            let args = ["render", "demo:", "--slice", "40", "--exact", "--renderer", renderer, "--out", &out];
+            assert!(dens(&args, folder.path()).status.success());
+            pictures.push(picture(&folder.path().join(out)).into_luma8().into_raw());
+        }
+        let differing = pictures[0].iter().zip(&pictures[1]).filter(|(a, b)| a != b).count();
+        assert!(differing * 1000 <= pictures[0].len(), "{differing} of {} differ", pictures[0].len());
+        assert!(pictures[0].iter().zip(&pictures[1]).all(|(a, b)| a.abs_diff(*b) <= 1));
+    }
+
+    #[test]
+    fn a_picture_has_the_size_asked_for_and_the_research_line_in_image_and_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let args = ["render", "demo:", "--slice", "40", "--size", "400x300", "--out", "picture.png"];
+        assert!(dens(&args, folder.path()).status.success());
+        let file = std::fs::read(folder.path().join("picture.png")).expect("the file");
+        assert!(file.windows(RESEARCH_LINE.len()).any(|w| w == RESEARCH_LINE.as_bytes()));
+        let got = picture(&folder.path().join("picture.png")).into_rgb8();
+        assert_eq!(got.dimensions(), (400, 300));
+        let foot_is_written = (280..300).any(|y| (0..400).any(|x| got.get_pixel(x, y).0[0] > 150));
+        assert!(foot_is_written, "the line stands at the foot");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_a_sentence_and_no_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let refused = |args: &[&str], says: &str| {
+            check_refusal(&dens(&[&["render"], args].concat(), folder.path()), says);
+        };
+        refused(&["demo:", "--slice", "0", "--out", "a.png"], "no slice 0: the series holds slices 1 to");
+        refused(&["demo:", "--slice", "9999", "--out", "a.png"], "no slice 9999");
+        refused(&["demo:", "--slice", "1", "--series", "2", "--out", "a.png"], "no series 2");
+        refused(&["demo:", "--slice", "1", "--size", "big", "--out", "a.png"], "\"big\" is no size");
+        refused(&["demo:", "--slice", "1", "--out", "a.jpg"], "\"a.jpg\" is no name for a PNG");
+        refused(&["not-there", "--slice", "1", "--out", "a.png"], "not-there could not be read");
+        refused(&["demo:", "--slice", "1", "--out", "no/such/folder/a.png"], "could not be written");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0, "nothing was left behind");
+    }
+
+    #[test]
+    fn wrong_usage_has_its_own_exit_code() {
+        let folder = tempfile::tempdir().expect("folder");
+        for args in [
+            &["render", "demo:", "--slice", "1", "--window", "bones", "--out", "a.png"][..],
+            &["render", "demo:", "--slice", "1", "--exact", "--size", "99x99", "--out", "a.png"],
+            &["render", "demo:", "--out", "a.png"],
+        ] {
+            assert_eq!(dens(args, folder.path()).status.code(), Some(2), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn real_slices_come_in_display_order_and_exact() {
+        let Some(data) = shared_data() else { return };
+        let folder = tempfile::tempdir().expect("folder");
+        let path = data.join("ct-headneck");
+        let path = path.to_str().expect("a plain path");
+        let catalog = dens::dicom::scan(Path::new(path), &dens::jobs::JobCtx::detached()).expect("a catalog");
+        let series = &catalog.series[catalog.likeliest().expect("a series")];
+        assert!(series.slices[0].z_mm() > series.slices[63].z_mm(), "head first");
+        for (number, window) in [(1, "bone"), (30, "-600,1500"), (64, "40,80")] {
+            let (slice_argument, window_argument) = (number.to_string(), format!("--window={window}"));
+            let args = ["render", path, "--slice", &slice_argument, &window_argument, "--exact", "--out", "a.png"];
+            assert!(dens(&args, folder.path()).status.success());
+            let slice = dens::dicom::decode_slice(series, number - 1).expect("decodes");
+            let window: Window = window.parse().expect("a window");
+            let expected: Vec<u8> =
+                (0..slice.pixels.len()).map(|i| window.grey8(slice.pixels.get(i).expect("inside"))).collect();
+            assert!(picture(&folder.path().join("a.png")).into_luma8().into_raw() == expected, "slice {number}");
+        }
+    }
+}

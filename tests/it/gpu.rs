@@ -6,6 +6,7 @@ use dens::findings::Cam;
 use dens::geometry::PixelPoint;
 use dens::gpu::GpuError;
 use dens::gpu::offscreen::Offscreen;
+use dens::gpu::paint::{self, PhysicalRect};
 use dens::view::{HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster};
 use dens::volume::{Slice, SlicePixels, VoiFunction, Window};
 
@@ -278,5 +279,65 @@ fn what_the_cursor_reads_is_what_the_pixel_shows() {
         let PixelPoint { column, row } = m.pixel(f64::from(x) + 0.5, f64::from(y) + 0.5);
         let value = slice.at(column.round() as usize, row.round() as usize).expect("inside");
         assert_eq!(picture[(y as usize * 201 + x as usize) * 4], Window::BONE.grey8(value), "at {x}, {y}");
+    }
+}
+
+// ---- in a window ----
+
+/// Two views side by side in a window, drawn by egui at some display scale, next to their CPU twins.
+#[track_caller]
+fn check_window(scale: f32) {
+    let setup = dens::gpu::wgpu_setup().wgpu_setup;
+    let render_state = egui_kittest::wgpu::create_render_state(setup, egui_wgpu::RendererOptions::default());
+    paint::init(&render_state).expect("the pipeline");
+    let (slices, windows) = ([integer_slice(), float_slice()], [Window::BONE, Window::SOFT_TISSUE]);
+    // Edges that fall on no pixel on fractional scales.
+    let rects = [[7.3, 11.1, 153.3, 140.7], [153.3, 11.1, 290.0, 140.7]]
+        .map(|[x0, y0, x1, y1]| egui::Rect::from_min_max(egui::pos2(x0, y0), egui::pos2(x1, y1)));
+    let places = rects.map(|rect| PhysicalRect::of(rect, scale));
+    let draws = [0, 1].map(|i| {
+        let shape = ImageShape { rows: ROWS, columns: COLUMNS, spacing: [1.0, 1.0] };
+        let size = [places[i].width_px, places[i].height_px].map(f64::from);
+        let view = ViewState { zoom: 1.3, ..Default::default() }.resolve(shape, size[0], size[1]).expect("area");
+        let mut d = draw(slices[i].clone(), windows[i], view.pixel_from_screen);
+        d.heatmap = (i == 1).then(|| heatmap([5.0, 5.0, 60.0, 60.0]));
+        Arc::new(d)
+    });
+    let shown = draws.clone();
+    let mut harness = egui_kittest::Harness::builder()
+        .with_size(egui::vec2(300.0, 150.0))
+        .with_pixels_per_point(scale)
+        .renderer(egui_kittest::wgpu::WgpuTestRenderer::from_render_state(render_state.clone()))
+        .build_ui(move |ui| {
+            for (i, draw) in shown.iter().enumerate() {
+                ui.painter().clone().with_clip_rect(egui::Rect::EVERYTHING).add(paint::paint_callback(
+                    rects[i],
+                    i as u32,
+                    draw.clone(),
+                ));
+            }
+        });
+    harness.run_steps(3);
+    let screenshot = harness.render().expect("a screenshot");
+    assert_eq!(paint::texture_bytes(&render_state), (ROWS * COLUMNS * (2 + 4) + 144 * 4) as u64, "uploaded once");
+    for (place, draw) in places.iter().zip(&draws) {
+        let (width, height) = (place.width_px as usize, place.height_px as usize);
+        let twin = raster::rgba8(draw, width, height);
+        for (i, px) in twin.chunks_exact(4).enumerate() {
+            let (x, y) = (place.left_px as usize + i % width, place.top_px as usize + i / width);
+            let seen = screenshot.get_pixel(x as u32, y as u32).0;
+            let apart = seen.iter().zip(px).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(apart <= Some(1), "scale {scale}, {x}, {y}: {seen:?} is not {px:?}");
+        }
+    }
+}
+
+#[test]
+fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
+    if adapter_or_skip().is_none() {
+        return;
+    }
+    for scale in [1.0, 1.25, 1.5, 2.0] {
+        check_window(scale);
     }
 }
