@@ -34,7 +34,7 @@ mod render {
     #[test]
     fn exact_is_the_formula_on_every_pixel_of_the_demo_study() {
         let folder = tempfile::tempdir().expect("folder");
-        let study = phantom::demo_study(1);
+        let study = phantom::demo_study(phantom::DEMO_SEED);
         let slice = &study.volume.slices()[39];
         for window in WINDOWS {
             let argument = format!("--window={window}");
