@@ -14,7 +14,7 @@
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
 //! | [`phantom`] | the built-in synthetic neck | volume, geometry, study | |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
-//! | [`model`] | network, weights, model card, device | its own layers only | candle-*, safetensors |
+//! | [`model`] | network, weights, model card, device | its own layers only | candle-*, gemm, safetensors |
 //! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, volume, geometry, jobs | |

@@ -45,7 +45,8 @@ pub fn analyse_opened(opened: &Opened, model: Option<&Path>, device: DeviceChoic
     }
     let preparing = progress_bar(1, "preparing the network");
     preparing.enable_steady_tick(Duration::from_millis(250)); // keeps the seconds running
-    let network = default_network(model, device_preference(device));
+    // In the global pool it may take all cores.
+    let network = rayon::scope(|_| default_network(model, device_preference(device)));
     preparing.finish_and_clear();
     let network = Arc::new(network.map_err(Refusal::from_error)?);
     let model = Arc::new(model_info(&network));

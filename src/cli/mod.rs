@@ -160,8 +160,8 @@ impl Refusal {
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.
 pub fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,wgpu_hal=error,wgpu_core=error"))
-        .init();
+    // Libraries log much that no reader can act on; what matters reaches the user as sentences.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,dens=warn,jpeg2k=off")).init();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Some(Command::Demo(args)) => demo::run(&args),

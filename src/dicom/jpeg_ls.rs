@@ -68,7 +68,9 @@ pub fn decode(bytes: &[u8]) -> Result<JpegLsImage, JpegLsError> {
             }
             EOI => return Err(JpegLsError::Corrupt("the image ends before its scan")),
             // Application data, comments, tables of other JPEGs.
-            0xC4 | 0xDB | 0xE0..=0xEF | 0xFE => drop(header.segment()?),
+            0xC4 | 0xDB | 0xE0..=0xEF | 0xFE => {
+                header.segment()?;
+            }
             0xC0..=0xCF => return Err(JpegLsError::NotJpegLs("the frame header is that of another JPEG")),
             _ => return Err(JpegLsError::Corrupt("an unknown marker stands in the header")),
         }

@@ -16,18 +16,22 @@ const CALIBRATION_SLICES: usize = 4;
 
 /// The network of the weight file, or without one a seeded, untrained network whose card says so. The latter takes some
 /// seconds: it runs twice over a few slices of the demo study, so that its scores and maps vary as a trained one's do.
+/// Computes on the rayon pool it is called in, and called from elsewhere leaves a core's worth of room.
 ///
 /// # Errors
 /// The weight file is refused, with the reason. A device that does not work is no error but [`Network::device_note`].
 pub fn default_network(model: Option<&Path>, device: DevicePreference) -> Result<Network, ModelError> {
     match model {
         Some(path) => Network::load(path, device),
-        None => {
-            let planes = calibration_planes();
-            let count = planes.len() / (3 * INPUT_SIZE * INPUT_SIZE);
-            Network::untrained(WEIGHT_SEED, UNITS, (count, &planes), device)
-        }
+        None if rayon::current_thread_index().is_some() => untrained(device),
+        None => super::pool_of(super::default_threads())?.install(|| untrained(device)),
     }
+}
+
+fn untrained(device: DevicePreference) -> Result<Network, ModelError> {
+    let planes = calibration_planes();
+    let count = planes.len() / (3 * INPUT_SIZE * INPUT_SIZE);
+    Network::untrained(WEIGHT_SEED, UNITS, (count, &planes), device)
 }
 
 /// Network inputs of slices spread evenly over the demo study, one after the other.

@@ -92,7 +92,9 @@ fn model(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             ui.label(RichText::new(trained_line(model)).strong().color(colour));
             let line = format!("{}, {}", model.name, model.short_hash());
             ui.label(RichText::new(line).small().color(theme::DIM)).on_hover_text(format!("SHA-256 {}", model.sha256));
-            ui.label(RichText::new(&model.architecture).small().color(theme::DIM));
+            if !model.name.contains(&model.architecture) {
+                ui.label(RichText::new(&model.architecture).small().color(theme::DIM));
+            }
         }
         None => {
             ui.label(RichText::new("no network has been read yet").small().color(theme::DIM));
