@@ -36,7 +36,8 @@ mod render {
         let folder = tempfile::tempdir().expect("folder");
         let study = phantom::demo_study(phantom::DEMO_SEED);
         let slice = &study.volume.slices()[39];
-        for window in WINDOWS {
+        // Making the study takes seconds without optimisation; all windows are tried on real slices below.
+        for window in &WINDOWS[..2] {
             let argument = format!("--window={window}");
             let args = ["render", "demo:", "--slice", "40", &argument, "--exact", "--out", "exact.png"];
             let output = dens(&args, folder.path());
@@ -119,7 +120,7 @@ mod render {
         let catalog = dens::dicom::scan(Path::new(path), &dens::jobs::JobCtx::detached()).expect("a catalog");
         let series = &catalog.series[catalog.likeliest().expect("a series")];
         assert!(series.slices[0].z_mm() > series.slices[63].z_mm(), "head first");
-        for (number, window) in [(1, "bone"), (30, "-600,1500"), (64, "40,80")] {
+        for (number, window) in [1, 30, 64].into_iter().flat_map(|n| WINDOWS.map(|w| (n, w))) {
             let (slice_argument, window_argument) = (number.to_string(), format!("--window={window}"));
             let args = ["render", path, "--slice", &slice_argument, &window_argument, "--exact", "--out", "a.png"];
             assert!(dens(&args, folder.path()).status.success());
