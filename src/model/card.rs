@@ -66,7 +66,7 @@ impl ModelCard {
     pub fn template(units: usize, mean: [f32; 3], std: [f32; 3]) -> Value {
         json!({
             "schema": "1.0",
-            "name": format!("untrained ResNet-50 + BLSTM-{units}"),
+            "name": "seeded initial weights",
             "architecture": {
                 "backbone": "resnet50", "units": units, "pooling": "last", "channels": 3, "slices_per_input": 1
             },
