@@ -38,7 +38,7 @@ pub fn score_text(score: f32) -> String {
     match score {
         s if s.is_nan() => "no number".to_owned(),
         s if s > 0.0 && s < 0.0005 => "<0.001".to_owned(),
-        s if s < 1.0 && s >= 0.9995 => ">0.999".to_owned(),
+        s if (0.9995..1.0).contains(&s) => ">0.999".to_owned(),
         s => format!("{s:.3}"),
     }
 }

@@ -371,11 +371,9 @@ impl AppState {
         let s = &mut self.settings;
         match command {
             Command::SetThreads(n) => s.threads = Some((*n).max(1)),
-            Command::SetDevice(device) => {
-                if s.device != *device {
-                    s.device = *device;
-                    self.model = None;
-                }
+            Command::SetDevice(device) if s.device != *device => {
+                s.device = *device;
+                self.model = None;
             }
             Command::SetAutoAnalyse(on) => s.auto_analyse = *on,
             Command::SetInvertVerticalDrag(on) => s.invert_vertical_drag = *on,
@@ -443,9 +441,8 @@ impl AppState {
                 self.heatmap_on = !self.heatmap_on;
             }
             Command::HeatmapKey { down: false, time_s } => {
-                if self.heatmap_key.take().is_some_and(|since| time_s - since > PEEK_S) {
-                    self.heatmap_on = !self.heatmap_on;
-                }
+                let peeked = self.heatmap_key.take().is_some_and(|since| time_s - since > PEEK_S);
+                self.heatmap_on ^= peeked;
             }
             _ => {}
         }

@@ -29,7 +29,7 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
 
 fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     let (done, total) = state.findings().map_or((0, 0), Findings::progress);
-    let percent = if total == 0 { 0 } else { done * 100 / total };
+    let percent = (done * 100).checked_div(total).unwrap_or(0);
     let (text, colour) = match &state.analysis {
         AnalysisState::NotRun if state.is_loading() => ("waiting for the slices".to_owned(), theme::DIM),
         AnalysisState::NotRun => ("not run".to_owned(), theme::DIM),

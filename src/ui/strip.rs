@@ -137,7 +137,7 @@ fn scores(painter: &egui::Painter, layout: &Layout, state: &AppState) {
         let Some(slices) = findings.slices.get(range) else { continue };
         let best =
             slices.iter().filter_map(SliceState::score).fold(None, |m: Option<f32>, s| Some(m.map_or(s, |m| m.max(s))));
-        let waiting = best.is_none() && slices.iter().any(|s| *s == SliceState::NotRun);
+        let waiting = best.is_none() && slices.contains(&SliceState::NotRun);
         if !waiting && let Some(from) = waiting_from.take() {
             hatch(painter, Rect::from_min_max(pos2(layout.bars.left(), from), pos2(layout.bars.right(), top)));
         }
