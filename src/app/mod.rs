@@ -91,6 +91,10 @@ impl App {
             no_picture,
         };
         app.state.export_folder = store::export_folder();
+        let settings = &app.state.settings;
+        if settings.auto_analyse {
+            work::read_ahead(settings.model.clone(), settings.device, app.networks.clone());
+        }
         if let Some(reason) = app.no_picture.clone() {
             app.state.notice(Severity::Error, format!("Pictures cannot be drawn: {reason}"));
         }

@@ -236,6 +236,12 @@ fn analyse(
     Ok(Some(Event::AnalysisEnded { request, result: Ok((findings.seconds, findings.warnings)) }))
 }
 
+/// Reads the network before the first study asks for it, so that its first score does not wait. A failure is told
+/// by the analysis that meets it again.
+pub fn read_ahead(model: Option<PathBuf>, device: DeviceSetting, networks: NetworkShelf) {
+    std::thread::spawn(move || network_for(model, device_preference(device), &networks).is_ok());
+}
+
 /// The network from the shelf, or read anew. Held while reading, so that two analyses do not read it twice.
 fn network_for(
     model: Option<PathBuf>,

@@ -25,7 +25,8 @@ pub fn run(path: Option<&Path>, device: DeviceChoice, model: Option<&Path>) -> R
         )));
     }
     open_window(Start {
-        path: path.map(Path::to_owned),
+        // Recent studies must be found again from any folder.
+        path: path.map(|p| std::path::absolute(p).unwrap_or_else(|_| p.to_owned())),
         demo: false,
         model: model.map(Path::to_owned),
         device: device_setting(device),

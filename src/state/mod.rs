@@ -643,7 +643,9 @@ impl AppState {
 
     fn report_refused(&mut self, refused: &[Refused]) {
         for r in refused {
-            self.notice(Severity::Warning, format!("{}: {}", r.file, r.text));
+            // The sentence names the file itself where it comes from the reader.
+            let text = if r.text.starts_with(&r.file) { r.text.clone() } else { format!("{}: {}", r.file, r.text) };
+            self.notice(Severity::Warning, text);
         }
     }
 

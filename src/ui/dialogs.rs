@@ -161,7 +161,8 @@ fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
     egui::Modal::new(egui::Id::unique("notices")).show(ctx, |ui| {
         ui.set_width(760.0_f32.min(ctx.content_rect().width() - 60.0));
         title(ui, "Notices", Command::ToggleNotices, commands);
-        egui::ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.6).show(ui, |ui| {
+        let height = ctx.content_rect().height() * 0.6;
+        egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             for notice in &state.notices {
                 let (sign, colour) = match notice.severity {
                     Severity::Info => ("note", theme::DIM),

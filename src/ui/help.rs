@@ -20,7 +20,8 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
             });
         });
         ui.separator();
-        egui::ScrollArea::vertical().max_height(ctx.content_rect().height() - 150.0).show(ui, |ui| {
+        let height = ctx.content_rect().height() - 110.0;
+        egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             ui.columns(2, |columns| {
                 for (i, (heading, rows)) in keys::HELP.iter().enumerate() {
                     let Some(ui) = columns.get_mut(usize::from(i >= 2)) else { continue };
@@ -43,13 +44,20 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
 }
 
 fn block(ui: &mut egui::Ui, heading: &str, rows: &[(&str, &str)]) {
+    const GAP: f32 = 14.0;
     super::caption(ui, heading);
-    egui::Grid::new(heading).num_columns(2).spacing([14.0, 3.0]).show(ui, |ui| {
-        for (keys, what) in rows {
-            ui.label(RichText::new(*keys).color(theme::TEXT));
-            ui.add(egui::Label::new(RichText::new(*what).color(theme::DIM)).wrap());
-            ui.end_row();
-        }
-    });
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let key_width = (ui.available_width() * 0.42).min(250.0);
+    let what_width = (ui.available_width() - key_width - GAP).max(60.0);
+    for (keys, what) in rows {
+        let keys_galley = ui.painter().layout((*keys).to_owned(), font.clone(), theme::TEXT, key_width);
+        let what_galley = ui.painter().layout((*what).to_owned(), font.clone(), theme::DIM, what_width);
+        let height = keys_galley.size().y.max(what_galley.size().y);
+        let size = egui::vec2(key_width + GAP + what_width, height);
+        let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{keys}: {what}")));
+        ui.painter().galley(rect.min, keys_galley, theme::TEXT);
+        ui.painter().galley(rect.min + egui::vec2(key_width + GAP, 0.0), what_galley, theme::DIM);
+    }
     ui.add_space(8.0);
 }

@@ -12,6 +12,7 @@ mod strip;
 pub mod theme;
 mod top_bar;
 mod viewport;
+mod wheel;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use overlay::corner_lines;
 pub struct UiCache {
     thumbnails: HashMap<usize, (Arc<Thumbnail>, egui::TextureHandle)>,
     gesture: Option<viewport::Gesture>,
-    wheel: f32,
+    wheel: wheel::Wheel,
     f_down: bool,
     narrow_start_handled: bool,
     /// The image view's rectangle in points, from the last frame; exports draw the same view.

@@ -205,10 +205,12 @@ fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries)
             None => {}
         }
     }
+    // Low in the middle: the corners may hold long names, and this must not run into them.
     let font = font(rect);
-    let mut y = rect.top() + MARGIN + 24.0;
-    for line in lines {
-        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_TOP, &line, font.clone(), theme::WARNING);
-        y += font.size + 4.0;
+    let mut y = rect.bottom() - MARGIN - 26.0;
+    for line in lines.iter().rev() {
+        let line = fitting(painter, line, &font, rect.width() - 2.0 * MARGIN);
+        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), theme::WARNING);
+        y -= font.size + 4.0;
     }
 }

@@ -57,13 +57,15 @@ fn choices(ui: &mut egui::Ui, commands: &mut Vec<Command>) {
 }
 
 fn choice(ui: &mut egui::Ui, size: egui::Vec2, title: &str, hint: &str) -> bool {
-    let mut text = egui::text::LayoutJob::default();
-    let format = |size, color| egui::TextFormat::simple(egui::FontId::proportional(size), color);
-    text.append(title, 0.0, format(19.0, theme::TEXT));
-    text.append("\n", 0.0, format(13.0, theme::DIM));
-    text.append(hint, 0.0, format(13.0, theme::DIM));
-    text.halign = egui::Align::Center;
-    ui.add_sized(size, egui::Button::new(text)).accessible_name(title).clicked()
+    let response = ui.add_sized(size, egui::Button::new("")).accessible_name(title);
+    let centre = response.rect.center();
+    let line = |dy: f32, text: &str, size: f32, colour| {
+        let font = egui::FontId::proportional(size);
+        ui.painter().text(centre + egui::vec2(0.0, dy), egui::Align2::CENTER_CENTER, text, font, colour);
+    };
+    line(-11.0, title, 19.0, theme::TEXT);
+    line(14.0, hint, 13.0, theme::DIM);
+    response.clicked()
 }
 
 fn path_field(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {

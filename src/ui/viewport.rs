@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use egui::{Event, MouseWheelUnit, PointerButton, Pos2, Rect, Response, Sense};
+use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::{UiCache, overlay, theme};
 use crate::geometry::PixelPoint;
@@ -204,35 +204,25 @@ fn drags(
     }
 }
 
-/// Raw wheel events: egui's smoothed delta would spread one notch over several frames.
 fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(at) = response.hover_pos() else { return };
-    let events = ui.input(|i| i.events.clone());
+    let (events, time_s) = ui.input(|i| (i.events.clone(), i.time));
+    let (x, y) = place.physical(at);
     for event in events {
         match event {
             Event::MouseWheel { unit, delta, modifiers, .. } => {
-                // Some systems turn the wheel sideways while Shift is held.
-                let amount = if delta.y == 0.0 { delta.x } else { delta.y };
-                let notches = match unit {
-                    MouseWheelUnit::Line => amount,
-                    MouseWheelUnit::Point => amount / 40.0,
-                    MouseWheelUnit::Page => amount * 10.0,
-                };
+                let notches = cache.wheel.notches(unit, delta, time_s);
                 if modifiers.command || modifiers.ctrl {
-                    let (x, y) = place.physical(at);
                     let factor = f64::from(notches * 0.15).exp();
                     commands.push(Command::Zoom { view: place.view, x, y, factor });
                     continue;
                 }
-                cache.wheel -= notches * if modifiers.shift { 5.0 } else { 1.0 };
-                let whole = cache.wheel.trunc();
-                cache.wheel -= whole;
-                if whole != 0.0 {
-                    commands.push(Command::ScrollBy(whole as i64));
+                let slices = cache.wheel.slices(notches * if modifiers.shift { 5.0 } else { 1.0 });
+                if slices != 0 {
+                    commands.push(Command::ScrollBy(slices));
                 }
             }
             Event::Zoom(factor) => {
-                let (x, y) = place.physical(at);
                 commands.push(Command::Zoom { view: place.view, x, y, factor: f64::from(factor) });
             }
             _ => {}

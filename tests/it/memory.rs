@@ -33,7 +33,7 @@ fn scrolling_through_a_study_stays_within_the_allowance() {
         eprintln!("SKIPPED: the resident set is measured on Linux with a graphics adapter");
         return;
     }
-    let measured = measure();
+    let measured = measure("memory::scrolling_through_a_study_stays_within_the_allowance");
     let allowed = measured.volume * 3 / 2 + 400 * MB;
     eprintln!("{measured:?}, allowed {allowed}");
     assert_eq!(measured.volume, (SLICES * EDGE * EDGE * 2) as u64);
@@ -42,9 +42,46 @@ fn scrolling_through_a_study_stays_within_the_allowance() {
     assert!(measured.resident - measured.textures <= allowed, "{measured:?} is more than {allowed}");
 }
 
-/// Runs this very test in a process of its own and reads the figures it prints.
-fn measure() -> Measured {
-    let name = "memory::scrolling_through_a_study_stays_within_the_allowance";
+#[test]
+fn the_window_with_a_real_study_stays_within_the_allowance() {
+    let Some(data) = crate::support::shared_data() else { return };
+    if std::env::var_os(CHILD).is_some() {
+        return open_window_and_report(&data.join("ct-headneck"));
+    }
+    if !cfg!(target_os = "linux") || adapter_or_skip().is_none() {
+        eprintln!("SKIPPED: the resident set is measured on Linux with a graphics adapter");
+        return;
+    }
+    let measured = measure("memory::the_window_with_a_real_study_stays_within_the_allowance");
+    let allowed = measured.volume * 3 / 2 + 400 * MB;
+    eprintln!("{measured:?}, allowed {allowed}");
+    assert!(measured.resident > measured.volume, "the figure is a resident set: {measured:?}");
+    assert!(measured.resident - measured.textures <= allowed, "{measured:?} is more than {allowed}");
+}
+
+/// The window itself, drawn after every step, with every slice of a study visited; no network.
+fn open_window_and_report(study: &std::path::Path) {
+    let folder = tempfile::tempdir().expect("folder");
+    let start = dens::app::Start { path: Some(study.to_owned()), ..Default::default() };
+    let mut harness = crate::ui::window([1280.0, 720.0], start, folder.path(), false);
+    crate::ui::until(&mut harness, "the series is read", crate::ui::is_loaded);
+    crate::ui::press(&mut harness, egui::Key::Home);
+    let volume = harness.state().state().active.as_ref().and_then(|a| a.loaded.clone()).expect("loaded").volume;
+    for _ in volume.slices() {
+        crate::ui::press(&mut harness, egui::Key::ArrowDown);
+        harness.render().expect("a picture");
+    }
+    // Each slice has been uploaded once; a software driver keeps that in main memory.
+    println!(
+        " volume={} textures={} resident={} ",
+        volume.bytes(),
+        volume.bytes().min(128 * MB as usize),
+        resident_bytes()
+    );
+}
+
+/// Runs a test of this binary in a process of its own and reads the figures it prints.
+fn measure(name: &str) -> Measured {
     let output = Command::new(std::env::current_exe().expect("this test"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")

@@ -15,7 +15,7 @@ use crate::support::shared_data;
 
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
-fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
+pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
     store.write(&Settings { auto_analyse, ..Settings::default() });
     let start = Start { store: Some(store), ..start };
@@ -25,7 +25,7 @@ fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Ha
 }
 
 /// Steps the window until something holds; workers run meanwhile.
-fn until(harness: &mut Harness<'_, App>, what: &str, holds: impl Fn(&App) -> bool) {
+pub fn until(harness: &mut Harness<'_, App>, what: &str, holds: impl Fn(&App) -> bool) {
     for _ in 0..4000 {
         harness.step();
         if holds(harness.state()) {
@@ -37,7 +37,7 @@ fn until(harness: &mut Harness<'_, App>, what: &str, holds: impl Fn(&App) -> boo
     panic!("never happened: {what}");
 }
 
-fn is_loaded(app: &App) -> bool {
+pub fn is_loaded(app: &App) -> bool {
     app.state().active.as_ref().is_some_and(|a| a.loaded.is_some())
 }
 
@@ -49,7 +49,7 @@ fn shown_window(harness: &Harness<'_, App>) -> Window {
     harness.state().state().active.as_ref().expect("a series").window
 }
 
-fn press(harness: &mut Harness<'_, App>, key: Key) {
+pub fn press(harness: &mut Harness<'_, App>, key: Key) {
     harness.key_press(key);
     harness.run_steps(3);
 }
