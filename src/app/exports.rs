@@ -100,11 +100,13 @@ pub fn picture(state: &AppState, width: u32, height: u32) -> Option<ViewPicture>
     let image = active.image_layer(state.settings.interpolation)?;
     let resolved =
         active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
+    let mut text = ui::corner_lines(state, active);
+    text.bottom_left.extend(ui::heatmap_note(state));
     Some(ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
         width,
         height,
-        text: ui::corner_lines(state, active),
+        text,
         pixels_per_mm: active.series.spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: 1.0,
     })

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use super::{DemoArgs, Refusal, load, open};
 use crate::app::{Start, Store, created_now};
 use crate::findings::Findings;
+use crate::findings::describe::model_lines;
 use crate::inference::{self, Request};
 use crate::jobs::JobCtx;
 use crate::model::DevicePreference;
@@ -44,6 +45,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         report::write_report(&input, &path).map_err(Refusal::from_error)?;
         println!("{}: {what}", path.display());
     }
+    println!("The network is {}.", findings.provenance.model.trained_on);
     println!("{}", crate::RESEARCH_LINE);
     Ok(())
 }
@@ -87,11 +89,15 @@ fn first_picture(loaded: &LoadedSeries, findings: &Findings) -> Result<ViewPictu
         .ok_or_else(|| Refusal("the demo study has no area".into()))?;
     let image = ImageLayer { slice, window: Window::BONE, invert: false, interpolation: Interpolation::Linear };
     let heatmap = view::heatmap_layer(findings, index, false, view::DEFAULT_HEATMAP_OPACITY);
+    let mut text = describe::corner_text(series, index, &Window::BONE, view.zoom, Identity::Shown);
+    if heatmap.is_some() {
+        text.bottom_left.extend(model_lines(&findings.provenance.model));
+    }
     Ok(ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap },
         width: WIDTH,
         height: HEIGHT,
-        text: describe::corner_text(series, index, &Window::BONE, view.zoom, Identity::Shown),
+        text,
         pixels_per_mm: series.spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: 1.0,
     })

@@ -38,7 +38,7 @@ pub fn run(path: Option<&Path>, device: DeviceChoice, model: Option<&Path>) -> R
 pub fn open_window(start: Start) -> Result<(), Refusal> {
     app::run(start).map_err(|error| {
         Refusal(format!(
-            "the window could not be opened: {error}. {} Without a window, \"dens report\" and \"dens render\" work.",
+            "the window could not be opened: {error}. {}. Without a window, \"dens report\" and \"dens render\" work.",
             crate::gpu::INSTALL_HINT
         ))
     })

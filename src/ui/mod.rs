@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::state::{AppState, Command, Thumbnail};
 
-pub use overlay::corner_lines;
+pub use overlay::{corner_lines, heatmap_note};
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
 #[derive(Default)]

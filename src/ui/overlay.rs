@@ -188,6 +188,17 @@ fn short_number(v: f32) -> String {
     }
 }
 
+/// What the network behind the heatmap on the screen was trained on; `None` where no heatmap is drawn.
+pub fn heatmap_note(state: &AppState) -> Option<String> {
+    state.heatmap_layer()?;
+    let model = &state.findings()?.provenance.model;
+    Some(if model.trained {
+        format!("Heatmap of {}, trained on: {}", model.name, model.trained_on)
+    } else {
+        "Heatmap of an UNTRAINED network: means nothing".to_owned()
+    })
+}
+
 /// What must be seen whatever the density of the text: lossy source, warnings, untrained network under a heatmap.
 fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries) {
     let mut lines = Vec::new();
@@ -198,13 +209,7 @@ fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries)
     if other > 0 && !state.settings.show_findings {
         lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
     }
-    if state.heatmap_layer().is_some() {
-        match state.findings().map(|f| &f.provenance.model) {
-            Some(model) if !model.trained => lines.push("Heatmap of an UNTRAINED network: means nothing".to_owned()),
-            Some(model) => lines.push(format!("Heatmap of {}, trained on: {}", model.name, model.trained_on)),
-            None => {}
-        }
-    }
+    lines.extend(heatmap_note(state));
     // Low in the middle: the corners may hold long names, and this must not run into them.
     let font = font(rect);
     let mut y = rect.bottom() - MARGIN - 26.0;

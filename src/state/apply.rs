@@ -1,0 +1,362 @@
+//! Wishes to changes of state and work to be done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::*;
+
+impl AppState {
+    /// Decides what a wish means.
+    pub fn apply(&mut self, command: Command) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match command {
+            Command::OpenPath(path) => self.open_path(path, &mut effects),
+            Command::OpenDemo => self.open_demo(&mut effects),
+            Command::PickFolder => effects.push(Effect::PickFolder),
+            Command::CloseStudy => self.close_study(&mut effects),
+            Command::ShowSeries(index) => self.show_series(index, &mut effects),
+            Command::StepSeries(step) => self.step_series(step, &mut effects),
+            Command::CancelLoading => {
+                effects.extend([Effect::CancelScan, Effect::CancelLoad]);
+            }
+            Command::SetPathField(text) => self.path_field = text,
+            Command::PickModel => effects.push(Effect::PickModel),
+            Command::UseModel(path) => self.use_model(path, &mut effects),
+            Command::StartAnalysis => self.start_analysis(&mut effects),
+            Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
+            Command::BeginExport(_)
+            | Command::PickExportPath
+            | Command::SetExportPath(_)
+            | Command::ConfirmExport
+            | Command::CopyPicture => self.apply_export(command, &mut effects),
+            Command::SetThreads(_)
+            | Command::SetDevice(_)
+            | Command::SetAutoAnalyse(_)
+            | Command::SetInvertVerticalDrag(_)
+            | Command::SetRememberRecents(_)
+            | Command::ClearRecents
+            | Command::SetInterpolation(_)
+            | Command::SetHeatmapOpacity(_)
+            | Command::SetHeatmapEverywhere(_)
+            | Command::TogglePanel(_)
+            | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
+            Command::ToggleHelp
+            | Command::ToggleSettings
+            | Command::ToggleNotices
+            | Command::ToggleIdentity
+            | Command::ToggleFullscreen
+            | Command::Escape
+            | Command::DismissNotices => self.apply_chrome(&command, &mut effects),
+            Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
+            _ => self.apply_to_image(command, &mut effects),
+        }
+        effects
+    }
+
+    fn open_path(&mut self, path: PathBuf, effects: &mut Vec<Effect>) {
+        self.close_study(effects);
+        let request = self.next_request();
+        self.scan_request = request;
+        self.scanning = Some(path.clone());
+        effects.push(Effect::Scan { request, path });
+    }
+
+    fn open_demo(&mut self, effects: &mut Vec<Effect>) {
+        self.close_study(effects);
+        let request = self.next_request();
+        self.scan_request = request;
+        self.load_request = request;
+        effects.push(Effect::MakeDemo { request });
+    }
+
+    fn close_study(&mut self, effects: &mut Vec<Effect>) {
+        effects.extend([Effect::CancelScan, Effect::CancelLoad, Effect::CancelAnalysis]);
+        self.scanning = None;
+        self.study = None;
+        self.active = None;
+        self.forget_analysis();
+        self.scan_request = RequestId::default();
+        self.load_request = RequestId::default();
+        self.export = None;
+    }
+
+    pub(super) fn forget_analysis(&mut self) {
+        self.analysis_request = RequestId::default();
+        self.analysis = AnalysisState::NotRun;
+        self.findings = None;
+    }
+
+    pub(super) fn show_series(&mut self, index: usize, effects: &mut Vec<Effect>) {
+        let Some(series) = self.study.as_ref().and_then(|s| s.catalog.series.get(index)) else { return };
+        if self.active.as_ref().is_some_and(|a| a.index == index && a.load_failed.is_none()) {
+            return;
+        }
+        let series = Arc::new(series.clone());
+        effects.push(Effect::CancelAnalysis);
+        self.forget_analysis();
+        let request = self.next_request();
+        self.load_request = request;
+        let first = series.slices.len() / 2;
+        // A change of series keeps the reader's window, so that a comparison is not spoilt by the viewer.
+        let window = self.active.as_ref().map(|a| a.window);
+        self.active = Some(active_series(index, series.clone(), window));
+        effects.push(Effect::Load { request, series, first });
+    }
+
+    fn step_series(&mut self, step: i32, effects: &mut Vec<Effect>) {
+        let (Some(study), Some(active)) = (&self.study, &self.active) else { return };
+        let last = study.catalog.series.len().saturating_sub(1);
+        let target = active.index.saturating_add_signed(step as isize).min(last);
+        self.show_series(target, effects);
+    }
+
+    fn use_model(&mut self, path: Option<PathBuf>, effects: &mut Vec<Effect>) {
+        self.settings.model = path;
+        self.model = None;
+        effects.push(Effect::CancelAnalysis);
+        self.forget_analysis();
+        Self::save(effects);
+        self.start_analysis(effects);
+    }
+
+    pub(super) fn start_analysis(&mut self, effects: &mut Vec<Effect>) {
+        let Some(active) = &self.active else { return };
+        if let Some(stop) = active.series.analysis_stop() {
+            self.forget_analysis();
+            self.analysis = AnalysisState::NotApplicable(stop);
+            return;
+        }
+        let Some(loaded) = active.loaded.clone() else { return };
+        let (load_seconds, current) = (active.load_seconds, active.current);
+        let request = self.next_request();
+        self.analysis_request = request;
+        self.findings = None;
+        self.analysis = AnalysisState::Preparing("preparing the network");
+        effects.push(Effect::Focus(current));
+        effects.push(Effect::Analyse {
+            request,
+            loaded,
+            model: self.settings.model.clone(),
+            device: self.settings.device,
+            threads: self.settings.threads.unwrap_or_else(default_threads),
+            load_seconds,
+        });
+    }
+
+    fn apply_setting(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+        let s = &mut self.settings;
+        match command {
+            Command::SetThreads(n) => s.threads = Some((*n).max(1)),
+            Command::SetDevice(device) if s.device != *device => {
+                s.device = *device;
+                self.model = None;
+            }
+            Command::SetAutoAnalyse(on) => s.auto_analyse = *on,
+            Command::SetInvertVerticalDrag(on) => s.invert_vertical_drag = *on,
+            Command::SetRememberRecents(on) => {
+                s.remember_recents = *on;
+                if !on {
+                    s.recents.clear();
+                }
+            }
+            Command::ClearRecents => s.recents.clear(),
+            Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
+            Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
+            Command::SetHeatmapEverywhere(on) => s.heatmap_everywhere = *on,
+            Command::TogglePanel(PanelSide::Series) => s.show_series = !s.show_series,
+            Command::TogglePanel(PanelSide::Findings) => s.show_findings = !s.show_findings,
+            Command::CycleOverlay => {
+                s.overlay = match s.overlay {
+                    OverlayDensity::Full => OverlayDensity::Minimal,
+                    OverlayDensity::Minimal => OverlayDensity::None,
+                    OverlayDensity::None => OverlayDensity::Full,
+                }
+            }
+            _ => {}
+        }
+        Self::save(effects);
+    }
+
+    fn apply_chrome(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+        match command {
+            Command::ToggleHelp => self.show_help = !self.show_help,
+            Command::ToggleSettings => self.show_settings = !self.show_settings,
+            Command::ToggleNotices => self.show_notices = !self.show_notices,
+            Command::ToggleIdentity => self.hide_identity = !self.hide_identity,
+            Command::ToggleFullscreen => {
+                self.fullscreen = !self.fullscreen;
+                effects.push(Effect::SetFullscreen(self.fullscreen));
+            }
+            Command::DismissNotices => {
+                self.notices.clear();
+                self.show_notices = false;
+            }
+            // The topmost thing only, so that one key press closes one thing.
+            Command::Escape => {
+                if self.export.take().is_some() {
+                } else if self.show_help {
+                    self.show_help = false;
+                } else if self.show_settings {
+                    self.show_settings = false;
+                } else if self.show_notices {
+                    self.show_notices = false;
+                } else if self.fullscreen {
+                    self.fullscreen = false;
+                    effects.push(Effect::SetFullscreen(false));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_heatmap(&mut self, command: &Command) {
+        match *command {
+            Command::ToggleHeatmap => self.heatmap_on = !self.heatmap_on,
+            Command::HeatmapKey { down: true, time_s } if self.heatmap_key.is_none() => {
+                self.heatmap_key = Some(time_s);
+                self.heatmap_on = !self.heatmap_on;
+            }
+            Command::HeatmapKey { down: false, time_s } => {
+                let peeked = self.heatmap_key.take().is_some_and(|since| time_s - since > PEEK_S);
+                self.heatmap_on ^= peeked;
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_export(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        match command {
+            Command::BeginExport(kind) if self.active.as_ref().is_some_and(|a| a.slice().is_some()) => {
+                let name = match kind {
+                    ExportKind::Report => "dens-report.pdf",
+                    ExportKind::Picture => "dens-view.png",
+                };
+                let path = self.export_folder.join(name).display().to_string();
+                self.export = Some(ExportDialog { kind, path, error: None, writing: false, replace: false });
+            }
+            Command::SetExportPath(path) => {
+                if let Some(export) = &mut self.export {
+                    export.path = path;
+                    export.error = None;
+                    export.replace = false;
+                }
+            }
+            Command::PickExportPath => {
+                if let Some(export) = &self.export {
+                    effects.push(Effect::PickExportPath { kind: export.kind, suggested: export.path.clone() });
+                }
+            }
+            Command::ConfirmExport => {
+                if let Some(export) = self.export.as_mut().filter(|e| !e.writing) {
+                    export.writing = true;
+                    export.error = None;
+                    let path = PathBuf::from(export.path.trim());
+                    effects.push(match export.kind {
+                        ExportKind::Report => Effect::WriteReport { path, replace: export.replace },
+                        ExportKind::Picture => Effect::WritePicture { path, replace: export.replace },
+                    });
+                }
+            }
+            Command::CopyPicture => effects.push(Effect::CopyPicture),
+            _ => {}
+        }
+    }
+
+    fn apply_to_image(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        let user_window = self.settings.user_window;
+        let peaks = self.peaks();
+        let Some(active) = &mut self.active else {
+            if let Command::SetTool(tool) = command {
+                self.tool = tool;
+            }
+            return;
+        };
+        let last = active.slice_count().saturating_sub(1);
+        let before = active.current;
+        match command {
+            Command::ScrollBy(by) => {
+                active.current = active.current.saturating_add_signed(by as isize).min(last);
+            }
+            Command::GoToSlice(index) => active.current = index.min(last),
+            Command::NextPeak | Command::PreviousPeak => {
+                if let Some(peak) = neighbour_peak(peaks, active.current, command == Command::NextPeak) {
+                    active.current = peak;
+                }
+            }
+            Command::SetWindow(window) if window.is_valid() => active.window = window,
+            Command::Preset(9) => active.window = user_window.unwrap_or(active.window),
+            Command::Preset(n) => {
+                if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.get(i)) {
+                    active.window = *window;
+                }
+            }
+            Command::StoreUserWindow => {
+                self.settings.user_window = Some(active.window);
+                Self::save(effects);
+            }
+            Command::FullRangeWindow => {
+                if let Some([low, high]) = active.slice().and_then(|s| s.min_max()) {
+                    active.window = Window::covering(f64::from(low), f64::from(high));
+                }
+            }
+            Command::FileWindow => active.window = file_window(active),
+            Command::DragWindow { width, center } => {
+                active.window.width = (active.window.width + width).clamp(1.0, 65_536.0).round();
+                active.window.center = (active.window.center + center).clamp(-70_000.0, 70_000.0).round();
+            }
+            Command::Zoom { view, x, y, factor } => {
+                active.view.zoom_about(view.image, view.width, view.height, x, y, factor);
+            }
+            Command::Pan { view, dx, dy } => active.view.pan_by(view.image, view.width, view.height, dx, dy),
+            Command::ResetView => {
+                active.view = ViewState::default();
+                active.invert = false;
+                active.window = opening_window(&active.series);
+            }
+            Command::DoubleClick => self.double_click(effects),
+            Command::FlipHorizontal => active.view.flip_horizontal = !active.view.flip_horizontal,
+            Command::FlipVertical => active.view.flip_vertical = !active.view.flip_vertical,
+            Command::Invert => active.invert = !active.invert,
+            Command::SetTool(tool) => self.tool = tool,
+            _ => {}
+        }
+        if let Some(active) = &self.active
+            && active.current != before
+        {
+            effects.push(Effect::Focus(active.current));
+        }
+    }
+
+    fn double_click(&mut self, effects: &mut Vec<Effect>) {
+        let Some(active) = &mut self.active else { return };
+        let fitted = ViewState { zoom: 1.0, pan: [0.0, 0.0], ..active.view };
+        if active.view != fitted {
+            active.view = fitted;
+            return;
+        }
+        let any = self.settings.show_series || self.settings.show_findings;
+        self.settings.show_series = !any;
+        self.settings.show_findings = !any;
+        Self::save(effects);
+    }
+}
+
+fn file_window(active: &ActiveSeries) -> Window {
+    active
+        .series
+        .file_windows
+        .first()
+        .copied()
+        .or_else(|| active.slice()?.min_max().map(|[low, high]| Window::covering(f64::from(low), f64::from(high))))
+        .unwrap_or(active.window)
+}
+
+/// The peak after (or before) a slice in display order, going round at the ends.
+fn neighbour_peak(mut peaks: Vec<usize>, current: usize, forward: bool) -> Option<usize> {
+    peaks.sort_unstable();
+    if forward {
+        peaks.iter().find(|&&p| p > current).or(peaks.first()).copied()
+    } else {
+        peaks.iter().rev().find(|&&p| p < current).or(peaks.last()).copied()
+    }
+}

@@ -1,0 +1,221 @@
+//! Results to changes of state and further work.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+
+impl AppState {
+    /// Takes a result. One that answers a question no longer asked is dropped.
+    pub fn receive(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Scanned { request, result } if request == self.scan_request => self.scanned(result, &mut effects),
+            Event::DemoMade { request, loaded } if request == self.scan_request => {
+                self.demo_made(loaded, &mut effects);
+            }
+            Event::Thumbnail { request, series, thumbnail } if request == self.scan_request => {
+                if let Some(slot) = self.study.as_mut().and_then(|s| s.thumbnails.get_mut(series)) {
+                    *slot = Some(thumbnail);
+                }
+            }
+            Event::SliceDecoded { request, index, slice } if request == self.load_request => {
+                if let Some(active) = &mut self.active {
+                    active.take_slice(index, slice);
+                }
+            }
+            Event::Loaded { request, result, seconds } if request == self.load_request => {
+                self.loaded(result, seconds, &mut effects);
+            }
+            Event::FolderPicked(Some(path)) => effects.extend(self.apply(Command::OpenPath(path))),
+            Event::FolderPicked(None) => self.notice(
+                Severity::Info,
+                "No folder was chosen. If no dialog appeared, type the path on the start screen or drop the folder on this window.",
+            ),
+            Event::ModelPicked(Some(path)) => effects.extend(self.apply(Command::UseModel(Some(path)))),
+            Event::ExportPathPicked(Some(path)) => {
+                // The dialog of the desktop has asked about replacing already.
+                if let Some(export) = &mut self.export {
+                    export.path = path.display().to_string();
+                    export.error = None;
+                    export.replace = true;
+                }
+            }
+            Event::Exported { path, result } => self.exported(&path, result),
+            Event::Copied(Ok(())) => self.notice(Severity::Info, "The picture is on the clipboard."),
+            Event::Copied(Err(reason)) => {
+                self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
+            }
+            other => self.receive_analysis(other),
+        }
+        effects
+    }
+
+    fn scanned(&mut self, result: Result<Arc<Catalog>, Ended>, effects: &mut Vec<Effect>) {
+        let path = self.scanning.take();
+        let catalog = match result {
+            Ok(catalog) => catalog,
+            Err(Ended::Cancelled) => return self.notice(Severity::Info, "Opening was cancelled; nothing was changed."),
+            Err(Ended::Failed(text)) => return self.notice(Severity::Error, text),
+        };
+        if let Some(path) = &path {
+            if !catalog.series.is_empty() {
+                self.settings.remember(path);
+                Self::save(effects);
+            }
+            self.report_refused(&catalog.refused);
+        }
+        let Some(likeliest) = catalog.likeliest() else {
+            let text = if catalog.refused.is_empty() {
+                "Nothing to show: no DICOM image was found there. Open the folder that holds the image files of a study."
+                    .to_owned()
+            } else {
+                format!(
+                    "Nothing to show: none of the {} files there could be used. The list of notices says why for each.",
+                    catalog.refused.len()
+                )
+            };
+            self.show_notices = true;
+            return self.notice(Severity::Error, text);
+        };
+        effects.push(Effect::Thumbnails { request: self.scan_request, catalog: catalog.clone() });
+        self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, path });
+        self.show_series(likeliest, effects);
+    }
+
+    fn report_refused(&mut self, refused: &[Refused]) {
+        for r in refused {
+            // The sentence names the file itself where it comes from the reader.
+            let text = if r.text.starts_with(&r.file) { r.text.clone() } else { format!("{}: {}", r.file, r.text) };
+            self.notice(Severity::Warning, text);
+        }
+    }
+
+    fn demo_made(&mut self, loaded: LoadedSeries, effects: &mut Vec<Effect>) {
+        let catalog = Arc::new(Catalog { series: vec![Series::clone(&loaded.series)], ..Catalog::default() });
+        if let Some(slice) = loaded.volume.slices().get(loaded.volume.slices().len() / 2) {
+            effects.push(Effect::ThumbnailOf { request: self.scan_request, series: 0, slice: slice.clone() });
+        }
+        self.study = Some(OpenStudy { catalog, thumbnails: vec![None], path: None });
+        self.active = Some(active_series(0, loaded.series.clone(), None));
+        self.loaded(Ok((loaded, Vec::new())), 0.0, effects);
+    }
+
+    fn loaded(&mut self, result: Result<(LoadedSeries, Vec<Refused>), Ended>, seconds: f64, effects: &mut Vec<Effect>) {
+        let Some(active) = &mut self.active else { return };
+        let (loaded, refused) = match result {
+            Ok(done) => done,
+            Err(Ended::Cancelled) => {
+                active.load_failed = Some("loading was cancelled; the slices read so far can be seen".to_owned());
+                return;
+            }
+            Err(Ended::Failed(text)) => {
+                active.load_failed = Some(text.clone());
+                return self.notice(Severity::Error, text);
+            }
+        };
+        // Slices that could not be decoded are gone: stay on the slice being read, not on its number.
+        let reading = active.series.slices.get(active.current).map(|s| s.file.clone());
+        let current = reading
+            .and_then(|file| loaded.series.slices.iter().position(|s| s.file == file))
+            .unwrap_or(active.current.min(loaded.series.slices.len().saturating_sub(1)));
+        active.current = current;
+        active.series = loaded.series.clone();
+        active.slices = loaded.volume.slices().iter().cloned().map(Some).collect();
+        active.load_seconds = seconds;
+        active.loaded = Some(loaded);
+        active.refused = refused.clone();
+        self.report_refused(&refused);
+        if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {
+            self.analysis = AnalysisState::NotApplicable(stop);
+        } else if self.settings.auto_analyse {
+            self.start_analysis(effects);
+        }
+    }
+
+    fn exported(&mut self, path: &Path, result: Result<(), ExportRefusal>) {
+        match result {
+            Ok(()) => {
+                self.export = None;
+                if let Some(folder) = path.parent() {
+                    self.export_folder = folder.to_owned();
+                }
+                self.notice(Severity::Info, format!("Written: {}", path.display()));
+            }
+            Err(refusal) => match &mut self.export {
+                Some(export) => {
+                    export.writing = false;
+                    export.replace = refusal == ExportRefusal::Exists;
+                    export.error = Some(refusal.sentence());
+                }
+                None => self.notice(Severity::Error, refusal.sentence()),
+            },
+        }
+    }
+
+    fn receive_analysis(&mut self, event: Event) {
+        let current = self.analysis_request;
+        match event {
+            Event::ModelReady { request, model, note } if request == current => {
+                self.model = Some(model);
+                if let Some(note) = note {
+                    self.notice(Severity::Warning, note);
+                }
+                self.analysis = AnalysisState::Preparing("looking for bone in every slice");
+            }
+            Event::AnalysisStarted { request, provenance } if request == current => {
+                let matches = self
+                    .active
+                    .as_ref()
+                    .and_then(|a| a.loaded.as_ref())
+                    .is_some_and(|l| l.volume.id() == provenance.volume);
+                if matches {
+                    let slices = self.active.as_ref().map_or(0, ActiveSeries::slice_count);
+                    self.findings = Some(Findings::new(provenance, slices));
+                    self.analysis = AnalysisState::Running;
+                }
+            }
+            Event::SliceRunning { request, index } if request == current => self.set_slice(index, SliceState::Running),
+            Event::SliceScored { request, index, finding } if request == current => {
+                self.set_slice(index, SliceState::Done(finding));
+            }
+            Event::CaseScored { request, case } if request == current => {
+                if let Some(findings) = &mut self.findings {
+                    findings.case = Some(case);
+                }
+            }
+            Event::AnalysisEnded { request, result } if request == current => self.analysis_ended(result),
+            _ => {}
+        }
+    }
+
+    fn set_slice(&mut self, index: usize, state: SliceState) {
+        if let Some(slot) = self.findings.as_mut().and_then(|f| f.slices.get_mut(index)) {
+            *slot = state;
+        }
+    }
+
+    fn analysis_ended(&mut self, result: Result<(crate::findings::Seconds, Vec<String>), Ended>) {
+        self.analysis = match result {
+            Ok((seconds, warnings)) => {
+                if let Some(findings) = &mut self.findings {
+                    findings.seconds = seconds;
+                    findings.warnings = warnings;
+                }
+                AnalysisState::Done
+            }
+            Err(Ended::Cancelled) => AnalysisState::Cancelled,
+            Err(Ended::Failed(text)) => {
+                self.notice(Severity::Error, format!("The analysis failed: {text}"));
+                AnalysisState::Failed(text)
+            }
+        };
+        if let Some(findings) = &mut self.findings {
+            for state in &mut findings.slices {
+                if *state == SliceState::Running {
+                    *state = SliceState::NotRun;
+                }
+            }
+        }
+    }
+}
