@@ -15,6 +15,64 @@ fn check_refusal(output: &Output, says: &str) {
     assert!(text.contains("dens: ") && text.contains(says), "{text}");
 }
 
+/// As [`dens`], on a machine without a display.
+#[cfg(target_os = "linux")]
+fn dens_without_display(args: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dens"));
+    for name in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+        command.env_remove(name);
+    }
+    command.args(args).current_dir(folder).output().expect("dens starts")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_display_one_line_names_what_works() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::create_dir(folder.path().join("study")).expect("a folder");
+    let output = dens_without_display(&["study"], folder.path());
+    check_refusal(&output, "\"dens report study --out report.pdf\"");
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+    check_refusal(&dens_without_display(&[], folder.path()), "there is no display");
+    check_refusal(&dens_without_display(&["not-there"], folder.path()), "not-there does not exist");
+}
+
+#[test]
+fn analyze_and_report_refuse_before_any_work() {
+    let folder = tempfile::tempdir().expect("folder");
+    let refused = |args: &[&str], says: &str| check_refusal(&dens(args, folder.path()), says);
+    refused(&["analyze", "demo:", "--recipe", "spine", "--out", "a.json"], "paper");
+    refused(&["analyze", "demo:", "--model", "not-there.safetensors", "--out", "a.json"], "not-there.safetensors");
+    refused(&["report", "demo:", "--out", "a.docx"], "use .pdf, .png or .json");
+    refused(&["report", "demo:", "--out", "no/such/folder/a.pdf"], "no/such/folder");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0, "nothing was left behind");
+}
+
+/// The stable form of `dens info --json`, on the manifest's own figures.
+#[test]
+fn info_says_what_the_manifest_says() {
+    let Some(data) = crate::support::shared_data() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let text = std::fs::read_to_string(data.join("MANIFEST.json")).expect("the manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let row = manifest["series"].as_array().expect("rows").iter().find(|r| r["folder"] == "ct-headneck").expect("row");
+    let path = data.join("ct-headneck");
+    let output = dens(&["info", path.to_str().expect("plain"), "--json"], folder.path());
+    assert!(output.status.success());
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    let [series] = said["series"].as_array().expect("series").as_slice() else { panic!("{said}") };
+    for key in ["slices", "volume_sha256", "volume_dtype"] {
+        assert_eq!(series[key], row[key], "{key}");
+    }
+    let ascending: Vec<_> = row["members"].as_array().expect("members").iter().map(|m| m["file"].clone()).collect();
+    let mut shown = series["files"].as_array().expect("files").clone();
+    shown.reverse();
+    let name = |v: &serde_json::Value| v.as_str().unwrap_or_default().rsplit('/').next().map(str::to_owned);
+    assert_eq!(shown.iter().map(name).collect::<Vec<_>>(), ascending.iter().map(name).collect::<Vec<_>>());
+    assert_eq!(said["refused"], serde_json::json!([]));
+    check_refusal(&dens(&["info", "not-there"], folder.path()), "not-there could not be read");
+}
+
 mod render {
     //! `dens render`.
 
