@@ -211,7 +211,7 @@ fn analyse(
         sender.send(event).ok(); // window gone
         ctx.wake();
     };
-    let network = network_for(order.model, device_preference(order.device), networks)?;
+    let network = network_for(order.model.clone(), device_preference(order.device), networks)?;
     ctx.check()?;
     let model = Arc::new(inference::model_info(&network));
     let note = network.device_note().map(str::to_owned);
@@ -224,7 +224,7 @@ fn analyse(
         threads: order.threads,
         load_seconds: order.load_seconds,
     };
-    let findings = inference::analyse(&wanted, ctx, &mut |event| {
+    let findings = inference::analyse_or_on_cpu(&wanted, order.model.as_deref(), ctx, &mut |event| {
         tell(match event {
             inference::Event::Started(provenance) => Event::AnalysisStarted { request, provenance },
             inference::Event::Running(index) => Event::SliceRunning { request, index },

@@ -11,7 +11,7 @@ use super::load::{Opened, device_preference, open_series, progress_bar};
 use super::{AnalyzeArgs, DeviceChoice, Refusal};
 use crate::findings::Findings;
 use crate::findings::describe::UNTRAINED;
-use crate::inference::{Event, Request, analyse, default_network, default_threads, model_info};
+use crate::inference::{Event, Request, analyse_or_on_cpu, default_network, default_threads, model_info};
 use crate::jobs::JobCtx;
 use crate::preprocess::PAPER_RECIPE;
 use crate::report::{analysis_json, write_atomically};
@@ -39,14 +39,14 @@ pub fn check_recipe(recipe: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// A hard stop (said before a network is built), a refused weight file, or a network that failed.
-pub fn analyse_opened(opened: &Opened, model: Option<&Path>, device: DeviceChoice) -> Result<Findings, Refusal> {
+pub fn analyse_opened(opened: &Opened, weights: Option<&Path>, device: DeviceChoice) -> Result<Findings, Refusal> {
     if let Some(reason) = opened.loaded.series.analysis_stop() {
         return Err(Refusal(reason));
     }
     let preparing = progress_bar(1, "preparing the network");
     preparing.enable_steady_tick(Duration::from_millis(250)); // keeps the seconds running
     // In the global pool it may take all cores.
-    let network = rayon::scope(|_| default_network(model, device_preference(device)));
+    let network = rayon::scope(|_| default_network(weights, device_preference(device)));
     preparing.finish_and_clear();
     let network = Arc::new(network.map_err(Refusal::from_error)?);
     let model = Arc::new(model_info(&network));
@@ -63,7 +63,7 @@ pub fn analyse_opened(opened: &Opened, model: Option<&Path>, device: DeviceChoic
     };
     let bar = progress_bar(opened.loaded.volume.slices().len() as u64, "slices analysed");
     bar.enable_steady_tick(Duration::from_millis(250));
-    let findings = analyse(&request, &JobCtx::detached(), &mut |event| follow(&bar, &event));
+    let findings = analyse_or_on_cpu(&request, weights, &JobCtx::detached(), &mut |event| follow(&bar, &event));
     bar.finish_and_clear();
     let findings = findings.map_err(Refusal::from_error)?;
     for warning in &findings.warnings {
@@ -79,7 +79,7 @@ fn follow(bar: &ProgressBar, event: &Event) {
 }
 
 /// All cores: without a window nobody waits for one.
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or_else(|_| default_threads(), std::num::NonZero::get)
 }
 

@@ -64,7 +64,7 @@ pub(super) fn analyse(loaded: &LoadedSeries, load_seconds: f64) -> Result<Findin
         threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         load_seconds,
     };
-    let findings = inference::analyse(&request, &JobCtx::detached(), &mut |event| {
+    let findings = inference::analyse_or_on_cpu(&request, None, &JobCtx::detached(), &mut |event| {
         if matches!(event, inference::Event::Slice(..)) {
             bar.inc(1);
         }

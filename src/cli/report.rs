@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::load::{self, Opened};
-use super::{Refusal, ReportArgs};
+use super::{Refusal, ReportArgs, analyze};
 use crate::app::created_now;
 use crate::findings::Findings;
 use crate::inference::{self, AnalysisError, Event, Request};
@@ -49,11 +49,11 @@ fn analysed(args: &ReportArgs, opened: &Opened) -> Result<Findings, AnalysisErro
         model: Arc::new(inference::model_info(&network)),
         network: Arc::new(network),
         focus: Arc::new(AtomicUsize::new(slices / 2)),
-        threads: inference::default_threads(),
+        threads: analyze::threads(),
         load_seconds: opened.load_seconds,
     };
     let bar = load::progress_bar(slices as u64, "running the network");
-    let findings = inference::analyse(&request, &JobCtx::detached(), &mut |event| {
+    let findings = inference::analyse_or_on_cpu(&request, args.model.as_deref(), &JobCtx::detached(), &mut |event| {
         if matches!(event, Event::Slice(..)) {
             bar.inc(1);
         }

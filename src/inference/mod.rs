@@ -4,6 +4,7 @@ mod order;
 mod start;
 mod warnings;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::findings::{
     Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
-use crate::model::{CaseForward, ModelError, Network, SliceForward};
+use crate::model::{CaseForward, DevicePreference, ModelError, Network, SliceForward};
 use crate::preprocess::{CropPlan, PAPER_RECIPE, network_input, plan_crops};
 use crate::study::{LoadedSeries, Series};
 
@@ -129,6 +130,39 @@ pub fn analyse(request: &Request, ctx: &JobCtx, on_event: &mut dyn FnMut(Event))
     let Request { loaded, network, model, focus, threads, load_seconds } = request;
     let subject = Subject { loaded, model, focus, threads: *threads, load_seconds: *load_seconds };
     analyse_with(network.as_ref(), subject, ctx, on_event)
+}
+
+/// [`analyse`]; where an accelerator fails on the way, the whole analysis is begun anew on the CPU with the same
+/// weights (`None`: the seeded ones), and a warning of the findings says so.
+///
+/// # Errors
+/// As [`analyse`], and those of reading the weights again.
+pub fn analyse_or_on_cpu(
+    request: &Request,
+    weights: Option<&Path>,
+    ctx: &JobCtx,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Findings, AnalysisError> {
+    let failed = match analyse(request, ctx, on_event) {
+        Err(error) => error,
+        done => return done,
+    };
+    let Some(note) = device_failure(request.network.device_name(), &failed) else { return Err(failed) };
+    log::warn!("{note}");
+    let network = Arc::new(default_network(weights, DevicePreference::Cpu)?);
+    let mut findings = analyse(&Request { network, ..request.clone() }, ctx, on_event)?;
+    findings.warnings.insert(0, note);
+    Ok(findings)
+}
+
+/// The sentence for a failure that another device may not have; `None` for any other.
+fn device_failure(device_name: &str, error: &AnalysisError) -> Option<String> {
+    match error {
+        AnalysisError::Model(error) if !device_name.starts_with("CPU") => {
+            Some(format!("{device_name} failed during the analysis ({error}); everything was computed anew on the CPU"))
+        }
+        _ => None,
+    }
 }
 
 /// [`analyse`] with any network.
@@ -321,4 +355,19 @@ fn excluded(why: Exclusion, flags: Vec<&'static str>) -> SliceFinding {
 
 fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failing_accelerator_is_replaced_by_the_cpu() {
+        let failed = || AnalysisError::Model(ModelError::Forward("out of memory".into()));
+        let note = device_failure("CUDA 0", &failed()).expect("begun anew");
+        assert!(note.contains("CUDA 0") && note.contains("out of memory") && note.contains("CPU"), "{note}");
+        assert_eq!(device_failure("CPU", &failed()), None);
+        assert_eq!(device_failure("CUDA 0", &AnalysisError::Cancelled(Cancelled)), None);
+        assert_eq!(device_failure("CUDA 0", &AnalysisError::NotApplicable("not HU".into())), None);
+    }
 }
