@@ -8,14 +8,18 @@
 //! |---|---|---|---|
 //! | [`geometry`] | patient space (LPS, mm), slice poses, orientation letters | nothing of ours | |
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
+//! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
 //! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, statistics | geometry | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
 //! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
-//! | [`phantom`] | the built-in synthetic neck | volume, geometry, study | |
+//! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
+//! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
 //! | [`model`] | network, weights, model card, device | its own layers only | candle-*, gemm, safetensors |
 //! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
+//! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random | |
+//! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, random, jobs | candle-* |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
@@ -42,6 +46,7 @@
 pub mod app;
 pub mod cli;
 pub mod dicom;
+pub mod evaluation;
 pub mod findings;
 pub mod geometry;
 pub mod gpu;
@@ -50,9 +55,12 @@ pub mod jobs;
 pub mod model;
 pub mod phantom;
 pub mod preprocess;
+pub mod random;
 pub mod report;
 pub mod state;
 pub mod study;
+pub mod training;
+pub mod truth;
 pub mod ui;
 pub mod view;
 pub mod volume;

@@ -4,6 +4,7 @@ pub mod describe;
 
 use std::sync::Arc;
 
+pub use crate::geometry::PixelBox;
 use crate::volume::VolumeId;
 
 /// Where a result comes from. No finding exists without it.
@@ -109,10 +110,6 @@ impl Cam {
         top * (1.0 - fr) + bottom * fr
     }
 }
-
-/// Square that was resized to the network's input, in DICOM pixel edges: `[x0, y0, x1, y1]`, 0-based, half-open,
-/// may lie outside the picture. The map's corners lie on its corners.
-pub type PixelBox = [f64; 4];
 
 /// A finished slice.
 #[derive(Debug, Clone, PartialEq)]

@@ -108,6 +108,9 @@ pub fn orientation_letters(direction: Vec3) -> String {
     parts.iter().take(2).filter(|(c, _)| length > 1e-9 && c.abs() / length > 0.26).map(|(_, letter)| letter).collect()
 }
 
+/// A box in DICOM pixel edges: `[x0, y0, x1, y1]`, 0-based, half-open, may lie outside the picture.
+pub type PixelBox = [f64; 4];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,33 +1,8 @@
-//! Random numbers that are the same everywhere: splitmix64 as a stream and as a hash, and smooth noise in space.
+//! Smooth noise in space, the same everywhere.
 
 use super::shapes::mix;
 
-/// The finaliser of splitmix64 (Steele, Lea, Flood 2014).
-#[inline]
-pub fn scramble(state: u64) -> u64 {
-    let mut x = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-/// A stream of random numbers for one purpose of one seed.
-pub struct Stream(u64);
-
-impl Stream {
-    pub fn new(seed: u64, purpose: u64) -> Self {
-        Self(scramble(scramble(seed) ^ scramble(purpose)))
-    }
-    #[inline]
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        scramble(self.0)
-    }
-    /// Evenly spread between -1 and 1, in steps of 2^-22.
-    pub fn signed(&mut self) -> f32 {
-        ((self.next_u64() >> 41) as i32 - (1 << 22)) as f32 / (1 << 22) as f32
-    }
-}
+pub use crate::random::{Stream, scramble};
 
 const EDGE: usize = 32;
 
@@ -62,12 +37,6 @@ impl Texture {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_stream_is_the_published_one() {
-        // First output of splitmix64 from state 0.
-        assert_eq!(scramble(0), 0xe220_a839_7b1d_cdaf);
-    }
 
     #[test]
     fn texture_is_continuous_bounded_and_repeats() {

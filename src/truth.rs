@@ -1,0 +1,89 @@
+//! The reference standard of a study: which slices and levels are fractured, and where. Plain data, whatever its source
+//! (a synthetic patient's geometry, a data set's boxes, a mask).
+
+use crate::geometry::PixelBox;
+
+/// A vertebra that the network is about, or the first below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Level {
+    C1,
+    C2,
+    C3,
+    C4,
+    C5,
+    C6,
+    C7,
+    T1,
+}
+
+impl Level {
+    pub const ALL: [Self; 8] = [Self::C1, Self::C2, Self::C3, Self::C4, Self::C5, Self::C6, Self::C7, Self::T1];
+
+    pub fn name(self) -> &'static str {
+        ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"][self.index()]
+    }
+    /// 0 for C1.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Three values, because a data set may say nothing of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SliceLabel {
+    Negative,
+    Positive,
+    /// Neither trained on nor counted.
+    Ignore,
+}
+
+/// What is known of one slice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SliceTruth {
+    pub label: SliceLabel,
+    /// Boxes around what is fractured, DICOM pixel edges.
+    pub boxes: Vec<PixelBox>,
+    /// The level of the largest finding, else of the vertebra in the slice where that is known.
+    pub level: Option<Level>,
+    /// Area of the fracture's mask, mm2, where there is a mask.
+    pub mask_mm2: Option<f64>,
+}
+
+/// One fracture.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FractureTruth {
+    pub level: Level,
+    /// In the words of the source, e.g. "dens II".
+    pub kind: String,
+    pub displacement_mm: Option<f64>,
+    /// Size of the fracture's signal over the noise; see the phantom's documentation.
+    pub conspicuity: Option<f64>,
+    /// First and last slice that shows it, 0-based, display order; `None` when no slice does.
+    pub slices: Option<[usize; 2]>,
+}
+
+/// What is known of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseTruth {
+    pub fractured: Option<bool>,
+    /// C1 to C7, where the source says so.
+    pub levels: Option<[bool; 7]>,
+    /// One per slice, display order.
+    pub slices: Vec<SliceTruth>,
+    pub fractures: Vec<FractureTruth>,
+    /// Who says so, for the screen and the report: e.g. "phantom geometry", "RSNA 2022 boxes".
+    pub source: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_belong_together() {
+        let names: Vec<&str> = Level::ALL.iter().map(|level| level.name()).collect();
+        assert_eq!(names, ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"]);
+        assert!(Level::ALL.iter().enumerate().all(|(index, level)| level.index() == index));
+    }
+}
