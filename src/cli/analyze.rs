@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::load::{Opened, device_preference, open_series, progress_bar};
+use super::load::{device_preference, open_series, progress_bar};
 use super::{AnalyzeArgs, DeviceChoice, Refusal};
 use crate::findings::Findings;
 use crate::findings::describe::UNTRAINED;
@@ -15,12 +15,13 @@ use crate::inference::{Event, Request, analyse_or_on_cpu, default_network, defau
 use crate::jobs::JobCtx;
 use crate::preprocess::PAPER_RECIPE;
 use crate::report::{analysis_json, write_atomically};
+use crate::study::LoadedSeries;
 
 /// Runs the network over a series and writes the stable JSON.
 pub fn run(args: &AnalyzeArgs) -> Result<(), Refusal> {
     check_recipe(&args.recipe)?;
     let opened = open_series(&args.path, args.series)?;
-    let findings = analyse_opened(&opened, args.model.as_deref(), args.device)?;
+    let findings = analyse_loaded(&opened.loaded, opened.load_seconds, args.model.as_deref(), args.device)?;
     let json = analysis_json(&opened.loaded, &findings);
     let mut text = serde_json::to_string_pretty(&json).map_err(Refusal::from_error)?;
     text.push('\n');
@@ -35,12 +36,17 @@ pub fn check_recipe(recipe: &str) -> Result<(), Refusal> {
     Err(Refusal(format!("there is no preprocessing recipe {recipe:?}; there is: paper (the same as {PAPER_RECIPE})")))
 }
 
-/// Analyses an opened series behind a progress bar and says on standard error what its numbers are worth.
+/// Analyses a series behind a progress bar and says on standard error what its numbers are worth.
 ///
 /// # Errors
 /// A hard stop (said before a network is built), a refused weight file, or a network that failed.
-pub fn analyse_opened(opened: &Opened, weights: Option<&Path>, device: DeviceChoice) -> Result<Findings, Refusal> {
-    if let Some(reason) = opened.loaded.series.analysis_stop() {
+pub fn analyse_loaded(
+    loaded: &LoadedSeries,
+    load_seconds: f64,
+    weights: Option<&Path>,
+    device: DeviceChoice,
+) -> Result<Findings, Refusal> {
+    if let Some(reason) = loaded.series.analysis_stop() {
         return Err(Refusal(reason));
     }
     let preparing = progress_bar(1, "preparing the network");
@@ -54,14 +60,14 @@ pub fn analyse_opened(opened: &Opened, weights: Option<&Path>, device: DeviceCho
         eprintln!("dens: {UNTRAINED}");
     }
     let request = Request {
-        loaded: opened.loaded.clone(),
+        loaded: loaded.clone(),
         network,
         model,
-        focus: Arc::new(AtomicUsize::new(opened.loaded.volume.slices().len() / 2)),
+        focus: Arc::new(AtomicUsize::new(loaded.volume.slices().len() / 2)),
         threads: threads(),
-        load_seconds: opened.load_seconds,
+        load_seconds,
     };
-    let bar = progress_bar(opened.loaded.volume.slices().len() as u64, "slices analysed");
+    let bar = progress_bar(loaded.volume.slices().len() as u64, "slices analysed");
     bar.enable_steady_tick(Duration::from_millis(250));
     let findings = analyse_or_on_cpu(&request, weights, &JobCtx::detached(), &mut |event| follow(&bar, &event));
     bar.finish_and_clear();
@@ -79,7 +85,7 @@ fn follow(bar: &ProgressBar, event: &Event) {
 }
 
 /// All cores: without a window nobody waits for one.
-pub(super) fn threads() -> usize {
+fn threads() -> usize {
     std::thread::available_parallelism().map_or_else(|_| default_threads(), std::num::NonZero::get)
 }
 

@@ -1,16 +1,11 @@
 //! `dens demo`: the built-in study in the window, or, without a display, as files.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
-use super::{DemoArgs, Refusal, load, open};
+use super::{DemoArgs, DeviceChoice, Refusal, analyze, load, open};
 use crate::app::{Start, Store, created_now};
 use crate::findings::Findings;
 use crate::findings::describe::model_lines;
-use crate::inference::{self, Request};
-use crate::jobs::JobCtx;
-use crate::model::DevicePreference;
 use crate::report::{self, ReportInput, ViewPicture};
 use crate::study::LoadedSeries;
 use crate::study::describe::{self, Identity};
@@ -28,7 +23,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         Refusal(format!("{} could not be made: {e}; name another folder with --out", args.out.display()))
     })?;
     let opened = load::open_series(Path::new("demo:"), None)?;
-    let findings = analyse(&opened.loaded, opened.load_seconds)?;
+    let findings = analyze::analyse_loaded(&opened.loaded, opened.load_seconds, None, DeviceChoice::Auto)?;
     let first_screen = args.out.join("first-screen.png");
     report::write_picture(&first_picture(&opened.loaded, &findings)?, &first_screen).map_err(Refusal::from_error)?;
     println!("{}: the first slice worth looking at, as the window shows it", first_screen.display());
@@ -48,30 +43,6 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
     println!("The network is {}.", findings.provenance.model.trained_on);
     println!("{}", crate::RESEARCH_LINE);
     Ok(())
-}
-
-/// The whole analysis with the default network and a progress bar.
-pub(super) fn analyse(loaded: &LoadedSeries, load_seconds: f64) -> Result<Findings, Refusal> {
-    let network = inference::default_network(None, DevicePreference::Auto).map_err(Refusal::from_error)?;
-    let model = Arc::new(inference::model_info(&network));
-    let slices = loaded.series.slices.len();
-    let bar = load::progress_bar(slices as u64, "slices through the network");
-    let request = Request {
-        loaded: loaded.clone(),
-        network: Arc::new(network),
-        model,
-        focus: Arc::new(AtomicUsize::new(slices / 2)),
-        threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
-        load_seconds,
-    };
-    let findings = inference::analyse_or_on_cpu(&request, None, &JobCtx::detached(), &mut |event| {
-        if matches!(event, inference::Event::Slice(..)) {
-            bar.inc(1);
-        }
-    })
-    .map_err(Refusal::from_error)?;
-    bar.finish_and_clear();
-    Ok(findings)
 }
 
 /// The highest peak (or the middle slice) in bone, with its heatmap, as the window would show it.

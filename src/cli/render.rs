@@ -98,7 +98,7 @@ fn map_of(loaded: &LoadedSeries, index: usize) -> Result<Heat, Refusal> {
     if let Some(reason) = loaded.series.analysis_stop() {
         return Err(Refusal(reason));
     }
-    let findings = demo::analyse(loaded, 0.0)?;
+    let findings = analyze::analyse_loaded(loaded, 0.0, None, DeviceChoice::Auto)?;
     let state = findings.slices.get(index);
     let layer = view::heatmap_layer(&findings, index, true, view::DEFAULT_HEATMAP_OPACITY);
     let (Some(layer), Some(score)) = (layer, state.and_then(|s| s.score())) else {

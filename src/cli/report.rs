@@ -19,10 +19,14 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
     check_folder(&args.out)?;
     check_recipe(&args.recipe)?;
     let opened = load::open_series(&args.path, args.series)?;
-    let (findings, analysis_note) = match analysed(args, &opened) {
-        Ok(findings) => (Some(findings), None),
-        Err(AnalysisError::NotApplicable(why)) => (None, Some(why)),
-        Err(error) => return Err(Refusal::from_error(error)),
+    // A series that cannot be scored still has a report, which says why.
+    let analysis_note = opened.loaded.series.analysis_stop();
+    let findings = match analysis_note {
+        Some(_) => None,
+        None => {
+            let weights = args.model.as_deref();
+            Some(analyze::analyse_loaded(&opened.loaded, opened.load_seconds, weights, args.device)?)
+        }
     };
     let input = ReportInput {
         loaded: &opened.loaded,
@@ -35,31 +39,6 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
     write_report(&input, &args.out).map_err(Refusal::from_error)?;
     println!("{}", args.out.display());
     Ok(())
-}
-
-fn analysed(args: &ReportArgs, opened: &Opened) -> Result<Findings, AnalysisError> {
-    // Asked first, so that no network is read for a series that it cannot score.
-    if let Some(why) = opened.loaded.series.analysis_stop() {
-        return Err(AnalysisError::NotApplicable(why));
-    }
-    let network = inference::default_network(args.model.as_deref(), load::device_preference(args.device))?;
-    let slices = opened.loaded.series.slices.len();
-    let request = Request {
-        loaded: opened.loaded.clone(),
-        model: Arc::new(inference::model_info(&network)),
-        network: Arc::new(network),
-        focus: Arc::new(AtomicUsize::new(slices / 2)),
-        threads: analyze::threads(),
-        load_seconds: opened.load_seconds,
-    };
-    let bar = load::progress_bar(slices as u64, "running the network");
-    let findings = inference::analyse_or_on_cpu(&request, args.model.as_deref(), &JobCtx::detached(), &mut |event| {
-        if matches!(event, Event::Slice(..)) {
-            bar.inc(1);
-        }
-    });
-    bar.finish_and_clear();
-    findings
 }
 
 /// A folder that is not there is better known before the network has run for minutes.

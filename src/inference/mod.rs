@@ -15,6 +15,7 @@ use crate::SOFTWARE;
 use crate::findings::{
     Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
+pub use crate::jobs::default_threads;
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
 use crate::model::{CaseForward, DevicePreference, ModelError, Network, SliceForward};
 use crate::preprocess::{CropPlan, PAPER_RECIPE, network_input, plan_crops};
@@ -113,11 +114,6 @@ pub fn model_info(network: &Network) -> ModelInfo {
         recipe: card.recipe.clone(),
         card: card.json.clone(),
     }
-}
-
-/// Threads for the network when the user has not chosen: all cores but one, at least one.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1))
 }
 
 /// Runs the whole analysis: slices near the focus first, then every eighth slice, then the rest, then the case.

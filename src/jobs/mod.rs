@@ -11,6 +11,11 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 #[error("cancelled")]
 pub struct Cancelled;
 
+/// Threads for background work when the user has not chosen: all cores but one, so that the window keeps its own.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1))
+}
+
 /// Called whenever something happened that a waiting window should show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 

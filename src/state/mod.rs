@@ -16,6 +16,7 @@ pub use command::{
 pub use settings::{DeviceSetting, Settings};
 
 use crate::findings::{Findings, ModelInfo, SliceState};
+pub use crate::jobs::default_threads;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
 use crate::volume::{Slice, Window};
@@ -231,11 +232,6 @@ impl AppState {
     fn save(effects: &mut Vec<Effect>) {
         effects.push(Effect::SaveSettings);
     }
-}
-
-/// All cores but one, so that the window keeps its own.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1))
 }
 
 fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> ActiveSeries {
