@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Refusal, RenderArgs, Renderer, demo, load};
+use super::{DeviceChoice, Refusal, RenderArgs, Renderer, analyze, load};
 use crate::findings::describe::{model_lines, score_text};
 use crate::gpu::offscreen::Offscreen;
 use crate::report::{self, ViewPicture};

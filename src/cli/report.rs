@@ -1,16 +1,10 @@
 //! `dens report`: one series, analysed where that is possible, as PDF, PNG or JSON.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
-use super::load::{self, Opened};
-use super::{Refusal, ReportArgs, analyze};
+use super::analyze::{self, check_recipe};
+use super::{Refusal, ReportArgs, load};
 use crate::app::created_now;
-use crate::findings::Findings;
-use crate::inference::{self, AnalysisError, Event, Request};
-use crate::jobs::JobCtx;
-use crate::preprocess::PAPER_RECIPE;
 use crate::report::{Format, ReportInput, write_report};
 
 /// Writes the report. What can be known to fail (extension, folder, recipe) is refused before anything is read.
@@ -50,13 +44,6 @@ fn check_folder(out: &Path) -> Result<(), Refusal> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn check_recipe(recipe: &str) -> Result<(), Refusal> {
-    if recipe == "paper" || recipe == PAPER_RECIPE {
-        return Ok(());
-    }
-    Err(Refusal(format!("\"{recipe}\" is no preprocessing recipe that this version knows: use paper")))
 }
 
 #[cfg(test)]
