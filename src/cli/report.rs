@@ -68,6 +68,6 @@ mod tests {
         let refused = |out, recipe| run(&args(out, recipe)).expect_err("refused").0;
         assert!(refused("r.docx", "paper").contains("no report format"));
         assert!(refused("not-there/r.pdf", "paper").contains("not-there is no folder"));
-        assert!(refused("r.pdf", "soup").contains("\"soup\" is no preprocessing recipe"));
+        assert!(refused("r.pdf", "soup").contains("no preprocessing recipe \"soup\""));
     }
 }
