@@ -76,9 +76,66 @@ pub struct CaseTruth {
     pub source: String,
 }
 
+impl CaseTruth {
+    pub fn is_positive(&self, slice: usize) -> bool {
+        self.slices.get(slice).is_some_and(|s| s.label == SliceLabel::Positive)
+    }
+
+    /// Stretches of slices that show a fracture, first and last, 0-based.
+    pub fn positive_stretches(&self) -> Vec<[usize; 2]> {
+        let mut stretches: Vec<[usize; 2]> = Vec::new();
+        for slice in (0..self.slices.len()).filter(|&slice| self.is_positive(slice)) {
+            match stretches.last_mut() {
+                Some(last) if last[1] + 1 == slice => last[1] = slice,
+                _ => stretches.push([slice, slice]),
+            }
+        }
+        stretches
+    }
+
+    /// The case in a sentence. It says what the source says and never that a neck is sound.
+    pub fn sentence(&self) -> String {
+        let levels: Vec<&str> = match (&self.levels, self.fractures.is_empty()) {
+            (Some(levels), _) => {
+                Level::ALL.iter().zip(levels).filter(|(_, hit)| **hit).map(|(l, _)| l.name()).collect()
+            }
+            (None, false) => self.fractures.iter().map(|fracture| fracture.level.name()).collect(),
+            (None, true) => Vec::new(),
+        };
+        let said = match (self.fractured, levels.is_empty()) {
+            (Some(true), false) => format!("fractured, {}", levels.join(", ")),
+            (Some(true), true) => "fractured".to_owned(),
+            (Some(false), _) => "labelled negative".to_owned(),
+            (None, _) => "no label for the case".to_owned(),
+        };
+        format!("reference ({}): {said}", self.source)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stretches_and_sentence_say_what_the_source_says() {
+        let slice = |label| SliceTruth { label, boxes: Vec::new(), level: None, mask_mm2: None };
+        let labels = "NPPNIPP".chars().map(|c| match c {
+            'P' => SliceLabel::Positive,
+            'I' => SliceLabel::Ignore,
+            _ => SliceLabel::Negative,
+        });
+        let mut truth = CaseTruth {
+            fractured: Some(true),
+            levels: Some([false, true, false, false, true, false, false]),
+            slices: labels.map(slice).collect(),
+            fractures: Vec::new(),
+            source: "phantom geometry".into(),
+        };
+        assert_eq!(truth.positive_stretches(), [[1, 2], [5, 6]]);
+        assert_eq!(truth.sentence(), "reference (phantom geometry): fractured, C2, C5");
+        truth.fractured = Some(false);
+        assert_eq!(truth.sentence(), "reference (phantom geometry): labelled negative");
+    }
 
     #[test]
     fn names_and_numbers_belong_together() {

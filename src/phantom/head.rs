@@ -1,5 +1,6 @@
 //! Skull base, brain stem's surroundings, mandible, teeth, sinuses: what of the head a CT of the neck shows.
 
+use super::build::Build;
 use super::canvas::{BLUR_MM, Canvas, Extent};
 use super::random::Texture;
 use super::shapes::{
@@ -20,14 +21,18 @@ fn cranial_cavity(x: f32, y: f32, z: f32) -> f32 {
 }
 
 /// Occipital bone with the foramen magnum, clivus, condyles; brain and cistern inside.
-fn paint_skull(canvas: &mut Canvas) {
+fn paint_skull(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
     if z < -30.0 {
         return;
     }
+    // The floor of the posterior fossa bulges.
+    let low = smoothstep(10.0, -6.0, z);
     canvas.paint(Extent::wide(74.0, [-30.0, 110.0]), |x, y| {
-        let cavity = cranial_cavity(x, y, z);
-        let thick = 6.0 + 4.0 * smoothstep(14.0, 0.0, x.abs()) * smoothstep(40.0, 80.0, y);
+        let x = x * build.sides[usize::from(x < 0.0)];
+        let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
+        let cavity = cranial_cavity(x, y, z) + (0.8 + 1.6 * low) * uneven;
+        let thick = 6.0 + 1.2 * uneven + 4.0 * smoothstep(14.0, 0.0, x.abs()) * smoothstep(40.0, 80.0, y);
         let mut bone = (cavity - thick).max(-cavity);
         let clivus = segment(y, z, [-4.0, 5.0], [-24.0, 32.0]).0 - 4.2;
         bone = smooth_min(bone, clivus.max(x.abs() - 13.0), 3.0);
@@ -40,22 +45,26 @@ fn paint_skull(canvas: &mut Canvas) {
         (coverage(bone, BLUR_MM), bone_hu(-bone, 1.8, 520.0, texture, [x, y, z]))
     });
     canvas.paint(Extent::wide(66.0, [-20.0, 100.0]), |x, y| {
-        let cavity = cranial_cavity(x, y, z) + 0.6;
-        let near_bone = smoothstep(-3.5, -2.0, cavity);
-        let brain = 36.0 + 5.0 * texture.sample(x / 6.0, y / 6.0, z / 6.0);
+        let x = x * build.sides[usize::from(x < 0.0)];
+        let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
+        let cavity = cranial_cavity(x, y, z) + (0.8 + 1.6 * low) * uneven + 0.6;
+        let near_bone = smoothstep(-2.5 - 2.0 * build.old, -1.2, cavity);
+        // Fissures of the cerebellum, and its tentorium.
+        let leaf = texture.sample(x / 9.0, y / 2.4, z / 4.0);
+        let brain = 35.0 + 3.0 * texture.sample(x / 8.0, y / 8.0, z / 8.0) - 9.0 * smoothstep(0.45, 0.8, leaf);
         (coverage(cavity, BLUR_MM), mix(brain, 10.0, near_bone))
     });
 }
 
 /// Mastoids with their air cells, styloid processes.
-fn paint_mastoids(canvas: &mut Canvas) {
+fn paint_mastoids(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
     if z < -26.0 {
         return;
     }
     canvas.paint(Extent::wide(66.0, [-20.0, 34.0]), |x, y| {
         let d = ellipsoid(x.abs() - 52.0, y - 7.0, z - 4.0, [9.5, 14.0, 19.0]);
-        let cell = texture.sample(x / 2.6, y / 2.6, z / 2.6 + 5.0) + 0.25;
+        let cell = texture.sample(x / 2.6, y / 2.6, z / 2.6 + 5.0) + 0.7 * build.mastoid_air - 0.35;
         let pneumatised = smoothstep(0.0, 0.25, cell) * smoothstep(-1.4, -2.4, d);
         (coverage(d, BLUR_MM), mix(900.0, -850.0, pneumatised))
     });
@@ -63,6 +72,13 @@ fn paint_mastoids(canvas: &mut Canvas) {
         let d = segment3([x.abs(), y, z], [39.0, -5.0, 12.0], [32.0, -18.0, -24.0]).0 - 1.7;
         (coverage(d, BLUR_MM), 1000.0)
     });
+}
+
+/// Position in the average jaw: this patient's is wider or narrower and stands forward or back.
+#[inline]
+fn jaw_frame(x: f32, y: f32, build: &Build) -> [f32; 2] {
+    let front = smoothstep(-20.0, -70.0, y);
+    [x / build.face * build.sides[usize::from(x < 0.0)], y + build.chin_mm * front]
 }
 
 /// Height along which the jaw's body runs: it falls to the front.
@@ -78,12 +94,13 @@ fn horseshoe(x: f32, y: f32, inset: f32) -> f32 {
     if y < -38.0 { curve } else { segment(x.abs(), y, [45.0 - inset, -38.0], [47.0 - inset, -34.0]).0 }
 }
 
-fn paint_mandible(canvas: &mut Canvas) {
+fn paint_mandible(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
     if z < -56.0 {
         return;
     }
-    canvas.paint(Extent::wide(58.0, [-106.0, -8.0]), |x, y| {
+    canvas.paint(Extent::wide(62.0, [-114.0, -8.0]), |x, y| {
+        let [x, y] = jaw_frame(x, y, build);
         // The lower border stands back and is thinner.
         let low = smoothstep(-2.0, -12.0, z - jaw_plane(y));
         let body = horseshoe(x, y, 3.5 * low) - 5.2 + 1.2 * low;
@@ -102,10 +119,11 @@ fn paint_mandible(canvas: &mut Canvas) {
 }
 
 /// Upper jaw, hard palate, both rows of teeth.
-fn paint_teeth(canvas: &mut Canvas) {
+fn paint_teeth(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
     if z > -14.0 {
-        canvas.paint(Extent::wide(50.0, [-104.0, -28.0]), |x, y| {
+        canvas.paint(Extent::wide(56.0, [-112.0, -28.0]), |x, y| {
+            let [x, y] = jaw_frame(x, y, build);
             let ridge = intersect((horseshoe(x, y, 6.0) - 5.0).max(y + 42.0), (z - 1.0).abs() - 7.5, 3.0);
             let palate =
                 ellipse(x, y + 62.0, 32.0, 27.0).max((z - 8.0 + 0.011 * x * x - 0.09 * (y + 62.0)).abs() - 1.3);
@@ -115,29 +133,63 @@ fn paint_teeth(canvas: &mut Canvas) {
     }
     // Crown positions along the arch by |x|; y follows from the ellipse.
     const ROW: [f32; 7] = [3.8, 11.5, 18.5, 24.8, 30.2, 34.6, 37.6];
-    for (upper, crown, root, inset) in [(true, -11.0, 5.0, 5.0), (false, -14.0, -29.0, 3.5)] {
+    for (row, (upper, crown, root, inset)) in
+        [(true, -11.0, 5.0, 5.0), (false, -14.0, -29.0, 3.5)].into_iter().enumerate()
+    {
         let (low, high) = if upper { (crown, root) } else { (root, crown) };
         if z < low || z > high {
             continue;
         }
         let from_crown = (z - crown).abs();
-        for along in ROW {
-            let (rx, ry) = (45.0 - inset, 53.0 - inset);
-            let cy = -38.0 - ry * (1.0 - along * along / (rx * rx)).max(0.0).sqrt();
-            let taper = 1.0 - 0.035 * from_crown;
-            let (tx, ty) = if along < 20.0 { (3.2, 3.6) } else { (4.4, 4.4) };
-            canvas.paint(Extent::wide(along + 6.0, [cy - 6.0, cy + 6.0]), |x, y| {
-                let d = ellipse(x.abs() - along, y - cy, tx * taper, ty * taper);
-                let enamel = smoothstep(-1.6, -0.9, d) * smoothstep(8.0, 6.5, from_crown);
-                let pulp = smoothstep(-2.2, -2.8, d);
-                (coverage(d, BLUR_MM), mix(mix(1550.0, 2400.0, enamel), 700.0, pulp))
-            });
+        for (place, along) in ROW.into_iter().enumerate() {
+            for side in [1.0, -1.0] {
+                let bit = place + if side > 0.0 { 0 } else { ROW.len() };
+                if build.missing_teeth[row] >> bit & 1 == 1 {
+                    continue;
+                }
+                let filled = build.filled_teeth[row] >> bit & 1 == 1 && place > 2 && from_crown < 6.0;
+                let (rx, ry) = (45.0 - inset, 53.0 - inset);
+                let cy = -38.0 - ry * (1.0 - along * along / (rx * rx)).max(0.0).sqrt();
+                paint_tooth(canvas, build, Tooth { x: side * along, y: cy, from_crown, molar: place > 2, filled });
+            }
         }
     }
 }
 
+/// One tooth in one plane, in the average jaw.
+struct Tooth {
+    x: f32,
+    y: f32,
+    from_crown: f32,
+    molar: bool,
+    filled: bool,
+}
+
+fn paint_tooth(canvas: &mut Canvas, build: &Build, tooth: Tooth) {
+    /// Amalgam or gold: beyond what the scanner can tell.
+    const METAL_HU: f32 = 9000.0;
+    let (texture, z) = (canvas.texture, canvas.z_mm);
+    let taper = 1.0 - 0.035 * tooth.from_crown;
+    // No two teeth are alike.
+    let own = texture.sample(tooth.x / 2.0, 0.5, 13.5);
+    let (tx, ty) = if tooth.molar { (4.3, 4.4) } else { (3.1, 3.5) };
+    let (tx, ty) = (tx * taper * (1.0 + 0.1 * own), ty * taper * (1.0 - 0.1 * own));
+    let lean = 0.05 * own * tooth.from_crown;
+    let at = [tooth.x * build.face, tooth.y - build.chin_mm];
+    canvas.paint(Extent::around(at[0], at[1], 10.0, 10.0), |x, y| {
+        let [x, y] = jaw_frame(x, y, build);
+        let d = ellipse(x - tooth.x - lean, y - tooth.y - 0.8 * own, tx, ty)
+            + 0.4 * texture.sample(x / 2.0, y / 2.0, z / 3.0);
+        let enamel = smoothstep(-1.6, -0.9, d) * smoothstep(8.0, 6.5, tooth.from_crown);
+        let pulp = smoothstep(-2.2, -2.8, d);
+        let hu = mix(mix(1550.0, 2400.0, enamel), 700.0, pulp);
+        let hu = if tooth.filled { mix(hu, METAL_HU, coverage(d + 1.6, BLUR_MM)) } else { hu };
+        (coverage(d, BLUR_MM), hu)
+    });
+}
+
 /// Nasal cavity with septum and turbinates, maxillary sinuses, air in the mouth.
-fn paint_cavities(canvas: &mut Canvas) {
+fn paint_cavities(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
     if z > 7.0 {
         let sinus = smoothstep(7.0, 13.0, z);
@@ -147,6 +199,7 @@ fn paint_cavities(canvas: &mut Canvas) {
         });
         canvas.paint(Extent::wide(17.0, [-104.0, -34.0]), |x, y| {
             let cavity = rounded_rectangle(x, y + 67.0, 13.5, 32.0, 8.0);
+            let x = x + build.airway_x_mm * smoothstep(-100.0, -70.0, y);
             let septum = (x + 1.2 * texture.sample(0.0, y / 12.0, 0.0)).abs() - 1.1;
             let turbinate = segment(x.abs(), y, [7.6, -84.0], [7.0, -46.0]).0 - 3.0;
             let tissue = coverage(septum.min(turbinate), BLUR_MM);
@@ -162,10 +215,10 @@ fn paint_cavities(canvas: &mut Canvas) {
 }
 
 /// The head's parts that this slice meets.
-pub fn paint_head(canvas: &mut Canvas) {
-    paint_skull(canvas);
-    paint_mastoids(canvas);
-    paint_cavities(canvas);
-    paint_mandible(canvas);
-    paint_teeth(canvas);
+pub fn paint_head(canvas: &mut Canvas, build: &Build) {
+    paint_skull(canvas, build);
+    paint_mastoids(canvas, build);
+    paint_cavities(canvas, build);
+    paint_mandible(canvas, build);
+    paint_teeth(canvas, build);
 }

@@ -2,7 +2,7 @@
 
 use super::shapes::mix;
 
-pub use crate::random::{Stream, scramble};
+pub use crate::random::Stream;
 
 const EDGE: usize = 32;
 

@@ -1,0 +1,120 @@
+//! From a person and a scan to slices: painting, the scanner, and what the fracture changed.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use crate::jobs::{Cancelled, JobCtx};
+
+use super::acquisition::{Acquisition, Protocol};
+use super::build::Build;
+use super::canvas::{Canvas, Grid};
+use super::imaging;
+use super::patient::{Patient, PatientSpec};
+use super::random::{Stream, Texture};
+use super::reference::{self, Finding};
+use super::{spine, surroundings, tissue};
+
+/// One finished slice.
+pub struct Rendered {
+    pub hu: Vec<i16>,
+    /// 1 where the fracture is.
+    pub mask: Vec<u8>,
+    /// 1 to 8 for C1 to T1.
+    pub labels: Vec<u8>,
+    /// What each break shows in this slice.
+    pub findings: Vec<Finding>,
+}
+
+pub fn acquisition(spec: &PatientSpec) -> Acquisition {
+    Acquisition::new(&Protocol {
+        seed: spec.seed,
+        difficulty: spec.difficulty,
+        domain: spec.domain,
+        matrix: spec.matrix,
+        slice_spacing_mm: spec.slice_spacing_mm,
+    })
+}
+
+/// Where the samples lie: from skull base or C1 to T1 or a little below.
+pub fn grid(spec: &PatientSpec, patient: &Patient, scan: &Acquisition) -> Grid {
+    let mut draw = Stream::named(spec.seed, "scan range", 0);
+    let scale = patient.posture.scale[2];
+    let lowest = patient.spine.vertebrae.last().map_or(-137.0, |v| v.centre[2]);
+    let top_mm = (draw.between(7.0, 17.0) as f32 * scale).round();
+    let bottom_mm = (lowest - draw.between(4.0, 16.0) as f32) * scale;
+    let slices = (f64::from(top_mm - bottom_mm) / scan.spacing_mm).ceil() as usize + 1;
+    let shift = patient.posture.shift_mm;
+    Grid {
+        matrix: spec.matrix,
+        pixel_mm: scan.pixel_mm() as f32,
+        centre_mm: std::array::from_fn(|i| scan.centre_mm[i] as f32 + shift[i]),
+        top_z_mm: top_mm,
+        slice_mm: scan.spacing_mm as f32,
+        slices,
+    }
+}
+
+/// All slices in display order, on the current thread pool.
+pub fn slices(patient: &Patient, scan: &Acquisition, grid: &Grid, ctx: &JobCtx) -> Result<Vec<Rendered>, Cancelled> {
+    let (texture, build) = (Texture::new(patient.seed), Build::of(patient, scan));
+    let done = AtomicUsize::new(0);
+    (0..grid.slices)
+        .into_par_iter()
+        .map(|index| {
+            ctx.check()?;
+            let slice = slice(patient, scan, grid, &texture, &build, index);
+            ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, grid.slices);
+            Ok(slice)
+        })
+        .collect()
+}
+
+/// One slice: soft tissue is painted once, the vertebrae at several heights through the slice.
+fn slice(
+    patient: &Patient,
+    scan: &Acquisition,
+    grid: &Grid,
+    texture: &Texture,
+    build: &Build,
+    index: usize,
+) -> Rendered {
+    let z_mm = grid.z_mm(index);
+    let canvas_at = |z_mm: f32| Canvas::new(z_mm, grid, patient, texture).moved(scan.motion_shift_mm(z_mm));
+    let mut middle = canvas_at(z_mm);
+    surroundings::paint_before_spine(&mut middle, build);
+    spine::paint_discs(&mut middle);
+    spine::paint_canal(&mut middle);
+    surroundings::paint_head(&mut middle, build);
+    surroundings::paint_support(&mut middle, build);
+    let beyond = tissue::beyond(&middle, build);
+    let soft = std::mem::take(&mut middle.hu);
+
+    let labels = RefCell::new(Vec::new());
+    let intact = |height: f32| {
+        let mut canvas = canvas_at(height);
+        canvas.hu.clone_from(&soft);
+        let wanted = labels.borrow().is_empty();
+        let numbers = spine::paint_vertebrae(&mut canvas, &[], wanted);
+        if wanted {
+            labels.replace(numbers);
+        }
+        canvas.hu
+    };
+    let broken = |height: f32, _: &[f32]| {
+        let mut canvas = canvas_at(height);
+        if !patient.breaks.iter().any(|b| b.reaches(canvas.z_mm, patient.spine.vertebra(b.level))) {
+            return None;
+        }
+        canvas.hu.clone_from(&soft);
+        spine::paint_vertebrae(&mut canvas, &patient.breaks, false);
+        Some(canvas.hu)
+    };
+    let taken = imaging::take_slice(scan, index, z_mm, &beyond, intact, broken);
+    let (mask, findings) = match &taken.difference_hu {
+        Some(difference_hu) => reference::findings(&middle, difference_hu, |c, r| taken.noise_hu(scan, c, r)),
+        None => (vec![0; grid.matrix * grid.matrix], Vec::new()),
+    };
+    Rendered { hu: taken.hu, mask, labels: labels.into_inner(), findings }
+}
