@@ -1,30 +1,36 @@
-//! The paper's preprocessing (recipe `paper`, version 1): three windows, per-slice Otsu crop on the gross-bone
-//! window, 5 % margin, pad to a square, resize to 384 with antialiasing. No candle.
+//! What the network sees of a slice: windows, crop, resize, and the way back. No candle.
 //!
-//! After Salehinejad et al., "Deep sequential learning for cervical spine fracture detection on computed tomography
-//! imaging" (ISBI 2021). Where the paper leaves something open, the choice stands beside the constant or function
-//! that makes it. Two coordinate systems occur: DICOM pixels of the slice, and input pixels of the network
-//! (`384 x 384`); [`Crop`] leads from one to the other.
+//! Two recipes decide where a slice is cut; both are versioned and stand in every model card. `paper` follows Salehinejad
+//! et al., "Deep sequential learning for cervical spine fracture detection on computed tomography imaging" (ISBI 2021):
+//! per slice the box of all bone by Otsu's threshold. `spine` cuts a square of constant size in millimetres around the
+//! spinal canal, which it follows through the whole series. Windows, resizing and the order of channels are the same.
+//!
+//! Where the paper leaves something open, the choice stands beside the constant or function that makes it. Two
+//! coordinate systems occur: DICOM pixels of the slice, and input pixels of the network (`side x side`); [`Crop`] leads
+//! from one to the other.
 
+mod canal;
 mod components;
 pub mod otsu;
+mod paper;
 mod resize;
-
-use rayon::prelude::*;
+mod spine;
+mod track;
 
 use crate::findings::PixelBox;
 use crate::geometry::PixelPoint;
 use crate::jobs::{Cancelled, JobCtx};
 use crate::volume::{Slice, SlicePixels, Volume};
-use components::{Component, components, union};
-use resize::{Padded, resize};
+use resize::{Padded, Span, resize};
 
-/// Edge of the network's input in pixels.
+pub use spine::{CROP_MM, SpineTrack};
+
+/// Edge of the paper's input in pixels.
 pub const INPUT_SIZE: usize = 384;
-/// Recipe name and version as stored in model cards.
-pub const PAPER_RECIPE: &str = "paper/1";
 /// The flag of a slice without bone of its own, whose box was borrowed.
 pub const NO_BONE: &str = "no_bone";
+/// The flag of a slice cut around the middle of the bone, because no spinal canal was found in the series.
+pub const NO_CANAL: &str = "no_canal";
 
 /// Padding and values that are no number count as this.
 const AIR_HU: f32 = -1000.0;
@@ -32,19 +38,38 @@ const AIR_HU: f32 = -1000.0;
 const BODY_HU: f32 = -400.0;
 /// A slice with less body than this holds nothing but air, mm2.
 const MIN_BODY_MM2: f64 = 100.0;
-/// Smaller parts of the foreground are noise, mm2 ...
-const MIN_PART_MM2: f64 = 20.0;
-/// ... or pixels.
-const MIN_PART_PIXELS: usize = 10;
-/// A smaller foreground is no spine, mm2.
-const MIN_BONE_MM2: f64 = 100.0;
 /// 200 HU in the 8-bit gross-bone window. With bone in the slice Otsu's threshold lies at 320 to 380 HU, without at 90
 /// to 140 HU, where the box would only surround noise.
 const MIN_BONE_THRESHOLD: u8 = 49;
-/// How far a slice without bone looks for neighbours' boxes, mm.
-const NEIGHBOURHOOD_MM: f64 = 20.0;
-/// One twentieth of the box's width and height is added on each side: the paper's 5 %.
-const MARGIN_DIVISOR: usize = 20;
+
+/// How slices are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Recipe {
+    /// Per slice the box of all bone, as the paper.
+    #[serde(rename = "paper/1")]
+    Paper,
+    /// A fixed square around the spinal canal.
+    #[serde(rename = "spine/1")]
+    Spine,
+}
+
+impl Recipe {
+    pub const ALL: [Self; 2] = [Self::Paper, Self::Spine];
+
+    /// Name and version as stored in model cards.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "paper/1",
+            Self::Spine => "spine/1",
+        }
+    }
+
+    /// The recipe of a name with version, or of a name alone (its current version).
+    pub fn parse(text: &str) -> Option<Self> {
+        let without_version = |recipe: Self| recipe.name().split('/').next().unwrap_or_default();
+        Self::ALL.into_iter().find(|&recipe| text == recipe.name() || text == without_version(recipe))
+    }
+}
 
 /// A linear ramp from 0 at `center - width / 2` to 1 at `center + width / 2`. This is the paper's window; the viewer's
 /// windows follow DICOM's formula (PS3.3 C.11.2.1.2), which differs by up to 1 HU.
@@ -75,175 +100,144 @@ const GROSS_BONE: Ramp = Ramp { center: 400.0, width: 650.0 };
 /// In the order of the network's input.
 const CHANNELS: [Ramp; 3] = [SOFT_TISSUE, BONE, GROSS_BONE];
 
-/// The crop of every slice, decided once for a series because a slice without bone borrows its neighbours' box.
+/// The crop of every slice, decided once for a series because slices learn from their neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CropPlan {
-    /// One per slice, display order; `None` for a slice that holds nothing but air or padding.
+    pub recipe: Recipe,
+    /// One per slice, display order; `None` for a slice that is not scored: it holds nothing but air or padding, or it
+    /// lies outside the range.
     pub crops: Vec<Option<Crop>>,
+    /// One per slice: it lies above or below the neck as the recipe sees it.
+    pub outside_range: Vec<bool>,
+    /// What the recipe `spine` found; `None` with `paper`.
+    pub spine: Option<SpineTrack>,
 }
 
-/// Where one slice is cut before it is padded to a square and resized.
+/// Where one slice is cut before it is resized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Crop {
     /// Half-open pixel box `[column0, row0, column1, row1]` inside the picture.
     pub inside: [usize; 4],
-    /// The padded square, DICOM pixel edges; may reach outside the picture. This is what becomes 384 x 384.
+    /// What becomes the square of the input, DICOM pixel edges; may reach outside the picture, where it is black.
     pub region: PixelBox,
-    /// "no_bone" when the box was borrowed.
+    /// "no_bone" or "no_canal" when the box was borrowed.
     pub flags: Vec<&'static str>,
 }
 
 impl Crop {
     /// Pads a box symmetrically to a square; an odd pixel goes to the right or to the bottom.
-    fn new(inside: [usize; 4], flags: Vec<&'static str>) -> Self {
-        let [column0, row0, ..] = inside;
-        let (left, top, side) = padding_of(inside);
+    fn square_around(inside: [usize; 4], flags: Vec<&'static str>) -> Self {
+        let [column0, row0, column1, row1] = inside;
+        let (width, height) = (column1.saturating_sub(column0), row1.saturating_sub(row0));
+        let side = width.max(height);
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
         let (x0, y0, side) = (column0 as f64 - left as f64, row0 as f64 - top as f64, side as f64);
         Self { inside, region: [x0, y0, x0 + side, y0 + side], flags }
     }
 
-    /// The way back: a point of the network's input (centre of its first pixel is `(0, 0)`) in DICOM pixels.
-    pub fn pixel_from_input(&self, at: PixelPoint) -> PixelPoint {
+    /// A region of any place and size in a picture of `columns x rows`.
+    fn of_region(region: PixelBox, columns: usize, rows: usize, flags: Vec<&'static str>) -> Self {
+        let [x0, y0, x1, y1] = region;
+        let low = |edge: f64, limit: usize| edge.floor().clamp(0.0, limit as f64) as usize;
+        let high = |edge: f64, limit: usize| edge.ceil().clamp(0.0, limit as f64) as usize;
+        let inside = [low(x0, columns), low(y0, rows), high(x1, columns), high(y1, rows)];
+        Self { inside, region, flags }
+    }
+
+    /// The way back: a point of the network's input of `side * side` pixels (centre of its first pixel is `(0, 0)`) in
+    /// DICOM pixels.
+    pub fn pixel_from_input(&self, at: PixelPoint, side: usize) -> PixelPoint {
         let [x0, y0, x1, y1] = self.region;
-        let place = |t: f64, low: f64, high: f64| low + (t + 0.5) * (high - low) / INPUT_SIZE as f64 - 0.5;
+        let place = |t: f64, low: f64, high: f64| low + (t + 0.5) * (high - low) / side as f64 - 0.5;
         PixelPoint { column: place(at.column, x0, x1), row: place(at.row, y0, y1) }
     }
 
-    /// The way in: a point in DICOM pixels as a point of the network's input, which may lie outside `0..384`.
-    pub fn input_from_pixel(&self, at: PixelPoint) -> PixelPoint {
+    /// The way in: a point in DICOM pixels as a point of the network's input, which may lie outside `0..side`.
+    pub fn input_from_pixel(&self, at: PixelPoint, side: usize) -> PixelPoint {
         let [x0, y0, x1, y1] = self.region;
-        let place = |t: f64, low: f64, high: f64| (t + 0.5 - low) * INPUT_SIZE as f64 / (high - low) - 0.5;
+        let place = |t: f64, low: f64, high: f64| (t + 0.5 - low) * side as f64 / (high - low) - 0.5;
         PixelPoint { column: place(at.column, x0, x1), row: place(at.row, y0, y1) }
     }
-}
-
-/// Black columns to the left, black rows on top, and the edge of the square, in pixels.
-fn padding_of([column0, row0, column1, row1]: [usize; 4]) -> (usize, usize, usize) {
-    let (width, height) = (column1.saturating_sub(column0), row1.saturating_sub(row0));
-    let side = width.max(height);
-    ((side - width) / 2, (side - height) / 2, side)
 }
 
 /// Finds the crop of every slice. `spacing_mm` is `[between rows, between columns]`; `position_mm` the slices'
-/// positions along the stacking direction, one per slice. Runs in parallel on the current rayon pool.
+/// positions along the stacking direction, one per slice in display order (head to feet). Runs in parallel on the
+/// current rayon pool.
 ///
-/// A slice's own box is taken only if Otsu's threshold and the area above it speak of bone. Otherwise the box is the
-/// median of the boxes within 20 mm, else of the whole series, else the outline of the body; the slice is then flagged
-/// [`NO_BONE`]. A position that is missing or no number has no neighbours.
-pub fn plan_crops(
+/// `paper`: a slice's own box is taken only if Otsu's threshold and the area above it speak of bone. Otherwise the box is
+/// the median of the boxes within 20 mm, else of the whole series, else the outline of the body; the slice is then
+/// flagged [`NO_BONE`]. A position that is missing or no number has no neighbours.
+///
+/// `spine`: a square of [`CROP_MM`] around the smoothed track of the spinal canal; slices more than 25 mm above the first
+/// closed canal, or more than 150 mm below it, are outside the range. Without any canal the square follows the middle of
+/// the bone, every slice is in range, and each is flagged [`NO_CANAL`].
+pub fn plan(
+    recipe: Recipe,
     volume: &Volume,
     spacing_mm: [f64; 2],
     position_mm: &[f64],
     ctx: &JobCtx,
 ) -> Result<CropPlan, Cancelled> {
-    let area = spacing_mm[0] * spacing_mm[1];
-    let pixel_mm2 = if area.is_finite() && area > 0.0 { area } else { 1.0 };
-    let found = volume
-        .slices()
-        .par_iter()
-        .map(|slice| ctx.check().map(|()| look_at(slice, pixel_mm2)))
-        .collect::<Result<Vec<Found>, Cancelled>>()?;
-    let position = |index: usize| position_mm.get(index).copied().unwrap_or(f64::NAN);
-    let bones: Vec<(f64, [usize; 4])> = found
-        .iter()
-        .enumerate()
-        .filter_map(|(i, found)| if let Found::Bone(inside) = found { Some((position(i), *inside)) } else { None })
-        .collect();
-    let crop = |(index, found): (usize, &Found)| match *found {
-        Found::Air => None,
-        Found::Bone(inside) => Some(Crop::new(inside, Vec::new())),
-        Found::NoBone { body } => {
-            let near = bones.iter().filter(|(at, _)| (at - position(index)).abs() <= NEIGHBOURHOOD_MM);
-            let inside = median_box(near.map(|(_, b)| *b)).or_else(|| median_box(bones.iter().map(|(_, b)| *b)));
-            Some(Crop::new(inside.unwrap_or(body), vec![NO_BONE]))
-        }
-    };
-    Ok(CropPlan { crops: found.iter().enumerate().map(crop).collect() })
+    match recipe {
+        Recipe::Paper => paper::plan(volume, spacing_mm, position_mm, ctx),
+        Recipe::Spine => spine::plan(volume, spacing_mm, position_mm, ctx),
+    }
 }
 
-/// The network's input for one slice: `3 * 384 * 384` values in 0..=1, channels soft tissue, bone, gross bone,
-/// windowed but not yet normalised by the model card's mean and standard deviation. `None` where the plan has none.
+/// The network's input for one slice: `3 * side * side` values in 0..=1, channels soft tissue, bone, gross bone,
+/// windowed but not yet normalised by the model card's mean and standard deviation.
 ///
-/// Windows come before resizing, since clipping and interpolation do not commute; the padding is black in every window.
-pub fn network_input(volume: &Volume, plan: &CropPlan, index: usize) -> Option<Vec<f32>> {
-    let crop = plan.crops.get(index)?.as_ref()?;
-    let slice = volume.slices().get(index)?;
+/// Windows come before resizing, since clipping and interpolation do not commute; what the region covers outside the
+/// picture is black in every window.
+pub fn network_input(slice: &Slice, crop: &Crop, side: usize) -> Vec<f32> {
     let [column0, row0, column1, row1] = crop.inside;
-    let (left, top, side) = padding_of(crop.inside);
-    let (columns, rows) = (column1.checked_sub(column0)?, row1.checked_sub(row0)?);
+    let (column1, row1) = (column1.min(slice.columns), row1.min(slice.rows));
+    let (columns, rows) = (column1.saturating_sub(column0), row1.saturating_sub(row0));
     let mut hu = Vec::with_capacity(columns * rows);
     for row in row0..row1 {
-        hu.extend(hu_of(slice, row * slice.columns + column0, columns)?);
+        // A slice of fewer pixels than it says is black where they are missing.
+        hu.extend(hu_of(slice, row * slice.columns + column0, columns).unwrap_or_else(|| vec![AIR_HU; columns]));
     }
-    let mut input = Vec::with_capacity(CHANNELS.len() * INPUT_SIZE * INPUT_SIZE);
+    let [x0, y0, x1, y1] = crop.region;
+    let (x, left) = Span::of_edges(x0, x1, column0);
+    let (y, top) = Span::of_edges(y0, y1, row0);
+    let mut input = Vec::with_capacity(CHANNELS.len() * side * side);
     for ramp in CHANNELS {
         let values: Vec<f32> = hu.iter().map(|&hu| ramp.of(hu)).collect();
-        let resized = resize(Padded { values: &values, columns, rows, left, top, side }, INPUT_SIZE);
+        let resized = resize(Padded { values: &values, columns, rows, left, top, x, y }, side);
         // Rounding of the weights may carry a saturated area one step above 1.
         input.extend(resized.into_iter().map(|value| value.min(1.0)));
     }
-    Some(input)
+    input
 }
 
-/// What one slice shows on its own.
-enum Found {
-    /// Nothing.
-    Air,
-    /// Bone, with the margin added.
-    Bone([usize; 4]),
-    /// Something, but no bone: the outline of the largest part of it.
-    NoBone { body: [usize; 4] },
-}
-
-fn look_at(slice: &Slice, pixel_mm2: f64) -> Found {
-    let (columns, rows) = (slice.columns, slice.rows);
-    let Some(hu) = hu_of(slice, 0, columns * rows) else { return Found::Air };
-    let bone: Vec<u8> = hu.iter().map(|&hu| GROSS_BONE.of_u8(hu)).collect();
-    let threshold = otsu::threshold(&otsu::histogram(&bone));
-    if let Some(threshold) = threshold.filter(|&t| t >= MIN_BONE_THRESHOLD)
-        && let Some(inside) = bone_box(&bone, threshold, columns, rows, pixel_mm2)
-    {
-        return Found::Bone(with_margin(inside, columns, rows));
+/// Of the scored slices (display order) those that a sequence network sees that was trained on every `step_mm`: the nearest
+/// to each step from the first one on. All of them where they lie no closer than that, or where positions are missing.
+pub fn thinned(scored: &[usize], position_mm: &[f64], step_mm: f64) -> Vec<usize> {
+    let at = |index: usize| position_mm.get(index).copied().unwrap_or(f64::NAN);
+    let Some(&first) = scored.first() else { return Vec::new() };
+    if step_mm.is_nan() || step_mm <= 0.0 || scored.iter().any(|&index| !at(index).is_finite()) {
+        return scored.to_vec();
     }
-    let parts = components(columns, rows, |offset| hu[offset] > BODY_HU);
-    match parts.iter().max_by_key(|part| part.pixels) {
-        Some(body) if area_mm2(&parts, pixel_mm2) >= MIN_BODY_MM2 => Found::NoBone { body: body.bounds },
-        _ => Found::Air,
+    let mut best: std::collections::BTreeMap<i64, (f64, usize)> = std::collections::BTreeMap::new();
+    for &index in scored {
+        let steps = (at(index) - at(first)).abs() / step_mm;
+        let cell = steps.round();
+        let off = (steps - cell).abs();
+        let entry = best.entry(cell as i64).or_insert((off, index));
+        if off < entry.0 {
+            *entry = (off, index);
+        }
     }
+    let mut kept: Vec<usize> = best.into_values().map(|(_, index)| index).collect();
+    kept.sort_unstable();
+    kept
 }
 
-/// The box of all foreground above the threshold that is larger than noise; `None` where that is too little for bone.
-fn bone_box(bone: &[u8], threshold: u8, columns: usize, rows: usize, pixel_mm2: f64) -> Option<[usize; 4]> {
-    let mut parts = components(columns, rows, |offset| bone[offset] > threshold);
-    parts.retain(|part| part.pixels >= MIN_PART_PIXELS && part.pixels as f64 * pixel_mm2 >= MIN_PART_MM2);
-    if area_mm2(&parts, pixel_mm2) < MIN_BONE_MM2 {
-        return None;
-    }
-    parts.iter().map(|part| part.bounds).reduce(union)
-}
-
-fn area_mm2(parts: &[Component], pixel_mm2: f64) -> f64 {
-    parts.iter().map(|part| part.pixels).sum::<usize>() as f64 * pixel_mm2
-}
-
-/// The margin is a share of the box, not of the picture; rounded outward and cut off at the picture's edge.
-fn with_margin([column0, row0, column1, row1]: [usize; 4], columns: usize, rows: usize) -> [usize; 4] {
-    let (x, y) = ((column1 - column0).div_ceil(MARGIN_DIVISOR), (row1 - row0).div_ceil(MARGIN_DIVISOR));
-    [column0.saturating_sub(x), row0.saturating_sub(y), (column1 + x).min(columns), (row1 + y).min(rows)]
-}
-
-/// The median of each edge; between two middle values the one further out, so that half a pixel is never lost.
-fn median_box(boxes: impl Iterator<Item = [usize; 4]>) -> Option<[usize; 4]> {
-    let boxes: Vec<[usize; 4]> = boxes.collect();
-    let (low, high) = (boxes.len().checked_sub(1)? / 2, boxes.len() / 2);
-    let sorted = |edge: usize| {
-        let mut values: Vec<usize> = boxes.iter().map(|b| b[edge]).collect();
-        values.sort_unstable();
-        (values[low], values[high])
-    };
-    let inner = |edge: usize| usize::midpoint(sorted(edge).0, sorted(edge).1);
-    let outer = |edge: usize| (sorted(edge).0 + sorted(edge).1).div_ceil(2);
-    Some([inner(0), inner(1), outer(2), outer(3)])
+/// The area of a pixel; 1 where the series does not say.
+fn pixel_mm2(spacing_mm: [f64; 2]) -> f64 {
+    let area = spacing_mm[0] * spacing_mm[1];
+    if area.is_finite() && area > 0.0 { area } else { 1.0 }
 }
 
 /// `count` values from a row-major offset, padding and what is no finite number as air. `None` beyond the slice.

@@ -8,14 +8,33 @@ struct Taps {
     weights: Vec<f32>,
 }
 
+/// One axis of what is resized: a stretch from `start` (0 or a part of a sample) over `length` samples, which lies within
+/// `samples` whole ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
+    pub samples: usize,
+    pub start: f64,
+    pub length: f64,
+}
+
+impl Span {
+    /// The stretch between two pixel edges, and how many samples of it lie before the pixel `first`.
+    pub fn of_edges(low: f64, high: f64, first: usize) -> (Self, usize) {
+        let whole = low.floor();
+        let samples = (high.ceil() - whole).max(0.0) as usize;
+        (Self { samples, start: low - whole, length: high - low }, (first as f64 - whole).max(0.0) as usize)
+    }
+}
+
 /// The taps of every output sample. In f32 throughout, as PyTorch does for f32 pictures: where a filter edge falls
 /// between two samples, its rounding shows in the fifth decimal of the result.
-fn taps(input: usize, output: usize) -> Vec<Taps> {
-    let scale = input as f32 / output as f32;
+fn taps(span: Span, output: usize) -> Vec<Taps> {
+    let input = span.samples;
+    let scale = span.length as f32 / output as f32;
     let support = scale.max(1.0);
     let narrowing = if scale >= 1.0 { 1.0 / scale } else { 1.0 };
     let sample = |i: usize| {
-        let center = scale * (i as f32 + 0.5);
+        let center = span.start as f32 + scale * (i as f32 + 0.5);
         let first = ((center - support + 0.5) as isize).max(0) as usize;
         let end = ((center + support + 0.5) as usize).min(input).max(first);
         let mut weights: Vec<f32> =
@@ -29,7 +48,7 @@ fn taps(input: usize, output: usize) -> Vec<Taps> {
     (0..output).map(sample).collect()
 }
 
-/// A rectangle of a square that is black (0) elsewhere.
+/// A rectangle of a larger one that is black (0) elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Padded<'a> {
     /// Row-major, `columns * rows`.
@@ -39,24 +58,25 @@ pub struct Padded<'a> {
     /// Black columns left of the rectangle, and black rows above it.
     pub left: usize,
     pub top: usize,
-    /// Edge of the square.
-    pub side: usize,
+    /// What of the larger rectangle becomes the result.
+    pub x: Span,
+    pub y: Span,
 }
 
-/// The square at `size * size`. Black is never multiplied out: only taps on the rectangle count.
+/// The stretch `x` by `y` at `size * size`. Black is never multiplied out: only taps on the rectangle count.
 pub fn resize(source: Padded<'_>, size: usize) -> Vec<f32> {
     let mut result = vec![0.0; size * size];
     if source.columns == 0 || source.rows == 0 {
         return result;
     }
-    let taps = taps(source.side, size);
+    let (across, down) = (taps(source.x, size), taps(source.y, size));
     let mut narrowed = vec![0.0; source.rows * size];
     for (from, to) in source.values.chunks_exact(source.columns).zip(narrowed.chunks_exact_mut(size)) {
-        for (value, tap) in to.iter_mut().zip(&taps) {
+        for (value, tap) in to.iter_mut().zip(&across) {
             *value = weighed(from, source.left, tap);
         }
     }
-    for (to, tap) in result.chunks_exact_mut(size).zip(&taps) {
+    for (to, tap) in result.chunks_exact_mut(size).zip(&down) {
         for (k, weight) in tap.weights.iter().enumerate() {
             let Some(row) = (tap.first + k).checked_sub(source.top).filter(|&row| row < source.rows) else { continue };
             for (sum, value) in to.iter_mut().zip(&narrowed[row * size..][..size]) {
@@ -82,8 +102,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn all(samples: usize) -> Span {
+        Span { samples, start: 0.0, length: samples as f64 }
+    }
+
     fn whole(values: &[f32], side: usize) -> Padded<'_> {
-        Padded { values, columns: side, rows: side, left: 0, top: 0, side }
+        Padded { values, columns: side, rows: side, left: 0, top: 0, x: all(side), y: all(side) }
     }
 
     #[test]
@@ -102,6 +126,21 @@ mod tests {
         assert!((got[1] - expected).abs() < 1e-6 && (got[3] - expected).abs() < 1e-6, "{got:?}");
     }
 
+    #[test]
+    fn a_stretch_between_pixels_is_sampled_where_it_lies() {
+        // A ramp keeps its slope: sample i of 4 lies at 1.25 + (i + 1/2) * 1.5 in edges, half a pixel less in centres.
+        let values: Vec<f32> = (0..64).map(|i| (i % 8) as f32).collect();
+        let (x, left) = Span::of_edges(1.25, 7.25, 0);
+        assert_eq!((x.samples, x.start, left), (7, 0.25, 0));
+        let inside: Vec<f32> = (0..8).flat_map(|row| values[row * 8 + 1..row * 8 + 8].to_vec()).collect();
+        let source = Padded { values: &inside, columns: 7, rows: 8, left: 0, top: 0, x, y: all(8) };
+        let got = resize(source, 4);
+        for (i, value) in got[4..8].iter().enumerate().take(3).skip(1) {
+            assert!((value - (1.25 + (i as f32 + 0.5) * 1.5 - 0.5)).abs() < 1e-5, "{got:?}");
+        }
+        assert_eq!(Span::of_edges(-3.5, 2.5, 0).1, 4);
+    }
+
     proptest! {
         #[test]
         fn skipping_the_black_border_changes_nothing(
@@ -114,7 +153,8 @@ mod tests {
             for (i, value) in values.iter().enumerate() {
                 square[(top + i / columns) * side + left + i % columns] = *value;
             }
-            let short = resize(Padded { values: &values, columns, rows, left, top, side }, size);
+            let (x, y) = (all(side), all(side));
+            let short = resize(Padded { values: &values, columns, rows, left, top, x, y }, size);
             let long = resize(whole(&square, side), size);
             for (a, b) in short.iter().zip(&long) {
                 prop_assert!((a - b).abs() < 1e-6);

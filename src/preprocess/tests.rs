@@ -27,7 +27,8 @@ fn uniform(columns: usize, rows: usize, hu: i16) -> Slice {
 fn plan(slices: Vec<Slice>, distance_mm: f64) -> (Volume, CropPlan) {
     let position_mm: Vec<f64> = (0..slices.len()).map(|i| -(i as f64) * distance_mm).collect();
     let volume = Volume::new(slices.into_iter().map(Arc::new).collect()).expect("one size");
-    let plan = plan_crops(&volume, [1.0, 1.0], &position_mm, &JobCtx::detached()).expect("not cancelled");
+    let plan =
+        super::plan(Recipe::Paper, &volume, [1.0, 1.0], &position_mm, &JobCtx::detached()).expect("not cancelled");
     (volume, plan)
 }
 
@@ -72,7 +73,7 @@ fn small_parts_are_judged_in_millimetres() {
     let slice = painted(100, 100, &[([30, 50, 70, 70], 900), ([90, 90, 94, 94], 900)]);
     let volume = Volume::new(vec![Arc::new(slice)]).expect("one slice");
     let inside = |spacing_mm: [f64; 2]| {
-        let plan = plan_crops(&volume, spacing_mm, &[0.0], &JobCtx::detached()).expect("not cancelled");
+        let plan = super::plan(Recipe::Paper, &volume, spacing_mm, &[0.0], &JobCtx::detached()).expect("not cancelled");
         plan.crops[0].as_ref().expect("a crop").inside
     };
     assert_eq!(inside([1.0, 1.0]), [28, 49, 72, 71]); // 16 mm2
@@ -113,10 +114,8 @@ fn without_any_bone_the_outline_of_the_body_is_taken() {
 fn air_and_padding_have_no_crop() {
     let mut padded = uniform(50, 50, 3000);
     padded.padding = Some([3000.0, 3000.0]);
-    let (volume, plan) = plan(vec![uniform(50, 50, -1000), padded, uniform(50, 50, 40)], 1.0);
+    let (_, plan) = plan(vec![uniform(50, 50, -1000), padded, uniform(50, 50, 40)], 1.0);
     assert_eq!(plan.crops.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
-    assert_eq!(network_input(&volume, &plan, 0), None);
-    assert_eq!(network_input(&volume, &plan, 9), None);
 }
 
 #[test]
@@ -130,10 +129,21 @@ fn padding_and_what_is_no_number_are_black() {
     let (volume, plan) = plan(vec![slice], 1.0);
     let crop = plan.crops[0].as_ref().expect("bone below");
     assert_eq!(crop.inside, [0, 30, 64, 64]);
-    let input = network_input(&volume, &plan, 0).expect("an input");
+    let input = network_input(&volume.slices()[0], plan.crops[0].as_ref().expect("a crop"), INPUT_SIZE);
     assert!(input.iter().all(|v| (0.0..=1.0).contains(v)));
     let at = |row: usize, column: usize| input[row * INPUT_SIZE + column];
     assert_eq!([at(0, 200), at(90, 200), at(190, 200), at(383, 200)], [0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn thinning_keeps_the_nearest_to_each_step() {
+    let position_mm: Vec<f64> = (0..9).map(|i| -0.7 * f64::from(i)).collect();
+    let all: Vec<usize> = (0..9).collect();
+    assert_eq!(thinned(&all, &position_mm, 2.0), [0, 3, 6, 8]);
+    assert_eq!(thinned(&all, &position_mm, 0.7), all);
+    assert_eq!(thinned(&all, &position_mm, 0.0), all);
+    assert_eq!(thinned(&all, &[], 2.0), all);
+    assert_eq!(thinned(&[], &position_mm, 2.0), [] as [usize; 0]);
 }
 
 #[test]
@@ -141,7 +151,7 @@ fn a_cancelled_plan_stops() {
     let volume = Volume::new(vec![Arc::new(uniform(8, 8, 0))]).expect("one slice");
     let ctx = JobCtx::detached();
     ctx.cancel();
-    assert_eq!(plan_crops(&volume, [1.0, 1.0], &[0.0], &ctx), Err(Cancelled));
+    assert_eq!(super::plan(Recipe::Paper, &volume, [1.0, 1.0], &[0.0], &ctx), Err(Cancelled));
 }
 
 proptest! {
@@ -157,7 +167,7 @@ proptest! {
             ([c0, r0, (c0 + part(w, columns)).min(columns), (r0 + part(h, rows)).min(rows)], 800)
         }).collect();
         let volume = Volume::new(vec![Arc::new(painted(columns, rows, &rectangles))]).expect("one slice");
-        let plan = plan_crops(&volume, [spacing, spacing], &[0.0], &JobCtx::detached()).expect("not cancelled");
+        let plan = super::plan(Recipe::Paper, &volume, [spacing, spacing], &[0.0], &JobCtx::detached()).expect("not cancelled");
         if let Some(crop) = &plan.crops[0] {
             let [c0, r0, c1, r1] = crop.inside;
             prop_assert!(c0 < c1 && r0 < r1 && c1 <= columns && r1 <= rows);
@@ -173,9 +183,9 @@ proptest! {
         c0 in 0_usize..400, r0 in 0_usize..400, width in 1_usize..600, height in 1_usize..600,
         column in -50.0..600.0_f64, row in -50.0..600.0_f64,
     ) {
-        let crop = Crop::new([c0, r0, c0 + width, r0 + height], Vec::new());
-        let there = crop.input_from_pixel(PixelPoint { column, row });
-        let back = crop.pixel_from_input(there);
+        let crop = Crop::square_around([c0, r0, c0 + width, r0 + height], Vec::new());
+        let there = crop.input_from_pixel(PixelPoint { column, row }, INPUT_SIZE);
+        let back = crop.pixel_from_input(there, INPUT_SIZE);
         prop_assert!((back.column - column).abs() < 1e-9 && (back.row - row).abs() < 1e-9);
     }
 
@@ -184,13 +194,13 @@ proptest! {
     fn a_hot_point_comes_back_to_its_pixel(column in 31_usize..68, row in 41_usize..58) {
         let spot = [column - 1, row - 1, column + 2, row + 2];
         let (volume, plan) = plan(vec![painted(100, 90, &[([30, 40, 70, 60], 700), (spot, 1390)])], 1.0);
-        let input = network_input(&volume, &plan, 0).expect("an input");
+        let input = network_input(&volume.slices()[0], plan.crops[0].as_ref().expect("a crop"), INPUT_SIZE);
         let bone = &input[INPUT_SIZE * INPUT_SIZE..2 * INPUT_SIZE * INPUT_SIZE];
         let threshold = bone.iter().copied().fold(0.0, f32::max) - 0.02;
         let hot: Vec<usize> = (0..bone.len()).filter(|&i| bone[i] >= threshold).collect();
         let mean = |of: &dyn Fn(usize) -> usize| hot.iter().map(|&i| of(i) as f64).sum::<f64>() / hot.len() as f64;
         let centre = PixelPoint { column: mean(&|i| i % INPUT_SIZE), row: mean(&|i| i / INPUT_SIZE) };
-        let back = plan.crops[0].as_ref().expect("a crop").pixel_from_input(centre);
+        let back = plan.crops[0].as_ref().expect("a crop").pixel_from_input(centre, INPUT_SIZE);
         prop_assert!((back.column - column as f64).abs() < 0.1, "{} for {}", back.column, column);
         prop_assert!((back.row - row as f64).abs() < 0.1, "{} for {}", back.row, row);
     }

@@ -180,6 +180,12 @@ impl Series {
             _ => false,
         }
     }
+    /// Positions of the slices along the first one's normal, mm; no number where a slice has no pose.
+    pub fn position_mm(&self) -> Vec<f64> {
+        let normal = self.slices.iter().find_map(|slice| slice.pose).map(|pose| pose.normal());
+        let along = |slice: &SliceInfo| Some(slice.pose?.origin.0.dot(normal?));
+        self.slices.iter().map(|slice| along(slice).unwrap_or(f64::NAN)).collect()
+    }
     /// Why no score may be computed from this series, in words; `None` when nothing stands against it.
     /// These are the two hard stops of the program; everything milder is a warning.
     pub fn analysis_stop(&self) -> Option<String> {

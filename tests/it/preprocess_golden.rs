@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dens::jobs::JobCtx;
-use dens::preprocess::{INPUT_SIZE, NO_BONE, network_input, otsu, plan_crops};
+use dens::preprocess::{INPUT_SIZE, NO_BONE, Recipe, network_input, otsu, plan};
 use dens::volume::{Slice, SlicePixels, Volume};
 use serde::Deserialize;
 
@@ -111,7 +111,8 @@ fn boxes_equal_scikit_image_and_pixels_equal_pytorch() {
     for case in golden().volumes {
         let volume = volume_of(&case);
         let position_mm: Vec<f64> = (0..case.slices.len()).map(|i| i as f64 * case.distance_mm).collect();
-        let plan = plan_crops(&volume, case.spacing_mm, &position_mm, &JobCtx::detached()).expect("not cancelled");
+        let context = JobCtx::detached();
+        let plan = plan(Recipe::Paper, &volume, case.spacing_mm, &position_mm, &context).expect("not cancelled");
         for (index, expected) in case.expected.iter().enumerate() {
             let place = format!("{} slice {index}", case.name);
             let (Some(crop), Some(expected)) = (&plan.crops[index], expected) else {
@@ -120,7 +121,7 @@ fn boxes_equal_scikit_image_and_pixels_equal_pytorch() {
             };
             assert_eq!((crop.inside, crop.region), (expected.inside, expected.region), "{place}");
             assert_eq!(crop.flags.contains(&NO_BONE), expected.no_bone, "{place}");
-            let input = network_input(&volume, &plan, index).expect("an input");
+            let input = network_input(&volume.slices()[index], crop, INPUT_SIZE);
             check_input(&input, expected, &place);
         }
     }
