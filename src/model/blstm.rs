@@ -5,72 +5,111 @@
 //! sequence forward.) The case logit is a linear layer on the forward state after the last slice and the backward state
 //! after the first. It is small, so it runs on the CPU whatever the device of the backbone.
 
-use super::checkpoint::Weights;
-use super::matmul::{Matrix, SharedMatrix};
-use super::resnet::FEATURES;
-use super::{CaseForward, ModelError};
 use rayon::prelude::*;
 
-/// The sequence network. Hidden size per direction 96, 128 or 256.
+use super::checkpoint::Weights;
+use super::matmul::{Matrix, SharedMatrix};
+use super::pooling::{Pool, dot, top_mean, top_slices};
+use super::{Architecture, CaseForward, ModelError, Pooling};
+
+/// The sequence network.
 pub struct Blstm {
     units: usize,
+    features: usize,
+    pooling: Pooling,
     forward: Direction,
     backward: Direction,
     /// First half for the forward state, second for the backward state.
     head_weight: Vec<f32>,
     head_bias: f32,
+    /// Empty without attention.
+    attention: Vec<f32>,
+    top: Option<TopSlices>,
 }
 
-struct Direction {
-    /// `(4 * units, 2048)`.
-    input: Vec<f32>,
+/// What `topk-residual` needs: the backbone's last layer, so that slice logits come out of the features, and what is made
+/// of their top three.
+struct TopSlices {
+    fc_weight: Vec<f32>,
+    fc_bias: f32,
+    factor: f32,
+    offset: f32,
+}
+
+/// One direction of the LSTM.
+pub(super) struct Direction {
+    /// `(4 * units, features)`.
+    pub(super) input: Vec<f32>,
     /// `(4 * units, units)` and its transpose: one for each way through time.
-    recurrent: Vec<f32>,
+    pub(super) recurrent: Vec<f32>,
     recurrent_transposed: Vec<f32>,
     /// Both of PyTorch's bias vectors together.
     bias: Vec<f32>,
-    reversed: bool,
+    pub(super) reversed: bool,
 }
 
 /// What one direction did, row by row in the order of its own steps.
-struct Trace {
+pub(super) struct Trace {
     /// `input * feature` without bias, `(step, 4 * units)`.
     projected: Vec<f32>,
     /// Activated gates, `(step, 4 * units)`.
     gates: Vec<f32>,
     /// Cell states and outputs, `(step, units)`.
     cells: Vec<f32>,
-    outputs: Vec<f32>,
+    pub(super) outputs: Vec<f32>,
 }
 
 impl Blstm {
-    /// Takes the tensors `lstm.*` and `head.*`.
-    pub fn new(weights: &Weights) -> Result<Self, ModelError> {
-        let head_weight = weights.tensor("head.weight")?.to_vec();
-        let head_bias = weights.tensor("head.bias")?.first().copied().unwrap_or(0.0);
-        let units = head_weight.len() / 2;
+    /// Takes the tensors `lstm.*`, `head.*` and those of the pooling.
+    pub fn new(network: &Architecture, weights: &Weights) -> Result<Self, ModelError> {
+        let units = network.units;
+        let number = |name: &str| Ok::<_, ModelError>(weights.tensor(name)?.first().copied().unwrap_or(0.0));
+        let attention = match network.pooling {
+            Pooling::Attention => weights.tensor("attention.weight")?.to_vec(),
+            _ => Vec::new(),
+        };
+        let top = match network.pooling {
+            Pooling::TopkResidual => Some(TopSlices {
+                fc_weight: weights.tensor("backbone.fc.weight")?.to_vec(),
+                fc_bias: number("backbone.fc.bias")?,
+                factor: number("topk.weight")?,
+                offset: number("topk.bias")?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             units,
+            features: network.features(),
+            pooling: network.pooling,
             forward: Direction::new(weights, units, false)?,
             backward: Direction::new(weights, units, true)?,
-            head_weight,
-            head_bias,
+            head_weight: weights.tensor("head.weight")?.to_vec(),
+            head_bias: number("head.bias")?,
+            attention,
+            top,
         })
     }
 
-    /// The case logit and each slice's share, `sum_k f_nk * dy/df_nk`. `features`: one 2048-vector per slice, head to feet.
+    /// The case logit and each slice's share, `sum_k f_nk * dy/df_nk`. `features`: one vector per slice, head to feet.
     ///
     /// # Errors
     /// No slices, or a vector of another length.
     pub fn forward(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
-        let rows = stacked(features)?;
-        let mut logit = self.head_bias;
+        let rows = self.stacked(features)?;
+        let traces = [self.forward.run(&rows, self.units), self.backward.run(&rows, self.units)];
+        let outputs = by_slice(&traces, self.units);
+        let pool = Pool::new(self.pooling, &self.attention);
+        let pooled = pool.forward(&outputs, self.units);
+        let mut logit = self.head_bias + dot(&self.head_weight, &pooled.summary);
+        let (d_outputs, _) = pool.backward(&outputs, &pooled, &self.head_weight, self.units);
         let mut attribution = vec![0.0f32; features.len()];
-        let halves = self.head_weight.split_at(self.units);
-        for (direction, head) in [(&self.forward, halves.0), (&self.backward, halves.1)] {
-            let trace = direction.run(&rows, self.units);
-            logit += dot(head, last_row(&trace.outputs, self.units));
-            direction.attribute(&trace, head, &mut attribution);
+        for (half, direction) in [&self.forward, &self.backward].into_iter().enumerate() {
+            let own = own_order(&d_outputs, half, self.units, direction.reversed);
+            let d_gates = direction.back(&traces[half], &own, self.units);
+            direction.attribute(&traces[half], &d_gates, self.units, &mut attribution);
+        }
+        if let Some(top) = &self.top {
+            logit += top.add(features, &mut attribution);
         }
         Ok(CaseForward { logit, attribution })
     }
@@ -80,30 +119,72 @@ impl Blstm {
     /// # Errors
     /// As [`Blstm::forward`].
     pub fn outputs(&self, features: &[Vec<f32>]) -> Result<Vec<f32>, ModelError> {
-        let rows = stacked(features)?;
-        let traces = [self.forward.run(&rows, self.units), self.backward.run(&rows, self.units)];
-        let steps = features.len();
-        let row = |trace: &Trace, step: usize| trace.outputs[step * self.units..(step + 1) * self.units].to_vec();
-        Ok((0..steps)
-            .flat_map(|slice| [row(&traces[0], slice), row(&traces[1], steps - 1 - slice)])
-            .flatten()
-            .collect())
+        let rows = self.stacked(features)?;
+        Ok(by_slice(&[self.forward.run(&rows, self.units), self.backward.run(&rows, self.units)], self.units))
     }
+
+    fn stacked(&self, features: &[Vec<f32>]) -> Result<Vec<f32>, ModelError> {
+        if features.is_empty() {
+            return Err(ModelError::Forward("a case needs at least one slice".into()));
+        }
+        let expected = self.features;
+        if let Some(index) = features.iter().position(|f| f.len() != expected) {
+            let (slice, length) = (index + 1, features[index].len());
+            return Err(ModelError::Forward(format!("slice {slice} has {length} features instead of {expected}")));
+        }
+        Ok(features.concat())
+    }
+}
+
+impl TopSlices {
+    /// This part's logit; adds to the attribution of the slices it took.
+    fn add(&self, features: &[Vec<f32>], attribution: &mut [f32]) -> f32 {
+        let logits: Vec<f32> = features.iter().map(|f| dot(f, &self.fc_weight) + self.fc_bias).collect();
+        let top = top_slices(&logits);
+        for &slice in &top {
+            attribution[slice] += self.factor * (logits[slice] - self.fc_bias) / top.len() as f32;
+        }
+        self.factor * top_mean(&logits, &top) + self.offset
+    }
+}
+
+/// Both directions' outputs side by side, `(slice, 2 * units)`.
+pub(super) fn by_slice(traces: &[Trace; 2], units: usize) -> Vec<f32> {
+    let steps = traces[0].outputs.len() / units;
+    let row = |trace: &Trace, step: usize| trace.outputs[step * units..(step + 1) * units].to_vec();
+    (0..steps).flat_map(|slice| [row(&traces[0], slice), row(&traces[1], steps - 1 - slice)]).flatten().collect()
+}
+
+/// One direction's half of gradients by slice, in the order of its own steps.
+pub(super) fn own_order(d_outputs: &[f32], half: usize, units: usize, reversed: bool) -> Vec<f32> {
+    let rows = d_outputs.chunks_exact(2 * units).map(|row| &row[half * units..(half + 1) * units]);
+    if reversed { rows.rev().flatten().copied().collect() } else { rows.flatten().copied().collect() }
 }
 
 impl Direction {
     fn new(weights: &Weights, units: usize, reversed: bool) -> Result<Self, ModelError> {
         let suffix = if reversed { "_reverse" } else { "" };
         let tensor = |part: &str| weights.tensor(&format!("lstm.{part}_l0{suffix}"));
-        let recurrent = tensor("weight_hh")?.to_vec();
+        let biases = [tensor("bias_ih")?, tensor("bias_hh")?];
+        Ok(Self::from_parts(units, tensor("weight_ih")?, tensor("weight_hh")?, biases, reversed))
+    }
+
+    /// Out of PyTorch's four tensors.
+    pub(super) fn from_parts(
+        units: usize,
+        input: &[f32],
+        recurrent: &[f32],
+        biases: [&[f32]; 2],
+        reversed: bool,
+    ) -> Self {
         let mut recurrent_transposed = vec![0.0; recurrent.len()];
         for (row, values) in recurrent.chunks_exact(units).enumerate() {
             for (column, &value) in values.iter().enumerate() {
                 recurrent_transposed[column * 4 * units + row] = value;
             }
         }
-        let bias = tensor("bias_ih")?.iter().zip(tensor("bias_hh")?).map(|(a, b)| a + b).collect();
-        Ok(Self { input: tensor("weight_ih")?.to_vec(), recurrent, recurrent_transposed, bias, reversed })
+        let bias = biases[0].iter().zip(biases[1]).map(|(a, b)| a + b).collect();
+        Self { input: input.to_vec(), recurrent: recurrent.to_vec(), recurrent_transposed, bias, reversed }
     }
 
     /// The slice that step `step` reads.
@@ -113,15 +194,16 @@ impl Direction {
 
     /// The input's part of all gates at once, `(step, 4 * units)`.
     fn project(&self, rows: &[f32], units: usize) -> Vec<f32> {
-        let (steps, width) = (rows.len() / FEATURES, 4 * units);
+        let (width, features) = (4 * units, self.input.len() / (4 * units));
+        let steps = rows.len() / features;
         let mut by_slice = vec![0.0; steps * width];
         let shared = SharedMatrix::new(&mut by_slice, steps, width);
         (0..4).into_par_iter().for_each(|gate| {
             let weight =
-                Matrix::row_major(&self.input[gate * units * FEATURES..(gate + 1) * units * FEATURES], units, FEATURES);
+                Matrix::row_major(&self.input[gate * units * features..(gate + 1) * units * features], units, features);
             // SAFETY: every gate has its own columns.
             let mut block = unsafe { shared.block(0..steps, gate * units..(gate + 1) * units) };
-            block.set_product(Matrix::row_major(rows, steps, FEATURES), weight.transposed());
+            block.set_product(Matrix::row_major(rows, steps, features), weight.transposed());
         });
         if !self.reversed {
             return by_slice;
@@ -129,7 +211,8 @@ impl Direction {
         by_slice.chunks_exact(width).rev().flatten().copied().collect()
     }
 
-    fn run(&self, rows: &[f32], units: usize) -> Trace {
+    /// `rows` is `(slice, features)`.
+    pub(super) fn run(&self, rows: &[f32], units: usize) -> Trace {
         let projected = self.project(rows, units);
         let width = 4 * units;
         let steps = projected.len() / width;
@@ -154,38 +237,49 @@ impl Direction {
         Trace { projected, gates, cells, outputs }
     }
 
-    /// Adds this direction's share of every slice: back through time from the last step, where `head` is the gradient.
+    /// Adds this direction's share of every slice.
     ///
     /// `sum_k f_nk * dy/df_nk` equals `sum_j dy/dgate_nj * (W f_n)_j`, and `W f_n` is known from the way forward, so the
     /// gradient by feature itself is never formed.
-    fn attribute(&self, trace: &Trace, head: &[f32], attribution: &mut [f32]) {
-        let units = head.len();
+    fn attribute(&self, trace: &Trace, d_gates: &[f32], units: usize, attribution: &mut [f32]) {
+        let (width, steps) = (4 * units, attribution.len());
+        for (step, (d_gate, projected)) in
+            d_gates.chunks_exact(width).zip(trace.projected.chunks_exact(width)).enumerate()
+        {
+            attribution[self.slice_of(step, steps)] += dot(d_gate, projected);
+        }
+    }
+
+    /// Back through time: from the gradient by every output, `(step, units)`, to that by the gates before their activation,
+    /// `(step, 4 * units)`.
+    pub(super) fn back(&self, trace: &Trace, d_outputs: &[f32], units: usize) -> Vec<f32> {
         let width = 4 * units;
-        let steps = attribution.len();
-        let (mut d_output, mut d_cell) = (head.to_vec(), vec![0.0f32; units]);
+        let steps = d_outputs.len() / units;
+        let (mut carried, mut d_cell) = (vec![0.0f32; units], vec![0.0f32; units]);
         let zeros = vec![0.0f32; units];
-        for step in (0..steps).rev() {
+        let mut d_gates = vec![0.0f32; steps * width];
+        for (step, d_gate) in d_gates.chunks_exact_mut(width).enumerate().rev() {
             let gate = &trace.gates[step * width..(step + 1) * width];
             let cell = &trace.cells[step * units..(step + 1) * units];
             let before = if step == 0 { &zeros[..] } else { &trace.cells[(step - 1) * units..step * units] };
-            let mut d_gate = vec![0.0f32; width];
             for k in 0..units {
                 let (input, forget, candidate, out) =
                     (gate[k], gate[units + k], gate[2 * units + k], gate[3 * units + k]);
                 let squashed = cell[k].tanh();
-                let d = d_cell[k] + d_output[k] * out * (1.0 - squashed * squashed);
+                let d_output = carried[k] + d_outputs[step * units + k];
+                let d = d_cell[k] + d_output * out * (1.0 - squashed * squashed);
                 d_gate[k] = d * candidate * input * (1.0 - input);
                 d_gate[units + k] = d * before[k] * forget * (1.0 - forget);
                 d_gate[2 * units + k] = d * input * (1.0 - candidate * candidate);
-                d_gate[3 * units + k] = d_output[k] * squashed * out * (1.0 - out);
+                d_gate[3 * units + k] = d_output * squashed * out * (1.0 - out);
                 d_cell[k] = d * forget;
             }
-            attribution[self.slice_of(step, steps)] += dot(&d_gate, &trace.projected[step * width..(step + 1) * width]);
-            d_output.fill(0.0);
+            carried.fill(0.0);
             for (&d, row) in d_gate.iter().zip(self.recurrent.chunks_exact(units)) {
-                add_scaled(&mut d_output, d, row);
+                add_scaled(&mut carried, d, row);
             }
         }
+        d_gates
     }
 }
 
@@ -196,35 +290,17 @@ fn activate(gate: &mut [f32], units: usize) {
     }
 }
 
-fn stacked(features: &[Vec<f32>]) -> Result<Vec<f32>, ModelError> {
-    if features.is_empty() {
-        return Err(ModelError::Forward("a case needs at least one slice".into()));
-    }
-    if let Some(index) = features.iter().position(|f| f.len() != FEATURES) {
-        let (slice, length) = (index + 1, features[index].len());
-        return Err(ModelError::Forward(format!("slice {slice} has {length} features instead of {FEATURES}")));
-    }
-    Ok(features.concat())
-}
-
-fn last_row(rows: &[f32], width: usize) -> &[f32] {
-    &rows[rows.len() - width..]
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32
-}
-
 fn add_scaled(target: &mut [f32], factor: f32, row: &[f32]) {
     target.iter_mut().zip(row).for_each(|(to, from)| *to += factor * from);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::FEATURES;
     use super::*;
 
     fn network() -> Blstm {
-        let weights = Weights::sequence_from_fn(96, |name, shape| {
+        let weights = Weights::sequence_from_fn(&Architecture::paper(96), |name, shape| {
             let length: usize = shape.iter().product();
             let scale = if name.starts_with("lstm.weight_ih") { 0.05 } else { 0.4 };
             // Scrambled, because plain waves cancel each other.
@@ -232,7 +308,7 @@ mod tests {
             (0..length).map(|i| scale * scrambled(i)).collect()
         })
         .unwrap();
-        Blstm::new(&weights).unwrap()
+        Blstm::new(&Architecture::paper(96), &weights).unwrap()
     }
 
     fn features(steps: usize) -> Vec<Vec<f32>> {

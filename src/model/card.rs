@@ -3,12 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::ModelCard;
+use super::{Architecture, ModelCard, Operating};
 
 /// Major version of the card's layout that this program understands.
 const SCHEMA_MAJOR: &str = "1";
-/// Hidden sizes per direction that the paper used.
-pub const UNITS: [usize; 3] = [96, 128, 256];
 /// Stands wherever a number of an untrained network stands.
 pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
 /// Characters kept of a text from a card.
@@ -24,22 +22,15 @@ impl ModelCard {
         if schema.split('.').next() != Some(SCHEMA_MAJOR) {
             return Err(format!("the model card has schema {schema}; this program reads {SCHEMA_MAJOR}.x"));
         }
-        let units = units_of(&json)?;
+        let network = Architecture::from_card(&json)?;
         for (field, supported) in [
-            ("/architecture/backbone", json!("resnet50")),
-            ("/architecture/pooling", json!("last")),
-            ("/architecture/slices_per_input", json!(1)),
-            ("/input/size", json!(384)),
             ("/input/channels", json!(["soft-tissue", "bone", "gross-bone"])),
             ("/input/window_norm", json!("fixed")),
             ("/input/slice_order", json!("head-to-feet")),
         ] {
             supports(&json, field, &supported)?;
         }
-        // Optional, and only 1 until the score divides by it.
-        if json.pointer("/output/temperature").is_some_and(|t| t.as_f64() != Some(1.0)) {
-            return Err("the model card's /output/temperature is not 1, which this program does not apply".into());
-        }
+        Operating::from_card(&json)?;
         let std = triple(&json, "/input/std")?;
         if std.iter().any(|&value| value <= 0.0) {
             return Err("the model card's /input/std holds a value that is not above 0".into());
@@ -50,7 +41,8 @@ impl ModelCard {
         }
         Ok(Self {
             name: text(&json, "/name")?,
-            architecture: format!("ResNet-50 + BLSTM-{units}"),
+            architecture: network.describe(),
+            network,
             trained: flag(&json, "/training/trained")?,
             trained_on: text(&json, "/training/on")?,
             recipe: text(&json, "/recipe")?,
@@ -63,16 +55,14 @@ impl ModelCard {
     }
 
     /// A card with every required field, for weights that are not trained; a training fills in the rest.
-    pub fn template(units: usize, mean: [f32; 3], std: [f32; 3]) -> Value {
+    pub fn template(network: &Architecture, mean: [f32; 3], std: [f32; 3]) -> Value {
         json!({
             "schema": "1.0",
             "name": "seeded initial weights",
-            "architecture": {
-                "backbone": "resnet50", "units": units, "pooling": "last", "channels": 3, "slices_per_input": 1
-            },
+            "architecture": network.to_json(),
             "recipe": "paper/1",
             "input": {
-                "size": 384,
+                "size": network.input_side,
                 "channels": ["soft-tissue", "bone", "gross-bone"],
                 "windows_width_centre": [[300, 80], [1800, 500], [650, 400]],
                 "window_norm": "fixed",
@@ -87,21 +77,9 @@ impl ModelCard {
             "medical_device": "not a medical device"
         })
     }
-
-    /// Hidden size per direction.
-    pub(super) fn units(&self) -> Result<usize, String> {
-        units_of(&self.json)
-    }
 }
 
-fn units_of(json: &Value) -> Result<usize, String> {
-    let stored = json.pointer("/architecture/units").ok_or_else(|| missing("/architecture/units"))?;
-    UNITS.into_iter().find(|&units| stored.as_u64() == Some(units as u64)).ok_or_else(|| {
-        format!("the model card's /architecture/units is {}; it must be 96, 128 or 256", shown(&stored.to_string()))
-    })
-}
-
-fn supports(json: &Value, field: &str, supported: &Value) -> Result<(), String> {
+pub(super) fn supports(json: &Value, field: &str, supported: &Value) -> Result<(), String> {
     let stored = json.pointer(field).ok_or_else(|| missing(field))?;
     if stored == supported {
         return Ok(());
@@ -155,11 +133,12 @@ pub(super) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pooling;
     use super::*;
 
     #[track_caller]
     fn check_refused(field: &str, value: Value, expected: &str) {
-        let mut json = ModelCard::template(128, [0.5; 3], [0.25; 3]);
+        let mut json = ModelCard::template(&Architecture::paper(128), [0.5; 3], [0.25; 3]);
         *json.pointer_mut(field).unwrap() = value;
         let reason = ModelCard::from_json(json).unwrap_err();
         assert!(reason.contains(field) && reason.contains(expected), "{reason}");
@@ -167,16 +146,28 @@ mod tests {
 
     #[test]
     fn template_reads_back() {
-        let card = ModelCard::from_json(ModelCard::template(256, [0.1, 0.2, 0.3], [1.0; 3])).unwrap();
+        let card =
+            ModelCard::from_json(ModelCard::template(&Architecture::paper(256), [0.1, 0.2, 0.3], [1.0; 3])).unwrap();
         assert_eq!(card.architecture, "ResNet-50 + BLSTM-256");
         assert_eq!((card.trained, card.trained_on.as_str(), card.recipe.as_str()), (false, UNTRAINED, "paper/1"));
         assert_eq!(card.mean, [0.1, 0.2, 0.3]);
-        assert_eq!(card.units(), Ok(256));
+        assert_eq!(card.network, Architecture::paper(256));
+    }
+
+    #[test]
+    fn small_network_reads_back() {
+        let network = Architecture::nano(64, Pooling::TopkResidual);
+        let card = ModelCard::from_json(ModelCard::template(&network, [0.5; 3], [0.25; 3])).unwrap();
+        assert_eq!(card.network, network);
+        assert_eq!(card.architecture, "ResNet-10 quarter width + BLSTM-64 + top three slices");
     }
 
     #[test]
     fn what_the_program_cannot_honour_is_refused() {
         check_refused("/architecture/units", json!(64), "96, 128 or 256");
+        check_refused("/input/size", json!(256), "384");
+        check_refused("/architecture/pooling", json!("sum"), "topk-residual");
+        check_refused("/architecture/units", json!(-1), "whole number");
         check_refused("/architecture/backbone", json!("vgg"), "resnet50");
         check_refused("/input/window_norm", json!("per-image"), "fixed");
         check_refused("/input/std", json!([1.0, 0.0, 1.0]), "not above 0");
@@ -185,18 +176,18 @@ mod tests {
         check_refused("/input/mean", json!([0.0, 1e300, 0.0]), "too large");
         check_refused("/output/threshold", json!(1.5), "outside 0 to 1");
         check_refused("/training/trained", json!("yes"), "true or false");
-        let mut json = ModelCard::template(128, [0.5; 3], [0.25; 3]);
+        let mut json = ModelCard::template(&Architecture::paper(128), [0.5; 3], [0.25; 3]);
         json["schema"] = json!("2.0");
         assert!(ModelCard::from_json(json.clone()).unwrap_err().contains("schema 2.0"));
         json["schema"] = json!("1.7");
-        json["output"]["temperature"] = json!(2.0);
+        json["output"]["temperature"] = json!(-2.0);
         assert!(ModelCard::from_json(json).unwrap_err().contains("temperature"));
         assert!(ModelCard::from_json(json!([])).unwrap_err().contains("lacks /schema"));
     }
 
     #[test]
     fn text_is_made_harmless() {
-        let mut json = ModelCard::template(96, [0.5; 3], [0.25; 3]);
+        let mut json = ModelCard::template(&Architecture::paper(96), [0.5; 3], [0.25; 3]);
         json["name"] = json!("a\u{1b}[31m\u{202e}b");
         assert_eq!(ModelCard::from_json(json).unwrap().name, "a\u{fffd}[31m\u{fffd}b");
     }

@@ -6,6 +6,7 @@
 //! backbone.fc.{weight,bias}
 //! lstm.{weight_ih,weight_hh,bias_ih,bias_hh}_l0[_reverse]
 //! head.{weight,bias}
+//! attention.weight, topk.{weight,bias}: with the poolings of these names
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
@@ -19,9 +20,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::card::{UNITS, shown};
-use super::resnet::{FEATURES, conv_shapes};
-use super::{ModelCard, ModelError};
+use super::card::shown;
+use super::resnet::conv_shapes;
+use super::{Architecture, ModelCard, ModelError, NamedTensors, Pooling};
 
 /// Key of the card among the header's metadata.
 pub const CARD_KEY: &str = "dens.card";
@@ -36,41 +37,56 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Names and shapes of a whole network with `units` hidden units per direction.
-    pub fn layout(units: usize) -> Vec<(String, Vec<usize>)> {
+    /// Names and shapes of a whole network.
+    pub fn layout(network: &Architecture) -> Vec<(String, Vec<usize>)> {
+        let mut all = Self::backbone_layout(network);
+        all.extend(Self::sequence_layout(network));
+        all
+    }
+
+    /// The part of [`Weights::layout`] that the backbone needs.
+    pub fn backbone_layout(network: &Architecture) -> Vec<(String, Vec<usize>)> {
         let mut all = Vec::new();
-        for shape in conv_shapes() {
+        for shape in conv_shapes(&network.backbone.plan()) {
             all.push((shape.name, vec![shape.channels_out, shape.channels_in, shape.kernel, shape.kernel]));
             for part in ["weight", "bias", "running_mean", "running_var"] {
                 all.push((format!("{}.{part}", shape.norm), vec![shape.channels_out]));
             }
         }
-        all.push(("backbone.fc.weight".into(), vec![1, FEATURES]));
+        all.push(("backbone.fc.weight".into(), vec![1, network.features()]));
         all.push(("backbone.fc.bias".into(), vec![1]));
-        all.extend(Self::sequence_layout(units));
         all
     }
 
     /// The part of [`Weights::layout`] that the sequence network needs.
-    pub fn sequence_layout(units: usize) -> Vec<(String, Vec<usize>)> {
+    pub fn sequence_layout(network: &Architecture) -> Vec<(String, Vec<usize>)> {
+        let (units, features) = (network.units, network.features());
         let mut all = Vec::new();
         for suffix in ["", "_reverse"] {
-            all.push((format!("lstm.weight_ih_l0{suffix}"), vec![4 * units, FEATURES]));
+            all.push((format!("lstm.weight_ih_l0{suffix}"), vec![4 * units, features]));
             all.push((format!("lstm.weight_hh_l0{suffix}"), vec![4 * units, units]));
             all.push((format!("lstm.bias_ih_l0{suffix}"), vec![4 * units]));
             all.push((format!("lstm.bias_hh_l0{suffix}"), vec![4 * units]));
         }
         all.push(("head.weight".into(), vec![1, 2 * units]));
         all.push(("head.bias".into(), vec![1]));
+        match network.pooling {
+            Pooling::Last | Pooling::Mean | Pooling::Max => {}
+            Pooling::Attention => all.push(("attention.weight".into(), vec![1, 2 * units])),
+            Pooling::TopkResidual => all.extend(["topk.weight", "topk.bias"].map(|name| (name.into(), vec![1]))),
+        }
         all
     }
 
     /// A whole network whose values `make(name, shape)` gives, tensor by tensor in parallel.
     ///
     /// # Errors
-    /// Hidden size other than 96, 128 or 256, or a tensor of the wrong length.
-    pub fn from_fn(units: usize, make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync) -> Result<Self, ModelError> {
-        Self::fill(units, Self::layout(units), make)
+    /// An architecture that cannot be built, or a tensor of the wrong length.
+    pub fn from_fn(
+        network: &Architecture,
+        make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync,
+    ) -> Result<Self, ModelError> {
+        Self::fill(network, Self::layout(network), make)
     }
 
     /// As [`Weights::from_fn`], without the backbone.
@@ -78,20 +94,31 @@ impl Weights {
     /// # Errors
     /// As [`Weights::from_fn`].
     pub fn sequence_from_fn(
-        units: usize,
+        network: &Architecture,
         make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync,
     ) -> Result<Self, ModelError> {
-        Self::fill(units, Self::sequence_layout(units), make)
+        Self::fill(network, Self::sequence_layout(network), make)
+    }
+
+    /// A whole network out of what the trained parts gave.
+    ///
+    /// # Errors
+    /// A tensor is missing, of another length or not finite.
+    pub fn from_tensors(network: &Architecture, tensors: &NamedTensors) -> Result<Self, ModelError> {
+        for (name, _) in Self::layout(network) {
+            if let Some(value) = tensors.values(&name)?.iter().find(|value| !value.is_finite()) {
+                return Err(ModelError::Forward(format!("tensor {name} holds {value}")));
+            }
+        }
+        Self::from_fn(network, |name, _| tensors.values(name).map(<[f32]>::to_vec).unwrap_or_default())
     }
 
     fn fill(
-        units: usize,
+        network: &Architecture,
         layout: Vec<(String, Vec<usize>)>,
         make: impl Fn(&str, &[usize]) -> Vec<f32> + Sync,
     ) -> Result<Self, ModelError> {
-        if !UNITS.contains(&units) {
-            return Err(ModelError::Forward(format!("{units} units per direction; it must be 96, 128 or 256")));
-        }
+        network.check().map_err(ModelError::Forward)?;
         let tensors: BTreeMap<_, _> = layout
             .into_par_iter()
             .map(|(name, shape)| {
@@ -188,8 +215,16 @@ impl Weights {
     /// a tensor missing, unknown, of another type or shape, not finite, or a negative variance.
     pub fn load(path: &Path) -> Result<(Self, ModelCard, String), ModelError> {
         let bytes = read_bounded(path).map_err(|reason| refused(path, reason))?;
-        let sha256 = hex(Sha256::new_with_prefix(&bytes));
-        let (weights, card) = parse(&bytes).map_err(|reason| refused(path, reason))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// As [`Weights::load`] for a file in memory; `name` stands in the refusal.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<(Self, ModelCard, String), ModelError> {
+        let sha256 = hex(Sha256::new_with_prefix(bytes));
+        let (weights, card) = parse(bytes).map_err(|reason| refused(name, reason))?;
         Ok((weights, card, sha256))
     }
 }
@@ -238,8 +273,8 @@ fn parse(bytes: &[u8]) -> Result<(Weights, ModelCard), String> {
     let card = serde_json::from_str(card).map_err(|error| format!("the model card is not valid JSON: {error}"))?;
     let card = ModelCard::from_json(card)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(unreadable_safetensors)?;
-    let layout = Weights::layout(card.units()?);
-    refuse_unknown(&tensors, &layout)?;
+    let layout = Weights::layout(&card.network);
+    refuse_unknown(&tensors, &layout, &card.network)?;
     let read = layout.into_par_iter().map(|(name, shape)| {
         let view = tensors.tensor(&name).map_err(|_| format!("tensor {name} is missing"))?;
         let values = read_tensor(&name, &shape, &view)?;
@@ -259,9 +294,15 @@ fn unreadable_safetensors(error: safetensors::SafeTensorError) -> String {
 }
 
 /// Anything that is neither in the layout nor PyTorch's count of batches would be silently ignored: better to say so.
-fn refuse_unknown(tensors: &SafeTensors<'_>, layout: &[(String, Vec<usize>)]) -> Result<(), String> {
+fn refuse_unknown(
+    tensors: &SafeTensors<'_>,
+    layout: &[(String, Vec<usize>)],
+    network: &Architecture,
+) -> Result<(), String> {
     let mut known: HashSet<String> = layout.iter().map(|(name, _)| name.clone()).collect();
-    known.extend(conv_shapes().into_iter().map(|shape| format!("{}.num_batches_tracked", shape.norm)));
+    known.extend(
+        conv_shapes(&network.backbone.plan()).into_iter().map(|shape| format!("{}.num_batches_tracked", shape.norm)),
+    );
     let mut unknown: Vec<_> = tensors.names().into_iter().filter(|name| !known.contains(*name)).collect();
     unknown.sort_unstable();
     match unknown.first() {
@@ -314,7 +355,7 @@ mod tests {
     }
 
     fn card() -> Value {
-        json!({ CARD_KEY: ModelCard::template(96, [0.5; 3], [0.5; 3]).to_string() })
+        json!({ CARD_KEY: ModelCard::template(&Architecture::paper(96), [0.5; 3], [0.5; 3]).to_string() })
     }
 
     fn f32s(count: usize, value: f32) -> Vec<u8> {

@@ -37,10 +37,10 @@ pub(super) struct After<'a> {
 
 /// Rows, columns and channels of one picture's activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
-    rows: usize,
-    columns: usize,
-    channels: usize,
+pub(super) struct Extent {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) channels: usize,
 }
 
 /// The left side of a product, one row per output pixel.
@@ -175,7 +175,7 @@ fn tile(pixels: usize, channels: usize) -> (usize, usize) {
 }
 
 /// Copies the window whose unpadded top left is `origin`; what lies outside the picture becomes zero.
-fn gather_window(
+pub(super) fn gather_window(
     input: &[f32],
     extent: Extent,
     origin: (usize, usize),

@@ -6,7 +6,7 @@ use candle_core::{Device, utils};
 
 use super::checkpoint::Weights;
 use super::resnet::{Pictures, Resnet};
-use super::{DevicePreference, INPUT_SIDE, ModelCard, ModelError};
+use super::{DevicePreference, ModelCard, ModelError};
 
 /// The backbone where it will run.
 pub(super) struct Placed {
@@ -63,7 +63,29 @@ pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePrefe
             Some(format!("{} could not be used, the network runs on the CPU: {reason}", accelerator.name()))
         }
     };
-    Ok(Placed { backbone: Resnet::new(weights, None)?, name: "CPU".into(), note })
+    Ok(Placed { backbone: Resnet::new(&card.network, weights, None)?, name: "CPU".into(), note })
+}
+
+/// The device for a training (`None`: the CPU) and its name. Automatic choice takes CUDA where this program has it and it
+/// works; Metal only when asked for.
+pub(super) fn open(preference: DevicePreference) -> Result<(Option<Device>, String), ModelError> {
+    let on_cpu = Ok((None, "CPU".to_owned()));
+    let (wanted, fall_back) = match preference {
+        DevicePreference::Cpu => return on_cpu,
+        DevicePreference::Auto => (Accelerator::Cuda, true),
+        DevicePreference::Cuda => (Accelerator::Cuda, false),
+        DevicePreference::Metal => (Accelerator::Metal, false),
+    };
+    let reason = match wanted.is_built_in().then(|| catch_unwind(AssertUnwindSafe(|| wanted.open()))) {
+        Some(Ok(Ok(device))) => return Ok((Some(device), wanted.name().into())),
+        Some(Ok(Err(error))) => super::resnet::forward_error(error).to_string(),
+        Some(Err(_)) => "its driver failed".into(),
+        None => "this program was built without it".into(),
+    };
+    if fall_back {
+        return on_cpu;
+    }
+    Err(ModelError::Forward(format!("{} could not be used: {reason}", wanted.name())))
 }
 
 /// The backbone on the accelerator after one forward pass, or why not. Drivers may also panic.
@@ -73,9 +95,10 @@ fn on_accelerator(weights: &Weights, card: &ModelCard, accelerator: Accelerator)
     }
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let device = accelerator.open().map_err(super::resnet::forward_error)?;
-        let backbone = Resnet::new(weights, Some(&device))?;
-        let planes = vec![0.0; 3 * INPUT_SIDE * INPUT_SIDE];
-        let probe = Pictures { planes: &planes, count: 1, side: INPUT_SIDE, mean: card.mean, std: card.std };
+        let backbone = Resnet::new(&card.network, weights, Some(&device))?;
+        let side = card.network.input_side;
+        let planes = vec![0.0; 3 * side * side];
+        let probe = Pictures { planes: &planes, count: 1, side, mean: card.mean, std: card.std };
         backbone.forward(probe).map_err(super::resnet::forward_error)?;
         Ok::<_, ModelError>(backbone)
     }));

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::checkpoint::Weights;
 use super::conv::{Conv, NORM_EPSILON, Norm};
-use super::resnet::{ConvShape, FEATURES, Layers, channels_last_input, conv_shapes, forward_error, walk};
-use super::{ModelCard, ModelError, gradcam};
+use super::resnet::{ConvShape, Layers, channels_last_input, conv_shapes, forward_error, walk};
+use super::{Architecture, ModelCard, ModelError, gradcam};
 
 /// Values drawn from one stream; the streams of a tensor are drawn in parallel.
 const STREAM_LENGTH: usize = 1 << 16;
@@ -24,7 +24,7 @@ const LOGIT_SPREAD: f64 = 1.5;
 /// An untrained network and its card. `planes` holds `count` pictures of `3 * side * side` windowed values, 0..=1.
 pub(super) fn untrained(
     seed: u64,
-    units: usize,
+    network: &Architecture,
     count: usize,
     planes: &[f32],
     side: usize,
@@ -37,18 +37,18 @@ pub(super) fn untrained(
     if planes.iter().any(|value| !value.is_finite()) {
         return Err(ModelError::Forward("the calibration pictures hold NaN or infinity".into()));
     }
-    let mut weights = Weights::from_fn(units, |name, shape| drawn(seed, units, name, shape))?;
+    let mut weights = Weights::from_fn(network, |name, shape| drawn(seed, network, name, shape))?;
     let (mean, std) = moments(planes, side);
-    let features = calibrate(&mut weights, planes, side, mean, std).map_err(forward_error)?;
+    let features = calibrate(&mut weights, network, planes, side, mean, std).map_err(forward_error)?;
     let factor = spread_logits(&mut weights, &features)?;
-    let mut card = ModelCard::template(units, mean, std);
+    let mut card = ModelCard::template(network, mean, std);
     card["training"]["seed"] = json!(seed);
     card["training"]["initialisation"] = json!({
         "convolutions": "Kaiming normal, fan out",
         "lstm": "uniform within 1/sqrt(units)",
         "batch_norm": "weight 1, bias 0, statistics measured layer by layer on the calibration pictures",
         "calibration_pictures": count,
-        "fc": "uniform within 1/sqrt(2048), made orthogonal to the mean calibration feature, then scaled and shifted so that \
+        "fc": "uniform within 1/sqrt(features), made orthogonal to the mean calibration feature, then scaled and shifted so that \
                the calibration logits have the stated mean and spread",
         "fc_factor": factor,
         "logit_mean": LOGIT_MEAN,
@@ -59,13 +59,13 @@ pub(super) fn untrained(
 }
 
 /// PyTorch's default initialisation of one tensor.
-fn drawn(seed: u64, units: usize, name: &str, shape: &[usize]) -> Vec<f32> {
+pub(super) fn drawn(seed: u64, network: &Architecture, name: &str, shape: &[usize]) -> Vec<f32> {
     let length: usize = shape.iter().product();
     let within = |fan: usize| uniform(seed, name, length, 1.0 / (fan as f64).sqrt());
     match (name.split('.').next(), name.rsplit('.').next()) {
-        (Some("lstm"), _) => within(units),
-        (Some("head"), _) => within(2 * units),
-        _ if name.starts_with("backbone.fc.") => within(FEATURES),
+        (Some("lstm"), _) => within(network.units),
+        (Some("head"), _) => within(2 * network.units),
+        _ if name.starts_with("backbone.fc.") => within(network.features()),
         (_, Some("weight")) if shape.len() == 4 => {
             let fan_out = shape[0] * shape[2] * shape[3];
             normal(seed, name, length, (2.0 / fan_out as f64).sqrt())
@@ -186,6 +186,7 @@ fn moments(planes: &[f32], side: usize) -> ([f32; 3], [f32; 3]) {
 /// the pictures' features.
 fn calibrate(
     weights: &mut Weights,
+    network: &Architecture,
     planes: &[f32],
     side: usize,
     mean: [f32; 3],
@@ -200,8 +201,12 @@ fn calibrate(
         channels_last_input(&normalised, 1, side)
     });
     let pictures: Vec<Tensor> = pictures.collect::<Result<_>>()?;
-    let maps = walk(&mut Calibration { weights, shapes: conv_shapes() }, &pictures)?;
-    let no_weight = vec![0.0; FEATURES];
+    let maps = walk(
+        &network.backbone.plan(),
+        &mut Calibration { weights, shapes: conv_shapes(&network.backbone.plan()) },
+        &pictures,
+    )?;
+    let no_weight = vec![0.0; network.features()];
     maps.iter()
         .map(|maps| {
             let (side, values) = (maps.dim(1)?, maps.flatten_all()?.to_vec1::<f32>()?);
@@ -293,7 +298,7 @@ fn channel_moments(maps: &[Tensor], channels: usize) -> Result<(Vec<f32>, Vec<f3
 /// visible spread.
 fn spread_logits(weights: &mut Weights, features: &[Vec<f32>]) -> std::result::Result<f64, ModelError> {
     let count = features.len() as f64;
-    let mut mean = vec![0.0f64; FEATURES];
+    let mut mean = vec![0.0f64; weights.tensor("backbone.fc.weight")?.len()];
     for feature in features {
         mean.iter_mut().zip(feature).for_each(|(mean, &value)| *mean += f64::from(value) / count);
     }
@@ -349,12 +354,12 @@ mod tests {
     fn initialisation_by_kind_of_tensor() {
         let largest = |values: Vec<f32>| values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let bound = 1.0 / (128.0f32).sqrt();
-        let lstm = largest(drawn(1, 128, "lstm.bias_hh_l0_reverse", &[512]));
+        let lstm = largest(drawn(1, &Architecture::paper(128), "lstm.bias_hh_l0_reverse", &[512]));
         assert!(lstm <= bound && lstm > 0.9 * bound);
-        assert!(largest(drawn(1, 128, "head.weight", &[1, 256])) <= 1.0 / 16.0);
-        assert_eq!(drawn(1, 128, "backbone.bn1.weight", &[2]), [1.0, 1.0]);
-        assert_eq!(drawn(1, 128, "backbone.layer1.0.downsample.1.bias", &[2]), [0.0, 0.0]);
-        assert_eq!(drawn(1, 128, "backbone.bn1.running_var", &[2]), [1.0, 1.0]);
+        assert!(largest(drawn(1, &Architecture::paper(128), "head.weight", &[1, 256])) <= 1.0 / 16.0);
+        assert_eq!(drawn(1, &Architecture::paper(128), "backbone.bn1.weight", &[2]), [1.0, 1.0]);
+        assert_eq!(drawn(1, &Architecture::paper(128), "backbone.layer1.0.downsample.1.bias", &[2]), [0.0, 0.0]);
+        assert_eq!(drawn(1, &Architecture::paper(128), "backbone.bn1.running_var", &[2]), [1.0, 1.0]);
     }
     #[test]
     fn the_number_of_threads_changes_nothing() {
@@ -362,7 +367,7 @@ mod tests {
         let planes: Vec<f32> = (0..2 * 3 * side * side).map(|i| 0.5 + 0.5 * (i as f32 * 0.01).sin()).collect();
         let made = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| untrained(seed, 96, 2, &planes, side)).unwrap()
+            pool.install(|| untrained(seed, &Architecture::paper(96), 2, &planes, side)).unwrap()
         };
         let first = made(1, 5);
         assert!(first == made(3, 5), "the same seed, another number of threads");
@@ -371,7 +376,8 @@ mod tests {
 
     #[test]
     fn calibration_that_cannot_be_used_is_refused() {
-        let refused = |count, planes: &[f32]| untrained(1, 96, count, planes, 2).unwrap_err().to_string();
+        let refused =
+            |count, planes: &[f32]| untrained(1, &Architecture::paper(96), count, planes, 2).unwrap_err().to_string();
         assert!(refused(0, &[]).contains("0 calibration pictures"));
         assert!(refused(2, &[0.0; 12]).contains("2 calibration pictures and 12 values"));
         assert!(refused(1, &[f32::NAN; 12]).contains("NaN"));
@@ -380,7 +386,7 @@ mod tests {
     /// Two pictures that are alike leave nothing to scale, and one channel without variation nothing to divide by.
     #[test]
     fn constant_calibration_gives_finite_weights() {
-        let (weights, card) = untrained(1, 96, 2, &[0.25; 2 * 3 * 32 * 32], 32).unwrap();
+        let (weights, card) = untrained(1, &Architecture::paper(96), 2, &[0.25; 2 * 3 * 32 * 32], 32).unwrap();
         assert!(weights.tensor("backbone.fc.weight").unwrap().iter().all(|w| w.is_finite()));
         assert_eq!((card.mean, card.std), ([0.25; 3], [1.0; 3]));
     }

@@ -1,32 +1,45 @@
 //! The network (ResNet-50, BLSTM, Grad-CAM), its weight files and the device it runs on.
 //! With `training`, the only place that knows candle.
 //!
-//! `resnet` wires the layers, `conv` is the interface behind which a convolution runs (`conv_cpu` and `matmul` on the
-//! CPU, candle's kernels elsewhere), `gradcam` reads logit and heat off the last maps, `blstm` joins the slices,
-//! `checkpoint` and `card` are the weight file, `init` makes untrained weights, `device` chooses where to run.
+//! `architecture` says what a network is made of, `resnet` wires the layers, `conv` is the interface behind which a
+//! convolution runs (`conv_cpu` and `matmul` on the CPU, candle's kernels elsewhere), `gradcam` reads logit and heat off
+//! the last maps, `blstm` and `pooling` join the slices, `checkpoint` and `card` are the weight file, `init` makes
+//! untrained weights, `device` chooses where to run. `train` holds the layers that learn.
 
 use std::path::{Path, PathBuf};
 
+mod architecture;
 mod blstm;
 mod card;
 mod checkpoint;
 mod conv;
 mod conv_cpu;
 mod device;
+mod golden;
 mod gradcam;
+mod import;
 mod init;
 mod matmul;
+mod ood;
+mod operating;
+mod pooling;
 mod resnet;
+mod train;
 
+pub use architecture::{Architecture, Backbone, Pooling, UNITS};
 pub use blstm::Blstm;
-pub use card::{UNITS, UNTRAINED};
+pub use card::UNTRAINED;
 pub use checkpoint::{CARD_KEY, Weights};
+pub use import::{CONVERTER, ImportOptions, ImportReport, import};
+pub use ood::FeatureDistance;
+pub use operating::{Operating, POINTS, Point, Scaling};
 pub use resnet::FEATURES;
+pub use train::{
+    AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, SequenceCase, TrainBackbone, TrainSequence,
+    cosine, fold_feature_scaling, step_decay,
+};
 
 use resnet::Pictures;
-
-/// Edge of the network's input in pixels.
-const INPUT_SIDE: usize = 384;
 
 /// Where to run, as asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +64,8 @@ pub struct Network {
 pub struct ModelCard {
     pub name: String,
     pub architecture: String,
+    /// The same for the program.
+    pub network: Architecture,
     pub trained: bool,
     pub trained_on: String,
     pub recipe: String,
@@ -74,7 +89,7 @@ pub enum ModelError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SliceForward {
     pub logit: f32,
-    /// 2048 values after global average pooling.
+    /// The values after global average pooling, 2048 with ResNet-50.
     pub features: Vec<f32>,
     /// Grad-CAM at the last block of layer4, `cam_size x cam_size`, row-major, after the ReLU, unscaled.
     pub cam: Vec<f32>,
@@ -111,6 +126,15 @@ impl Network {
         Self::assemble(&weights, card, sha256, device)
     }
 
+    /// As [`Network::load`] for a file in memory; `name` stands in the refusal.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn from_bytes(bytes: &[u8], name: &Path, device: DevicePreference) -> Result<Self, ModelError> {
+        let (weights, card, sha256) = Weights::from_bytes(bytes, name)?;
+        Self::assemble(&weights, card, sha256, device)
+    }
+
     /// Seeded initial weights (PyTorch's default initialisation), hidden size 96, 128 or 256 per direction.
     /// `calibration` is a count and as many pictures as [`Network::forward_slices`] takes them. On them the input's mean
     /// and standard deviation and the batch-norm statistics are set, and the last layer is scaled so that scores vary; the
@@ -137,7 +161,8 @@ impl Network {
         units: usize,
         calibration: (usize, &[f32]),
     ) -> Result<(Weights, ModelCard), ModelError> {
-        init::untrained(seed, units, calibration.0, calibration.1, INPUT_SIDE)
+        let network = Architecture::paper(units);
+        init::untrained(seed, &network, calibration.0, calibration.1, network.input_side)
     }
 
     /// A network out of weights in memory.
@@ -156,7 +181,7 @@ impl Network {
         device: DevicePreference,
     ) -> Result<Self, ModelError> {
         let placed = device::place(weights, &card, device)?;
-        Ok(Self { placed, sequence: Blstm::new(weights)?, card, sha256 })
+        Ok(Self { placed, sequence: Blstm::new(&card.network, weights)?, card, sha256 })
     }
 
     pub fn card(&self) -> &ModelCard {
@@ -178,13 +203,13 @@ impl Network {
         self.placed.note.as_deref()
     }
 
-    /// `planes` holds `count` images of `3 * 384 * 384` windowed values in 0..=1; the card's mean and standard deviation
-    /// are applied inside. Runs on the current rayon pool; on the CPU the outcome does not depend on its size.
+    /// `planes` holds `count` images of `3 * side * side` windowed values in 0..=1 with the card's input side (384 with
+    /// ResNet-50); the card's mean and standard deviation are applied inside. Runs on the current rayon pool; on the CPU the outcome does not depend on its size.
     ///
     /// # Errors
     /// The number of values does not fit, or the device failed.
     pub fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
-        self.forward_pictures(planes, count, INPUT_SIDE)
+        self.forward_pictures(planes, count, self.card.network.input_side)
     }
 
     /// As [`Network::forward_slices`] for pictures of another edge length; the heatmap's edge is a 32nd of it, rounded up.
@@ -214,7 +239,7 @@ impl Network {
         Ok(Pictures { planes, count, side, mean: self.card.mean, std: self.card.std })
     }
 
-    /// `features`: one 2048-vector per slice, cranial to caudal.
+    /// `features`: one vector per slice as [`SliceForward`] has it, cranial to caudal.
     ///
     /// # Errors
     /// No slices, or a vector of another length.

@@ -1,22 +1,19 @@
-//! ResNet-50 as torchvision lays it out (stride on the 3 x 3 convolution), one logit.
+//! Residual networks as torchvision lays them out (stride on the 3 x 3 convolution), one logit.
 
 use candle_core::{Device, Result, Tensor};
 
-use super::ModelError;
+use super::architecture::{Block, Plan};
 use super::checkpoint::Weights;
 use super::conv::{Conv, Norm};
 use super::gradcam;
-use super::{Activation, SliceForward};
+use super::{Activation, Architecture, ModelError, SliceForward};
 
-/// Length of the vector after global average pooling.
+/// Length of ResNet-50's vector after global average pooling.
 pub const FEATURES: usize = 2048;
-/// Blocks, inner width and stride of layer1 to layer4; a block's output is four times its inner width.
-const STAGES: [(usize, usize, usize); 4] = [(3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)];
-const EXPANSION: usize = 4;
 /// Pictures at a time on a GPU; on the CPU one by one, because more fall out of the cache.
 const DEVICE_BATCH: usize = 8;
 
-/// One of the 53 convolutions and the batch norm behind it.
+/// One of the convolutions (53 in ResNet-50) and the batch norm behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConvShape {
     /// Name of the weight tensor.
@@ -30,8 +27,8 @@ pub(super) struct ConvShape {
     pub(super) padding: usize,
 }
 
-/// All convolutions in the order in which [`walk`] numbers them.
-pub(super) fn conv_shapes() -> Vec<ConvShape> {
+/// All convolutions in the order in which [`walk`] numbers them: in each block those of its own path, then the shortcut's.
+pub(super) fn conv_shapes(plan: &Plan) -> Vec<ConvShape> {
     let shape = |conv: String, norm: String, channels: [usize; 2], kernel: usize, stride: usize| ConvShape {
         name: format!("backbone.{conv}.weight"),
         norm: format!("backbone.{norm}"),
@@ -41,21 +38,24 @@ pub(super) fn conv_shapes() -> Vec<ConvShape> {
         stride,
         padding: kernel / 2,
     };
-    let mut all = vec![shape("conv1".into(), "bn1".into(), [3, 64], 7, 2)];
-    let mut channels = 64;
-    for (stage, (blocks, width, first_stride)) in (1..).zip(STAGES) {
+    let mut all = vec![shape("conv1".into(), "bn1".into(), [3, plan.width], 7, 2)];
+    let mut channels = plan.width;
+    for (stage, blocks) in plan.blocks.into_iter().enumerate() {
+        let width = plan.width << stage;
+        let wide = width * plan.block.expansion();
         for block in 0..blocks {
-            let at = format!("layer{stage}.{block}");
-            let stride = if block == 0 { first_stride } else { 1 };
-            let wide = width * EXPANSION;
-            let part = |n: usize| (format!("{at}.conv{n}"), format!("{at}.bn{n}"));
-            for (n, pair, kernel, stride) in
-                [(1, [channels, width], 1, 1), (2, [width, width], 3, stride), (3, [width, wide], 1, 1)]
-            {
-                let (conv, norm) = part(n);
-                all.push(shape(conv, norm, pair, kernel, stride));
+            let at = format!("layer{}.{block}", stage + 1);
+            let stride = if block == 0 && stage > 0 { 2 } else { 1 };
+            let own: Vec<([usize; 2], usize, usize)> = match plan.block {
+                Block::Basic => vec![([channels, width], 3, stride), ([width, width], 3, 1)],
+                Block::Bottleneck => {
+                    vec![([channels, width], 1, 1), ([width, width], 3, stride), ([width, wide], 1, 1)]
+                }
+            };
+            for (n, (pair, kernel, stride)) in (1..).zip(own) {
+                all.push(shape(format!("{at}.conv{n}"), format!("{at}.bn{n}"), pair, kernel, stride));
             }
-            if block == 0 {
+            if stride > 1 || channels != wide {
                 let (conv, norm) = (format!("{at}.downsample.0"), format!("{at}.downsample.1"));
                 all.push(shape(conv, norm, [channels, wide], 1, stride));
             }
@@ -84,19 +84,29 @@ pub(super) trait Layers {
 }
 
 /// Runs the input through everything up to the last block's ReLU.
-pub(super) fn walk<L: Layers>(layers: &mut L, input: &L::Maps) -> Result<L::Maps> {
+pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> Result<L::Maps> {
     let stem = layers.conv(0, input, None, true)?;
     let mut maps = layers.max_pool(&stem)?;
     layers.reached("stem", &maps)?;
+    let own = match plan.block {
+        Block::Basic => 2,
+        Block::Bottleneck => 3,
+    };
     let mut index = 1;
-    for (stage, (blocks, ..)) in (1..).zip(STAGES) {
+    let mut channels = plan.width;
+    for (stage, blocks) in plan.blocks.into_iter().enumerate() {
+        let wide = (plan.width << stage) * plan.block.expansion();
         for block in 0..blocks {
-            let narrow = layers.conv(index, &maps, None, true)?;
-            let narrow = layers.conv(index + 1, &narrow, None, true)?;
-            let shortcut = if block == 0 { layers.conv(index + 3, &maps, None, false)? } else { maps.clone() };
-            maps = layers.conv(index + 2, &narrow, Some(&shortcut), true)?;
-            layers.reached(&format!("layer{stage}.{block}"), &maps)?;
-            index += if block == 0 { 4 } else { 3 };
+            let mut inner = layers.conv(index, &maps, None, true)?;
+            for middle in 1..own - 1 {
+                inner = layers.conv(index + middle, &inner, None, true)?;
+            }
+            let downsamples = (block == 0 && stage > 0) || channels != wide;
+            let shortcut = if downsamples { layers.conv(index + own, &maps, None, false)? } else { maps.clone() };
+            maps = layers.conv(index + own - 1, &inner, Some(&shortcut), true)?;
+            layers.reached(&format!("layer{}.{block}", stage + 1), &maps)?;
+            index += if downsamples { own + 1 } else { own };
+            channels = wide;
         }
     }
     Ok(maps)
@@ -104,6 +114,7 @@ pub(super) fn walk<L: Layers>(layers: &mut L, input: &L::Maps) -> Result<L::Maps
 
 /// The backbone on its device.
 pub(super) struct Resnet {
+    plan: Plan,
     convs: Vec<Conv>,
     /// `None`: the CPU by [`super::conv_cpu`]; `Some`: candle's own operations on this device.
     device: Option<Device>,
@@ -124,9 +135,14 @@ pub(super) struct Pictures<'a> {
 
 impl Resnet {
     /// `device`: `None` for the CPU.
-    pub(super) fn new(weights: &Weights, device: Option<&Device>) -> std::result::Result<Self, ModelError> {
+    pub(super) fn new(
+        network: &Architecture,
+        weights: &Weights,
+        device: Option<&Device>,
+    ) -> std::result::Result<Self, ModelError> {
+        let plan = network.backbone.plan();
         let mut convs = Vec::new();
-        for shape in conv_shapes() {
+        for shape in conv_shapes(&plan) {
             let weight = weights.tensor(&shape.name)?;
             let norm = norm_of(weights, &shape)?;
             convs.push(match device {
@@ -136,16 +152,16 @@ impl Resnet {
         }
         let fc_weight = weights.tensor("backbone.fc.weight")?.to_vec();
         let fc_bias = weights.tensor("backbone.fc.bias")?.first().copied().unwrap_or(0.0);
-        Ok(Self { convs, device: device.cloned(), fc_weight, fc_bias })
+        Ok(Self { plan, convs, device: device.cloned(), fc_weight, fc_bias })
     }
 
     pub(super) fn forward(&self, pictures: Pictures<'_>) -> Result<Vec<SliceForward>> {
         let mut out = Vec::with_capacity(pictures.count);
         for batch in self.batches(pictures) {
-            let maps = walk(&mut Inference { net: self, seen: None }, &self.input(batch)?)?;
+            let maps = walk(&self.plan, &mut Inference { net: self, seen: None }, &self.input(batch)?)?;
             let (side, values) = self.channels_last(&maps)?;
             let pixels = side * side;
-            for picture in values.chunks_exact(pixels * FEATURES) {
+            for picture in values.chunks_exact(pixels * self.fc_weight.len()) {
                 out.push(gradcam::read_out(picture, side, &self.fc_weight, self.fc_bias));
             }
         }
@@ -156,7 +172,7 @@ impl Resnet {
     pub(super) fn activations(&self, pictures: Pictures<'_>) -> Result<Vec<Activation>> {
         let mut seen = Vec::new();
         if let Some(batch) = self.batches(pictures).next() {
-            walk(&mut Inference { net: self, seen: Some(&mut seen) }, &self.input(batch)?)?;
+            walk(&self.plan, &mut Inference { net: self, seen: Some(&mut seen) }, &self.input(batch)?)?;
         }
         Ok(seen)
     }
@@ -260,11 +276,12 @@ pub(super) fn forward_error(error: candle_core::Error) -> ModelError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Backbone;
     use super::*;
 
     #[test]
     fn shapes_are_resnet_50() {
-        let shapes = conv_shapes();
+        let shapes = conv_shapes(&Backbone::Resnet50.plan());
         assert_eq!(shapes.len(), 53);
         let convs: usize = shapes.iter().map(|s| s.channels_in * s.channels_out * s.kernel * s.kernel).sum();
         let norms: usize = shapes.iter().map(|s| 2 * s.channels_out).sum();
@@ -276,7 +293,8 @@ mod tests {
     /// The layout, the pooling and the folded norms of the two ways through the network differ; the answers must not.
     #[test]
     fn packed_and_candles_own_operations_agree() {
-        let weights = Weights::from_fn(96, |name, shape| {
+        let network = Architecture::paper(96);
+        let weights = Weights::from_fn(&network, |name, shape| {
             let length: usize = shape.iter().product();
             let depth = (length / shape[0]).max(1) as f32;
             match name.rsplit('.').next() {
@@ -289,8 +307,8 @@ mod tests {
         let side = 65;
         let planes: Vec<f32> = (0..3 * side * side).map(|i| 0.5 + 0.5 * (i as f32 * 0.013).sin()).collect();
         let pictures = Pictures { planes: &planes, count: 1, side, mean: [0.4; 3], std: [0.3; 3] };
-        let packed = Resnet::new(&weights, None).unwrap().forward(pictures).unwrap();
-        let candle = Resnet::new(&weights, Some(&Device::Cpu)).unwrap().forward(pictures).unwrap();
+        let packed = Resnet::new(&network, &weights, None).unwrap().forward(pictures).unwrap();
+        let candle = Resnet::new(&network, &weights, Some(&Device::Cpu)).unwrap().forward(pictures).unwrap();
         let largest = packed[0].features.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         assert!(largest > 0.01);
         for (a, b) in packed[0].features.iter().zip(&candle[0].features) {

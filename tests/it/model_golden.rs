@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use dens::model::{Blstm, DevicePreference, FEATURES, ModelCard, Network, Weights};
+use dens::model::{Architecture, Blstm, DevicePreference, FEATURES, ModelCard, Network, Weights};
 use serde_json::Value;
 
 /// Share of the largest value that a value may be off by.
@@ -55,8 +55,9 @@ fn network() -> &'static Network {
     static NETWORK: OnceLock<Network> = OnceLock::new();
     NETWORK.get_or_init(|| {
         let triple = |key: &str| <[f32; 3]>::try_from(floats(&golden()[key])).expect("three values");
-        let card = ModelCard::from_json(ModelCard::template(96, triple("mean"), triple("std"))).expect("card");
-        let weights = Weights::from_fn(96, tensor_by_formula).expect("weights");
+        let card = ModelCard::from_json(ModelCard::template(&Architecture::paper(96), triple("mean"), triple("std")))
+            .expect("card");
+        let weights = Weights::from_fn(&Architecture::paper(96), tensor_by_formula).expect("weights");
         Network::from_weights(&weights, card, DevicePreference::Cpu).expect("network")
     })
 }
@@ -177,7 +178,11 @@ fn a_broken_picture_gives_no_clean_number() {
 
 #[track_caller]
 fn check_sequence(units: usize) {
-    let network = Blstm::new(&Weights::sequence_from_fn(units, tensor_by_formula).expect("weights")).expect("network");
+    let network = {
+        let architecture = Architecture::paper(units);
+        let weights = Weights::sequence_from_fn(&architecture, tensor_by_formula).expect("weights");
+        Blstm::new(&architecture, &weights).expect("network")
+    };
     let cases = golden()["sequence"].as_array().expect("cases").iter();
     let cases: Vec<_> = cases.filter(|case| count(&case["units"]) == units).collect();
     assert_eq!(cases.len(), 3);
@@ -246,8 +251,8 @@ fn untrained_network_says_so_and_shows_variety() {
 
 #[test]
 fn saved_weights_come_back_with_the_same_hash() {
-    let card = ModelCard::from_json(ModelCard::template(128, [0.1; 3], [0.2; 3])).expect("card");
-    let weights = Weights::from_fn(128, tensor_by_formula).expect("weights");
+    let card = ModelCard::from_json(ModelCard::template(&Architecture::paper(128), [0.1; 3], [0.2; 3])).expect("card");
+    let weights = Weights::from_fn(&Architecture::paper(128), tensor_by_formula).expect("weights");
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("w.safetensors");
     let sha256 = weights.save(&card, &path).expect("saved");
@@ -262,8 +267,9 @@ fn a_device_that_is_not_there_falls_back_to_the_cpu() {
         eprintln!("SKIPPED: this build has an accelerator");
         return;
     }
-    let card = ModelCard::from_json(ModelCard::template(96, [0.5; 3], [0.5; 3])).expect("card");
-    let weights = Weights::from_fn(96, |_, shape| vec![0.01; shape.iter().product()]).expect("weights");
+    let card = ModelCard::from_json(ModelCard::template(&Architecture::paper(96), [0.5; 3], [0.5; 3])).expect("card");
+    let weights =
+        Weights::from_fn(&Architecture::paper(96), |_, shape| vec![0.01; shape.iter().product()]).expect("weights");
     let network = Network::from_weights(&weights, card, DevicePreference::Cuda).expect("network");
     assert_eq!(network.device_name(), "CPU");
     let note = network.device_note().expect("a note");
