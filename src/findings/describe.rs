@@ -22,15 +22,26 @@ pub fn standing(model: &ModelInfo) -> String {
 pub fn model_lines(model: &ModelInfo) -> Vec<String> {
     let name = [model.name.trim(), model.architecture.trim()];
     let name = name.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ");
-    vec![
-        name,
-        format!("weights {}", model.short_hash()),
-        standing(model),
-        format!("threshold {}", score_text(model.threshold)),
-    ]
-    .into_iter()
-    .filter(|line| !line.is_empty())
-    .collect()
+    vec![name, format!("weights {}", model.short_hash()), standing(model), thresholds_line(model)]
+        .into_iter()
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// The thresholds in use, the case's where it differs.
+pub fn thresholds_line(model: &ModelInfo) -> String {
+    let (slice, case) = (score_text(model.threshold), score_text(model.case_threshold()));
+    if slice == case {
+        format!("threshold {slice}")
+    } else {
+        format!("threshold {slice} for slices, {case} for the case")
+    }
+}
+
+/// What a calibrated score assumes; `None` for scores that are not calibrated.
+pub fn calibration_line(model: &ModelInfo) -> Option<String> {
+    let prevalence = model.operating.prevalence.filter(|_| model.calibrated)?;
+    Some(format!("calibrated where {:.0} % of the cases are fractured", 100.0 * prevalence))
 }
 
 /// A score with three decimals; neither end of the scale is ever rounded to certainty.
@@ -49,8 +60,8 @@ pub fn slices_sentence(findings: &Findings) -> String {
     let above = findings.slices.iter().filter_map(|s| s.score()).filter(|s| *s >= findings.threshold()).count();
     match findings.peaks().len() {
         // With the case score above it, "no finding" would be the wrong summary.
-        0 if findings.case.as_ref().is_some_and(|case| case.score >= findings.threshold()) => {
-            format!("no slice reaches the threshold {threshold}, the case score does")
+        0 if findings.case.as_ref().is_some_and(|case| case.score >= findings.case_threshold()) => {
+            format!("no slice reaches the threshold {threshold}, the case score reaches its own")
         }
         0 => format!("no finding above the threshold {threshold}"),
         n => format!("{} in {} at or above the threshold {threshold}", counted(n, "peak"), counted(above, "slice")),
@@ -61,8 +72,7 @@ pub fn slices_sentence(findings: &Findings) -> String {
 pub fn coverage_sentence(findings: &Findings) -> String {
     let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
     let mut text = format!("{scored} of {} assessed", counted(findings.slices.len(), "slice"));
-    let kinds = [Exclusion::EmptySlice, Exclusion::NotFinite, Exclusion::Undecodable];
-    let left_out: Vec<String> = kinds
+    let left_out: Vec<String> = Exclusion::ALL
         .into_iter()
         .map(|kind| (kind, findings.slices.iter().filter(|s| s.excluded() == Some(kind)).count()))
         .filter(|(_, count)| *count > 0)
@@ -104,7 +114,7 @@ mod tests {
         assert_eq!(slices_sentence(&findings), "no finding above the threshold 0.500");
         assert_eq!(coverage_sentence(&findings), "2 of 3 slices assessed; left out: 1 empty-slice");
         findings.case = Some(CaseResult { score: 0.9, logit: 2.2, attribution: Vec::new() });
-        assert_eq!(slices_sentence(&findings), "no slice reaches the threshold 0.500, the case score does");
+        assert_eq!(slices_sentence(&findings), "no slice reaches the threshold 0.500, the case score reaches its own");
         findings.slices[2] = SliceState::Running;
         assert!(coverage_sentence(&findings).ends_with("; not reached: 1"));
     }

@@ -31,16 +31,89 @@ pub struct ModelInfo {
     /// "untrained: the numbers mean nothing" or e.g. "synthetic necks only".
     pub trained_on: String,
     pub trained: bool,
-    /// Scores at or above are "above threshold".
+    /// Slice scores at or above are "above threshold".
     pub threshold: f32,
     /// Scores may be called probabilities.
     pub calibrated: bool,
     pub recipe: String,
+    /// Calibration, the case's threshold and what else the card says of the numbers.
+    pub operating: Operating,
     /// The card as stored in the file, for reports.
     pub card: serde_json::Value,
 }
 
+/// How a model's numbers are to be read, from its card.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Operating {
+    /// `None`: the slices' threshold.
+    pub case_threshold: Option<f32>,
+    /// How the thresholds were chosen, in words; may be empty.
+    pub rule: String,
+    pub slice_scaling: Scaling,
+    pub case_scaling: Scaling,
+    pub points: Vec<OperatingPoint>,
+    /// Share of fractured cases in training, 0..=1: the prevalence that a calibrated score assumes.
+    pub prevalence: Option<f32>,
+    /// Every training case was a synthetic neck.
+    pub phantoms_only: bool,
+}
+
+/// From the network's logit to the calibrated one: `slope * logit + intercept`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scaling {
+    pub slope: f32,
+    pub intercept: f32,
+}
+
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { slope: 1.0, intercept: 0.0 }
+    }
+}
+
+impl Scaling {
+    /// The score that belongs to a logit, 0..=1.
+    pub fn score(self, logit: f32) -> f32 {
+        1.0 / (1.0 + (-(self.slope * logit + self.intercept)).exp())
+    }
+}
+
+/// A threshold with a name, e.g. "high_sensitivity".
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperatingPoint {
+    pub name: String,
+    pub slice: Option<f32>,
+    pub case: Option<f32>,
+    /// How it was chosen, in words.
+    pub rule: String,
+    /// Validation cases it was chosen on.
+    pub n: Option<u64>,
+}
+
+/// Why a score must be read with care; it then stands in amber with the reason beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// "outside-training-data" or "quality"; part of the JSON's contract.
+    pub kind: &'static str,
+    pub text: String,
+}
+
+impl Doubt {
+    /// The study is of another kind than what the network learned from.
+    pub fn outside_training(text: impl Into<String>) -> Self {
+        Self { kind: "outside-training-data", text: text.into() }
+    }
+    /// The series does not pass a quality gate and was scored on request.
+    pub fn quality(text: impl Into<String>) -> Self {
+        Self { kind: "quality", text: text.into() }
+    }
+}
+
 impl ModelInfo {
+    /// Case scores at or above are "above threshold".
+    pub fn case_threshold(&self) -> f32 {
+        self.operating.case_threshold.unwrap_or(self.threshold)
+    }
     /// First eight hex digits, for the screen.
     pub fn short_hash(&self) -> &str {
         self.sha256.get(..8).unwrap_or(&self.sha256)
@@ -57,14 +130,19 @@ pub enum Exclusion {
     NotFinite,
     /// The slice could not be decoded.
     Undecodable,
+    /// Above or below the cervical spine as the recipe found it.
+    OutsideRange,
 }
 
 impl Exclusion {
+    pub const ALL: [Self; 4] = [Self::EmptySlice, Self::NotFinite, Self::Undecodable, Self::OutsideRange];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::EmptySlice => "empty-slice",
             Self::NotFinite => "not-finite",
             Self::Undecodable => "undecodable",
+            Self::OutsideRange => "outside-range",
         }
     }
     pub fn sentence(self) -> &'static str {
@@ -72,6 +150,7 @@ impl Exclusion {
             Self::EmptySlice => "left out: the slice holds nothing but air or padding",
             Self::NotFinite => "left out: the network returned no finite number for this slice",
             Self::Undecodable => "left out: the slice could not be decoded",
+            Self::OutsideRange => "left out: the slice lies above or below the cervical spine",
         }
     }
 }
@@ -122,8 +201,9 @@ pub struct SliceFinding {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SliceOutcome {
     Scored {
-        /// sigmoid(logit), 0..=1.
+        /// After calibration, 0..=1.
         score: f32,
+        /// As the network gave it.
         logit: f32,
         region: PixelBox,
         cam: Arc<Cam>,
@@ -164,8 +244,9 @@ impl SliceState {
 /// What the sequence network said about the whole study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseResult {
-    /// sigmoid(case logit).
+    /// After calibration, 0..=1.
     pub score: f32,
+    /// As the network gave it.
     pub logit: f32,
     /// Contribution of each scored slice to the case logit (sum over features of value x gradient), display order,
     /// one entry per slice of the series; `None` for slices without a score.
@@ -189,6 +270,8 @@ pub struct Findings {
     pub slices: Vec<SliceState>,
     pub case: Option<CaseResult>,
     pub seconds: Seconds,
+    /// Why the scores must be read with care; empty when nothing stands against them.
+    pub doubts: Vec<Doubt>,
     /// Sentences about the analysis (device fell back, box borrowed on n slices, ...).
     pub warnings: Vec<String>,
 }
@@ -200,11 +283,15 @@ impl Findings {
             slices: vec![SliceState::NotRun; slices],
             case: None,
             seconds: Seconds::default(),
+            doubts: Vec::new(),
             warnings: Vec::new(),
         }
     }
     pub fn threshold(&self) -> f32 {
         self.provenance.model.threshold
+    }
+    pub fn case_threshold(&self) -> f32 {
+        self.provenance.model.case_threshold()
     }
     /// `(done, total)`.
     pub fn progress(&self) -> (usize, usize) {
@@ -268,6 +355,7 @@ pub mod tests {
             threshold: 0.5,
             calibrated: false,
             recipe: "paper/1".into(),
+            operating: Operating::default(),
             card: serde_json::Value::Null,
         };
         let volume = crate::volume::Volume::new(vec![Arc::new(crate::volume::Slice {

@@ -1,5 +1,6 @@
 //! Volume to findings: order of slices, device, progress. Knows no window and no file format.
 
+mod gates;
 mod order;
 mod start;
 mod warnings;
@@ -13,16 +14,17 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::SOFTWARE;
 use crate::findings::{
-    Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
+    Cam, CaseResult, Doubt, Exclusion, Findings, ModelInfo, Operating, OperatingPoint, Provenance, Scaling, Seconds,
+    SliceFinding, SliceOutcome, SliceState,
 };
 pub use crate::jobs::default_threads;
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
-use crate::model::{CaseForward, DevicePreference, ModelError, Network, SliceForward};
-use crate::preprocess::{CropPlan, PAPER_RECIPE, network_input, plan_crops};
-use crate::study::{LoadedSeries, Series};
+use crate::model::{CaseForward, DevicePreference, FeatureDistance, ModelError, Network, SliceForward};
+use crate::preprocess::{self, CropPlan, INPUT_SIZE, Recipe, network_input, thinned};
+use crate::study::LoadedSeries;
 
 pub use order::{COARSE_STEP, NEIGHBOURHOOD, Pending};
-pub use start::default_network;
+pub use start::{UNTRAINED_NAME, default_network};
 
 /// One analysis.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub struct Request {
     pub threads: usize,
     /// Seconds that loading took, for the record.
     pub load_seconds: f64,
+    /// Scores even what the quality gates would stop; the reasons then stand beside the score.
+    pub force: bool,
 }
 
 /// What happens during an analysis, in order, called on the worker's thread.
@@ -45,6 +49,8 @@ pub enum Event {
     Running(usize),
     Slice(usize, SliceFinding),
     Case(CaseResult),
+    /// Why the scores must be read with care; before the first score, or after the last.
+    Doubt(Doubt),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,9 @@ pub enum AnalysisError {
     /// A hard stop in words ([`crate::study::Series::analysis_stop`]).
     #[error("{0}")]
     NotApplicable(String),
+    /// Quality gates that a reader may override knowingly, in words.
+    #[error("no score: {}", .0.join("; "))]
+    Stopped(Vec<String>),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]
@@ -69,6 +78,10 @@ pub trait SliceNetwork: Sync {
     fn device_name(&self) -> &str;
     /// Why it is not the device that was asked for.
     fn device_note(&self) -> Option<&str>;
+    /// Edge of its input in pixels.
+    fn input_side(&self) -> usize {
+        INPUT_SIZE
+    }
     /// As [`Network::forward_slices`].
     fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError>;
     /// As [`Network::forward_case`].
@@ -81,6 +94,9 @@ impl SliceNetwork for Network {
     }
     fn device_note(&self) -> Option<&str> {
         self.device_note()
+    }
+    fn input_side(&self) -> usize {
+        self.card().network.input_side
     }
     fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
         self.forward_slices(planes, count)
@@ -98,6 +114,7 @@ pub struct Subject<'a> {
     pub focus: &'a AtomicUsize,
     pub threads: usize,
     pub load_seconds: f64,
+    pub force: bool,
 }
 
 /// What the user must know of a network, from its card.
@@ -112,7 +129,23 @@ pub fn model_info(network: &Network) -> ModelInfo {
         threshold: card.threshold,
         calibrated: card.calibrated,
         recipe: card.recipe.clone(),
+        operating: operating_of(card.operating()),
         card: card.json.clone(),
+    }
+}
+
+fn operating_of(stored: crate::model::Operating) -> Operating {
+    let scaling = |s: crate::model::Scaling| Scaling { slope: s.slope, intercept: s.intercept };
+    let point =
+        |p: crate::model::Point| OperatingPoint { name: p.name, slice: p.slice, case: p.case, rule: p.rule, n: p.n };
+    Operating {
+        case_threshold: stored.case_threshold,
+        rule: stored.rule,
+        slice_scaling: scaling(stored.slice),
+        case_scaling: scaling(stored.case),
+        points: stored.points.into_iter().map(point).collect(),
+        prevalence: stored.prevalence,
+        phantoms_only: stored.phantoms_only,
     }
 }
 
@@ -123,8 +156,8 @@ pub fn model_info(network: &Network) -> ModelInfo {
 /// # Errors
 /// A hard stop before any score; the network failed; cancelled.
 pub fn analyse(request: &Request, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<Findings, AnalysisError> {
-    let Request { loaded, network, model, focus, threads, load_seconds } = request;
-    let subject = Subject { loaded, model, focus, threads: *threads, load_seconds: *load_seconds };
+    let Request { loaded, network, model, focus, threads, load_seconds, force } = request;
+    let subject = Subject { loaded, model, focus, threads: *threads, load_seconds: *load_seconds, force: *force };
     analyse_with(network.as_ref(), subject, ctx, on_event)
 }
 
@@ -177,16 +210,28 @@ pub fn analyse_with(
         (None, Some(spacing_mm)) => spacing_mm,
         (reason, _) => return Err(AnalysisError::NotApplicable(reason.unwrap_or_default())),
     };
+    let recipe = recipe_of(subject.model)?;
     ctx.check()?;
     let pool = pool_of(subject.threads)?;
-    let provenance = provenance(network, &subject);
+    let provenance = provenance(network, &subject, recipe);
     let count = volume.slices().len();
     ctx.progress(0, count);
-    on_event(Event::Started(provenance.clone()));
     let planning = Instant::now();
-    let plan = pool.install(|| plan_crops(volume, spacing_mm, &position_mm(series), ctx))?;
+    let plan = pool.install(|| preprocess::plan(recipe, volume, spacing_mm, &series.position_mm(), ctx))?;
+    let gates = gates::before(series, volume, &plan, subject.model);
+    if !gates.stops.is_empty() && subject.model.trained && !subject.force {
+        return Err(AnalysisError::Stopped(gates.stops));
+    }
+    on_event(Event::Started(provenance.clone()));
     let mut findings = Findings::new(provenance, count);
-    findings.warnings = warnings::warnings(series, subject.model, network.device_note(), &plan);
+    findings.warnings = warnings::warnings(series, network.device_note(), &plan);
+    findings.doubts = gates.doubts;
+    match subject.model.trained {
+        true => findings.doubts.extend(gates.stops.into_iter().map(Doubt::quality)),
+        false => findings.warnings.extend(gates.stops),
+    }
+    findings.warnings.extend(gates.warnings);
+    findings.doubts.iter().for_each(|doubt| on_event(Event::Doubt(doubt.clone())));
     let mut run = Run {
         network,
         subject,
@@ -200,6 +245,7 @@ pub fn analyse_with(
     run.slices(ctx, on_event)?;
     run.case(on_event);
     ctx.check()?;
+    run.findings.warnings.extend(gates::after(&run.findings));
     run.findings.seconds = Seconds {
         load: subject.load_seconds,
         preprocess: run.preprocess.as_secs_f64(),
@@ -207,6 +253,18 @@ pub fn analyse_with(
         total: subject.load_seconds + started.elapsed().as_secs_f64(),
     };
     Ok(run.findings)
+}
+
+/// The recipe that the model was made for; another would feed it pictures that it has never seen.
+fn recipe_of(model: &ModelInfo) -> Result<Recipe, AnalysisError> {
+    Recipe::parse(&model.recipe).ok_or_else(|| {
+        let known = Recipe::ALL.map(Recipe::name).join(", ");
+        AnalysisError::NotApplicable(format!(
+            "not applicable: the model asks for the preprocessing recipe \"{}\", which this program does not have (it has \
+             {known}); take another model or a newer version",
+            model.recipe
+        ))
+    })
 }
 
 /// A pool of its own for the network: the convolutions and matrix products take the pool they are called in, so its size
@@ -219,7 +277,7 @@ fn pool_of(threads: usize) -> Result<ThreadPool, ModelError> {
         .map_err(|error| ModelError::Forward(format!("its threads could not be started: {error}")))
 }
 
-fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>) -> Provenance {
+fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>, recipe: Recipe) -> Provenance {
     let device = match (network.device_name(), subject.threads.max(1)) {
         (cpu, 1) if cpu.starts_with("CPU") => format!("{cpu}, 1 thread"),
         (cpu, threads) if cpu.starts_with("CPU") => format!("{cpu}, {threads} threads"),
@@ -229,17 +287,10 @@ fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>) -> Provenance {
         model: subject.model.clone(),
         volume: subject.loaded.volume.id(),
         series_uid: subject.loaded.series.uid.clone(),
-        recipe: PAPER_RECIPE.to_owned(),
+        recipe: recipe.name().to_owned(),
         device,
         software: SOFTWARE.to_owned(),
     }
-}
-
-/// Positions of the slices along the first one's normal, mm; no number where a slice has no pose.
-fn position_mm(series: &Series) -> Vec<f64> {
-    let normal = series.slices.iter().find_map(|slice| slice.pose).map(|pose| pose.normal());
-    let along = |slice: &crate::study::SliceInfo| Some(slice.pose?.origin.0.dot(normal?));
-    series.slices.iter().map(|slice| along(slice).unwrap_or(f64::NAN)).collect()
 }
 
 /// An analysis under way.
@@ -261,7 +312,9 @@ impl Run<'_> {
         let waiting: Vec<bool> =
             (0..self.features.len()).map(|i| matches!(self.plan.crops.get(i), Some(Some(_)))).collect();
         for index in (0..waiting.len()).filter(|&index| !waiting[index]) {
-            self.keep(index, excluded(Exclusion::EmptySlice, Vec::new()), ctx, on_event);
+            let outside = self.plan.outside_range.get(index) == Some(&true);
+            let why = if outside { Exclusion::OutsideRange } else { Exclusion::EmptySlice };
+            self.keep(index, excluded(why, Vec::new()), ctx, on_event);
         }
         let mut pending = Pending::new(waiting);
         while let Some(index) = pending.take_next(self.subject.focus.load(Ordering::Relaxed)) {
@@ -286,14 +339,15 @@ impl Run<'_> {
     /// One slice through preprocessing and network.
     fn slice(&mut self, index: usize) -> Result<SliceFinding, ModelError> {
         let preparing = Instant::now();
-        let input = network_input(&self.subject.loaded.volume, &self.plan, index);
-        self.preprocess += preparing.elapsed();
-        let (Some(input), Some(Some(crop))) = (input, self.plan.crops.get(index)) else {
+        let slices = self.subject.loaded.volume.slices();
+        let (Some(slice), Some(Some(crop))) = (slices.get(index), self.plan.crops.get(index)) else {
             return Ok(excluded(Exclusion::EmptySlice, Vec::new()));
         };
+        let network = self.network;
+        let input = network_input(slice, crop, network.input_side());
+        self.preprocess += preparing.elapsed();
         let flags = crop.flags.clone();
         let computing = Instant::now();
-        let network = self.network;
         let forward = self.pool.install(|| network.forward_slices(&input, 1))?.pop();
         self.in_network += computing.elapsed();
         let forward = forward.ok_or_else(|| ModelError::Forward("it gave no answer for a slice".into()))?;
@@ -309,8 +363,24 @@ impl Run<'_> {
             *place = Some(features);
         }
         let cam = Arc::new(Cam { rows: cam_size, columns: cam_size, values: cam });
-        let outcome = SliceOutcome::Scored { score: sigmoid(logit), logit, region: crop.region, cam };
+        let operating = &self.subject.model.operating;
+        let outcome =
+            SliceOutcome::Scored { score: operating.slice_scaling.score(logit), logit, region: crop.region, cam };
         Ok(SliceFinding { outcome, flags })
+    }
+
+    /// Says so when the slices look unlike those of the training; nothing where the card does not describe these.
+    fn compare_with_training(&mut self, features: &[Vec<f32>], on_event: &mut dyn FnMut(Event)) {
+        let training = self.subject.model.card.get("ood").and_then(FeatureDistance::from_json);
+        let Some((limit, distance)) = training.and_then(|t| Some((t.limit, t.of_case(features)?))) else { return };
+        if distance > limit {
+            let doubt = Doubt::outside_training(format!(
+                "outside the training data: the slices look unlike those the network learned from (distance {distance:.1}; \
+                 99 % of its training cases lie within {limit:.1})"
+            ));
+            self.findings.doubts.push(doubt.clone());
+            on_event(Event::Doubt(doubt));
+        }
     }
 
     /// The sequence network over all scored slices. Its failure leaves the slices' scores and a warning.
@@ -320,7 +390,13 @@ impl Run<'_> {
             self.findings.warnings.push("no slice could be scored, so there is no case score".into());
             return;
         }
-        let features: Vec<Vec<f32>> = std::mem::take(&mut self.features).into_iter().flatten().collect();
+        let position_mm = self.subject.loaded.series.position_mm();
+        let step_mm = self.subject.model.card.pointer("/input/z_step_mm").and_then(serde_json::Value::as_f64);
+        // The sequence network knows slices that far apart; more of them would be a longer neck to it.
+        let scored = thinned(&scored, &position_mm, step_mm.unwrap_or(0.0));
+        let mut all = std::mem::take(&mut self.features);
+        let features: Vec<Vec<f32>> = scored.iter().filter_map(|&i| all.get_mut(i)?.take()).collect();
+        self.compare_with_training(&features, on_event);
         let computing = Instant::now();
         let network = self.network;
         let forward = self.pool.install(|| network.forward_case(&features));
@@ -333,7 +409,8 @@ impl Run<'_> {
                 for (index, part) in scored.into_iter().zip(parts) {
                     attribution[index] = Some(part);
                 }
-                let case = CaseResult { score: sigmoid(logit), logit, attribution };
+                let score = self.subject.model.operating.case_scaling.score(logit);
+                let case = CaseResult { score, logit, attribution };
                 self.findings.case = Some(case.clone());
                 on_event(Event::Case(case));
             }
@@ -347,10 +424,6 @@ impl Run<'_> {
 
 fn excluded(why: Exclusion, flags: Vec<&'static str>) -> SliceFinding {
     SliceFinding { outcome: SliceOutcome::Excluded(why), flags }
-}
-
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }
 
 #[cfg(test)]
