@@ -24,6 +24,8 @@ pub(super) struct DataSet {
     /// What was wrong with the file and could be mended.
     pub mended: Option<&'static str>,
     pub is_directory: bool,
+    /// Offset of the first element.
+    pub start: usize,
     segments: Segments,
     total: usize,
     elements: Vec<Element>,
@@ -81,6 +83,7 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
             .or(mislabelled)
             .or(walked.mended.then_some("a broken sequence or type was stepped over")),
         is_directory: preface.class == DIRECTORY_CLASS,
+        start,
         segments,
         total: source.len(),
         elements: walked.elements,

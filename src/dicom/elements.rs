@@ -102,12 +102,13 @@ impl<'a> Window<'a> {
     }
 }
 
-struct Header {
-    tag: Tag,
-    vr: Vr,
+/// What precedes a value.
+pub(super) struct Header {
+    pub tag: Tag,
+    pub vr: Vr,
     /// Offset of the value.
-    start: usize,
-    len: u32,
+    pub start: usize,
+    pub len: u32,
     mended: bool,
 }
 
@@ -126,7 +127,8 @@ pub(super) fn is_vr(vr: Vr) -> bool {
         || matches!(&vr, b"SH" | b"SL" | b"SS" | b"ST" | b"TM" | b"UI" | b"UL" | b"US")
 }
 
-fn read_header(w: &Window, at: usize, coding: Coding) -> Result<Header, Stop> {
+/// Reads the tag, type and length at an offset.
+pub(super) fn read_header(w: &Window, at: usize, coding: Coding) -> Result<Header, Stop> {
     let big = coding.big_endian;
     let tag = Tag(w.u16(at, big)?, w.u16(at.saturating_add(2), big)?);
     let length_at = at.saturating_add(4);

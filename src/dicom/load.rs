@@ -122,3 +122,32 @@ fn without_refused(series: &Series, kept: Vec<SliceInfo>, refused: &[Refused]) -
     ));
     Series { slices: kept, slice_spacing_mm, warnings, ..series.clone() }
 }
+
+/// See [`super::file_facts`].
+pub(super) fn file_facts(path: &std::path::Path) -> Result<super::FileFacts, Refused> {
+    let read = || -> Result<super::FileFacts, Problem> {
+        let (data, mut source) = dataset::read(Source::open(path)?, super::header::is_wanted)?;
+        let (header, picture) = super::header::read(&data, &mut source)?;
+        let (slope, intercept) = match picture.rescale {
+            picture::Rescale::Linear { slope, intercept } => (Some(slope), Some(intercept)),
+            _ => (None, None),
+        };
+        Ok(super::FileFacts {
+            z_mm: header.pose.get().map(|p| p.origin.0.z),
+            spacing_mm: header.spacing_mm.get(),
+            thickness_mm: header.technique.slice_thickness_mm,
+            rows: picture.rows,
+            columns: picture.columns,
+            slope,
+            intercept,
+            transfer_syntax_uid: picture.syntax.uid.to_owned(),
+            kernel: header.technique.kernel,
+        })
+    };
+    let name = super::text::clean(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|panic| {
+            Err(Problem::new(Kind::Corrupt, format!("reading it failed unexpectedly ({})", panic_text(panic.as_ref()))))
+        })
+        .map_err(|problem| problem.refused(name))
+}

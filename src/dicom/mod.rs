@@ -9,16 +9,20 @@ mod dataset;
 mod decode;
 mod digest;
 mod elements;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod group;
 mod header;
 mod jpeg_ls;
 mod load;
+mod multiframe;
 mod picture;
 mod rle;
 mod scan;
 mod source;
 mod syntax;
 mod text;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +32,10 @@ use crate::study::{Catalog, Kind, LoadedSeries, Refused, Series};
 use crate::volume::Slice;
 
 pub use digest::volume_sha256;
+pub use multiframe::{
+    MultiFrame, ObjectFacts, Segmentation, SegmentationFrame, load_multiframe, load_segmentation, object_facts,
+};
+pub use write::{SYNTHETIC_COMMENT, Storage, WriteError, Written, synthetic_ct};
 
 /// What is wrong with one file, as the second half of a sentence that begins with its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,4 +121,28 @@ pub fn load_series(
 /// When the file is damaged, has changed since the scan, or holds what is not decoded.
 pub fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refused> {
     load::decode_slice(series, index)
+}
+
+/// What the header of one file says of its picture, for an index of many.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FileFacts {
+    /// z of the first pixel, LPS.
+    pub z_mm: Option<f64>,
+    /// Between rows, between columns.
+    pub spacing_mm: Option<[f64; 2]>,
+    pub thickness_mm: Option<f64>,
+    pub rows: usize,
+    pub columns: usize,
+    pub slope: Option<f64>,
+    pub intercept: Option<f64>,
+    pub transfer_syntax_uid: String,
+    pub kernel: String,
+}
+
+/// Reads the header of one file and checks that its picture is all there; pixels are not decoded.
+///
+/// # Errors
+/// What stands against reading the picture.
+pub fn file_facts(path: &Path) -> Result<FileFacts, Refused> {
+    load::file_facts(path)
 }

@@ -310,15 +310,16 @@ fn check_class(data: &DataSet, frames: i64) -> Result<(), Problem> {
     Ok(())
 }
 
-struct Depth {
-    allocated: u16,
-    stored: u32,
-    shift: u32,
-    signed: bool,
+/// How one sample is stored.
+pub(super) struct Depth {
+    pub allocated: u16,
+    pub stored: u32,
+    pub shift: u32,
+    pub signed: bool,
 }
 
 impl Depth {
-    fn read(data: &DataSet) -> Result<Self, Problem> {
+    pub(super) fn read(data: &DataSet) -> Result<Self, Problem> {
         let said = |tag| data.integer(tag);
         let refuse = |what: String| {
             Problem::new(Kind::UnsupportedBitDepth, format!("{what}; export it with 8 or 16 bits allocated"))
@@ -365,7 +366,7 @@ fn rescale(data: &DataSet) -> Result<Rescale, Problem> {
 }
 
 /// PixelPaddingValue and its range limit (PS3.3 C.7.5.1.1.2), in the sign of the pixels whatever their VR says.
-fn padding(data: &DataSet, signed: bool) -> Option<[i32; 2]> {
+pub(super) fn padding(data: &DataSet, signed: bool) -> Option<[i32; 2]> {
     let read = |tag| data.word(tag).map(|v| if signed { i32::from(v.cast_signed()) } else { i32::from(v) });
     let value = read(PADDING_VALUE)?;
     let limit = read(PADDING_LIMIT).unwrap_or(value);

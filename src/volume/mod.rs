@@ -1,6 +1,7 @@
 //! The voxels of a series as HU (or as stored values where the file does not make them HU), and what can be
 //! computed from them without a screen: windows, sampling, statistics.
 
+pub mod nifti;
 mod window;
 
 use std::sync::Arc;

@@ -1,10 +1,39 @@
 //! Labelled studies, wherever they come from: synthetic patients by seed or from a folder, RSNA 2022, Health Data Nexus.
+//!
+//! | Text | Where the pixels come from | Where the labels come from |
+//! |---|---|---|
+//! | `phantom:1-200;difficulty=hard` | made when asked for | the generator's geometry |
+//! | `phantom:DIR` | a folder written by `dens phantom` | its csv files |
+//! | `rsna2022:DIR` | `train_images/UID/N.dcm` | `train.csv`, boxes, segmentations |
+//! | `hdn-cspine:DIR` | multi-frame CT | segmentations of the fractures |
+//!
+//! A study that cannot be used is in [`Dataset::excluded`] with a reason; what concerns the whole is in
+//! [`Dataset::notes`]. Pixels are read when a case is loaded and not before; RSNA's headers are read once, into an index.
 
-use std::path::PathBuf;
+mod dens;
+mod folder;
+mod hdn;
+mod index;
+mod labels;
+mod oddities;
+mod rsna;
+mod synthetic;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use crate::jobs::{Cancelled, JobCtx};
-use crate::study::LoadedSeries;
+use crate::phantom::PatientSpec;
+use crate::study::{LoadedSeries, Series};
 use crate::truth::CaseTruth;
+
+pub use write::{Order, Summary, write};
 
 /// A study with its voxels and what is known of it.
 #[derive(Debug, Clone)]
@@ -37,8 +66,14 @@ pub struct CaseRef {
 /// Where a case's pixels come from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Place {
-    /// A folder of DICOM with the truth read beside it.
-    Folder(PathBuf),
+    /// Made when asked for.
+    Phantom { spec: Box<PatientSpec> },
+    /// A study of a folder that `dens phantom` wrote.
+    Dens(Arc<dens::Study>),
+    /// A study in RSNA 2022's layout.
+    Rsna(Arc<rsna::Study>),
+    /// A multi-frame CT with segmentations.
+    Hdn(Arc<hdn::Study>),
 }
 
 /// A case that is left out, and why.
@@ -75,7 +110,38 @@ pub enum DatasetError {
 /// An unknown kind, a layout that does not fit (named), or no usable case.
 pub fn open(spec: &str, ctx: &JobCtx) -> Result<Dataset, DatasetError> {
     ctx.check()?;
-    Err(DatasetError::Refused(format!("{spec:?} is no data set this program can open")))
+    let unknown = || {
+        DatasetError::Refused(format!(
+            "\"{spec}\" names no data set; give phantom:SEEDS (such as phantom:1-200), phantom:DIR, \
+             rsna2022:DIR or hdn-cspine:DIR"
+        ))
+    };
+    let (kind, rest) = spec.split_once(':').ok_or_else(unknown)?;
+    let dataset = match kind {
+        "phantom" if synthetic::names_seeds(rest) => synthetic::Wish::parse(rest)?.dataset(rest),
+        "phantom" => dens::open(Path::new(rest))?,
+        "rsna2022" => rsna::open(Path::new(rest), ctx)?,
+        "hdn-cspine" => hdn::open(Path::new(rest), ctx)?,
+        _ => return Err(unknown()),
+    };
+    if dataset.cases.is_empty() {
+        let why = dataset
+            .excluded
+            .first()
+            .map_or(String::new(), |e| format!(" The first left out: {} ({}).", e.id, e.reason));
+        return Err(DatasetError::Refused(format!("{spec} holds no study that can be used.{why}")));
+    }
+    Ok(dataset)
+}
+
+/// The reference standard that lies beside a study on disk, in the layout of RSNA 2022 or of `dens phantom`
+/// (two folders above its slices); `None` where there is none or it says nothing of this study.
+pub fn truth_beside(series: &Series) -> Option<CaseTruth> {
+    let (root, uid) = folder::layout_of(series)?;
+    match dens::study_beside(&root, &uid) {
+        Some(study) => Some(dens::truth(&study, series)),
+        None => Some(rsna::truth(&rsna::study_beside(&root, &uid)?, series)),
+    }
 }
 
 impl CaseRef {
@@ -86,9 +152,28 @@ impl CaseRef {
     pub fn load(&self, ctx: &JobCtx) -> Result<LabelledCase, DatasetError> {
         ctx.check()?;
         match &self.at {
-            Place::Folder(_) => {
-                Err(DatasetError::Refused(format!("{}: this kind of study cannot be read yet", self.id)))
+            Place::Phantom { spec } => synthetic::load(spec, ctx),
+            Place::Dens(study) => {
+                let loaded = folder::load(&self.id, &study.folder, ctx)?;
+                let truth = dens::truth(study, &loaded.series);
+                Ok(LabelledCase { loaded, truth })
+            }
+            Place::Hdn(study) => hdn::load(&self.id, study, ctx),
+            Place::Rsna(study) => {
+                let loaded = folder::load(&self.id, &study.folder, ctx)?;
+                let truth = rsna::truth(study, &loaded.series);
+                Ok(LabelledCase { loaded, truth })
             }
         }
     }
+}
+
+/// 32 hexadecimal digits that stand for these texts.
+fn digest(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,188 @@
+//! Small multi-frame objects for tests, written byte by byte so that no reader of ours wrote them.
+
+use std::path::Path;
+
+/// Elements of one level, Explicit VR Little Endian.
+#[derive(Clone, Default)]
+pub(crate) struct Elements {
+    bytes: Vec<u8>,
+    /// Sequences and items say how long they are, or end with delimiters.
+    defined: bool,
+}
+
+impl Elements {
+    pub(crate) fn new(defined: bool) -> Self {
+        Self { bytes: Vec::new(), defined }
+    }
+    fn head(&mut self, group: u16, element: u16, vr: &str) {
+        self.bytes.extend(group.to_le_bytes());
+        self.bytes.extend(element.to_le_bytes());
+        self.bytes.extend(vr.as_bytes());
+    }
+    pub(crate) fn raw(mut self, group: u16, element: u16, vr: &str, value: &[u8]) -> Self {
+        self.head(group, element, vr);
+        let len = value.len().next_multiple_of(2);
+        match vr {
+            "OB" | "OW" => {
+                self.bytes.extend([0, 0]);
+                self.bytes.extend(u32::try_from(len).expect("short").to_le_bytes());
+            }
+            _ => self.bytes.extend(u16::try_from(len).expect("short").to_le_bytes()),
+        }
+        self.bytes.extend(value);
+        self.bytes.resize(self.bytes.len() + len - value.len(), if vr == "UI" { 0 } else { b' ' });
+        self
+    }
+    pub(crate) fn text(self, group: u16, element: u16, vr: &str, value: &str) -> Self {
+        self.raw(group, element, vr, value.as_bytes())
+    }
+    pub(crate) fn word(self, group: u16, element: u16, value: u16) -> Self {
+        self.raw(group, element, "US", &value.to_le_bytes())
+    }
+    pub(crate) fn sequence(mut self, group: u16, element: u16, items: &[Self]) -> Self {
+        let defined = self.defined;
+        let length = |n: usize| if defined { u32::try_from(n).expect("short") } else { u32::MAX }.to_le_bytes();
+        let mut inside = Vec::new();
+        for item in items {
+            inside.extend([0xFE, 0xFF, 0x00, 0xE0]);
+            inside.extend(length(item.bytes.len()));
+            inside.extend(&item.bytes);
+            if !defined {
+                inside.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+            }
+        }
+        self.head(group, element, "SQ");
+        self.bytes.extend([0, 0]);
+        self.bytes.extend(length(inside.len()));
+        self.bytes.extend(inside);
+        if !defined {
+            self.bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        }
+        self
+    }
+    pub(crate) fn write(&self, path: &Path) {
+        let mut file = vec![0; 128];
+        file.extend(b"DICM");
+        let meta = Self::default().text(2, 0x10, "UI", "1.2.840.10008.1.2.1");
+        file.extend(&meta.bytes);
+        file.extend(&self.bytes);
+        std::fs::write(path, file).expect("written");
+    }
+}
+
+/// The value of every pixel of a frame (0-based) of [`enhanced_ct`], HU.
+pub(crate) fn hu_of(frame: usize) -> i16 {
+    i16::try_from(100 * frame).expect("few frames") - 1000
+}
+
+fn ct_head(defined: bool, class: &str, frames: usize) -> Elements {
+    Elements::new(defined)
+        .text(0x08, 0x08, "CS", "ORIGINAL\\PRIMARY\\VOLUME\\NONE")
+        .text(0x08, 0x16, "UI", class)
+        .text(0x08, 0x18, "UI", "2.25.71")
+        .text(0x08, 0x60, "CS", "CT")
+        .text(0x10, 0x10, "PN", "TEST^FRAMES")
+        .text(0x10, 0x20, "LO", "T1")
+        .text(0x20, 0x0D, "UI", "2.25.70")
+        .text(0x20, 0x0E, "UI", "2.25.72")
+        .text(0x20, 0x52, "UI", "2.25.73")
+        .word(0x28, 0x02, 1)
+        .text(0x28, 0x04, "CS", "MONOCHROME2")
+        .text(0x28, 0x08, "IS", &frames.to_string())
+        .word(0x28, 0x10, 4)
+        .word(0x28, 0x11, 6)
+}
+
+fn ct_depth(elements: Elements) -> Elements {
+    elements.word(0x28, 0x100, 16).word(0x28, 0x101, 16).word(0x28, 0x102, 15).word(0x28, 0x103, 0)
+}
+
+/// Stored values: 1000 more than half of the HU, so that the rescale of each frame matters.
+fn ct_pixels(frames: usize) -> Vec<u8> {
+    (0..frames)
+        .flat_map(|f| std::iter::repeat_n(u16::try_from(50 * f).expect("few"), 24))
+        .flat_map(u16::to_le_bytes)
+        .collect()
+}
+
+/// An enhanced CT of 4 x 6 pixels; frames lie 2 mm apart and are stored from the feet.
+pub(crate) fn enhanced_ct(frames: usize, defined: bool) -> Elements {
+    let item = || Elements::new(defined);
+    let measures = item().text(0x18, 0x50, "DS", "2").text(0x28, 0x30, "DS", "0.5\\0.75");
+    let values = item().text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
+    let shared = item()
+        .sequence(0x20, 0x9116, &[item().text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")])
+        .sequence(0x28, 0x9110, &[measures])
+        .sequence(0x28, 0x9145, &[values]);
+    let frame = |f: usize| {
+        let position = format!("-10\\-20\\{}", 2 * f);
+        item().sequence(0x20, 0x9113, &[item().text(0x20, 0x32, "DS", &position)])
+    };
+    let per_frame: Vec<Elements> = (0..frames).map(frame).collect();
+    ct_depth(ct_head(defined, "1.2.840.10008.5.1.4.1.1.2.1", frames))
+        .sequence(0x5200, 0x9229, &[shared])
+        .sequence(0x5200, 0x9230, &per_frame)
+        .raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))
+}
+
+/// The same as a flat object: one place, one distance, everything at the top level.
+pub(crate) fn flat_ct(frames: usize) -> Elements {
+    let mut head = Elements::new(true)
+        .text(0x08, 0x08, "CS", "DERIVED\\PRIMARY\\AXIAL")
+        .text(0x08, 0x16, "UI", "1.2.840.10008.5.1.4.1.1.2")
+        .text(0x08, 0x18, "UI", "2.25.71")
+        .text(0x08, 0x60, "CS", "CT")
+        .text(0x18, 0x50, "DS", "2")
+        .text(0x18, 0x88, "DS", "2")
+        .text(0x20, 0x0D, "UI", "2.25.70")
+        .text(0x20, 0x0E, "UI", "2.25.72")
+        .text(0x20, 0x32, "DS", "-10\\-20\\0")
+        .text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")
+        .word(0x28, 0x02, 1)
+        .text(0x28, 0x04, "CS", "MONOCHROME2")
+        .text(0x28, 0x08, "IS", &frames.to_string())
+        .word(0x28, 0x10, 4)
+        .word(0x28, 0x11, 6)
+        .text(0x28, 0x30, "DS", "0.5\\0.75");
+    head = ct_depth(head).text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
+    head.raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))
+}
+
+/// A binary segmentation with one frame for each of some frames of [`enhanced_ct`]; `set` says which pixels (row-major).
+pub(crate) fn segmentation(on_frames: &[usize], by_reference: bool, set: &[usize]) -> Elements {
+    let item = || Elements::new(false);
+    let frame = |f: &usize| match by_reference {
+        true => {
+            let source = item().text(0x08, 0x1155, "UI", "2.25.71").text(0x08, 0x1160, "IS", &(f + 1).to_string());
+            item().sequence(0x08, 0x9124, &[item().sequence(0x08, 0x2112, &[source])])
+        }
+        false => {
+            let position = format!("-10\\-20\\{}", 2 * f);
+            item().sequence(0x20, 0x9113, &[item().text(0x20, 0x32, "DS", &position)])
+        }
+    };
+    let frames: Vec<Elements> = on_frames.iter().map(frame).collect();
+    let mut bits = vec![0u8; (24 * on_frames.len()).div_ceil(8)];
+    for at in (0..on_frames.len()).flat_map(|f| set.iter().map(move |p| 24 * f + p)) {
+        bits[at / 8] |= 1 << (at % 8);
+    }
+    Elements::new(false)
+        .text(0x08, 0x16, "UI", "1.2.840.10008.5.1.4.1.1.66.4")
+        .text(0x08, 0x18, "UI", "2.25.81")
+        .text(0x08, 0x60, "CS", "SEG")
+        .sequence(0x08, 0x1115, &[item().text(0x20, 0x0E, "UI", "2.25.72")])
+        .text(0x20, 0x0D, "UI", "2.25.70")
+        .text(0x20, 0x0E, "UI", "2.25.82")
+        .word(0x28, 0x02, 1)
+        .text(0x28, 0x04, "CS", "MONOCHROME2")
+        .text(0x28, 0x08, "IS", &on_frames.len().to_string())
+        .word(0x28, 0x10, 4)
+        .word(0x28, 0x11, 6)
+        .word(0x28, 0x100, 1)
+        .word(0x28, 0x101, 1)
+        .word(0x28, 0x102, 0)
+        .word(0x28, 0x103, 0)
+        .text(0x62, 0x01, "CS", "BINARY")
+        .sequence(0x5200, 0x9230, &frames)
+        .raw(0x7FE0, 0x10, "OB", &bits)
+}
