@@ -1,5 +1,48 @@
 //! How good a network is: metrics, intervals, calibration, tables. Plain numbers in, plain numbers out.
 
+mod account;
+mod assess;
+mod baselines;
+mod calibration;
+mod confusion;
+mod document;
+mod intervals;
+mod localisation;
+mod measure;
+mod paper;
+mod proper;
+mod ranking;
+mod sets;
+mod subgroups;
+mod summary;
+mod thresholds;
+
+pub use account::account;
+pub use assess::{Assessment, CalibrationReport, ReliabilityBin};
+pub use baselines::{Baseline, LEAK_AUC};
+pub use calibration::{
+    Calibration, ENOUGH_POSITIVES, Scaling, calibrate, intercept_in_the_large, logit, platt, shifted_to_prevalence,
+    sigmoid, slope_and_intercept, temperature,
+};
+pub use confusion::{Confusion, predictive_values};
+pub use document::{Block, Document, Picture};
+pub use intervals::{
+    AucDifference, Delong, Interval, Mcnemar, clopper_pearson, delong, delong_difference, mcnemar, wilson,
+};
+pub use localisation::{Froc, FrocPoint, HitRate, hottest_cell_touches};
+pub use measure::{BINS, Estimate, Metric, Metrics, OverFolds};
+pub use proper::{
+    Bin, brier, brier_skill, calibration_error, equal_mass_bins, log_loss, log_loss_of_logits, rsna_weighted_log_loss,
+};
+pub use ranking::{average_precision, precision_recall_curve, roc_auc, roc_curve};
+pub use sets::TestSet;
+pub use subgroups::{LevelResult, Subgroup, Twins};
+pub use summary::{
+    CaseSets, Curve, Curves, Evaluation, EvaluationError, Failure, ImageSets, LeftOut, ModelProvenance, NamedThreshold,
+    Options, Part, PointResult, Population, Provenance, Thresholds, evaluate,
+};
+pub use thresholds::{OperatingPoint, PREVALENCES, TARGET, high_sensitivity, high_specificity, youden};
+
 /// What the network said of one slice, beside what is known of it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SlicePrediction {
@@ -12,7 +55,7 @@ pub struct SlicePrediction {
     pub label: Option<bool>,
     /// 0 for C1, 7 for T1, where known.
     pub level: Option<usize>,
-    /// The hottest cell of the heatmap lies inside a reference box; `None` without a box.
+    /// The hottest cell of the heatmap touches a reference box ([`hottest_cell_touches`]); `None` without a box.
     pub peak_in_box: Option<bool>,
 }
 
@@ -51,4 +94,42 @@ pub struct CasePrediction {
     pub twin: Option<String>,
     /// Values for the trivial baselines, by name (e.g. "mean-bone-hu", "dark-ridge").
     pub baselines: std::collections::BTreeMap<String, f64>,
+}
+
+/// The vertebra of a level's number.
+fn level_name(level: usize) -> &'static str {
+    ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"].get(level).copied().unwrap_or("below T1")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A case with these `(score, label)` slices.
+    pub(crate) fn case(id: &str, label: bool, score: f64, slices: &[(f64, bool)]) -> CasePrediction {
+        let slice = |(index, &(score, label)): (usize, &(f64, bool))| SlicePrediction {
+            index,
+            logit: logit(score),
+            score,
+            label: Some(label),
+            level: Some(index % 7),
+            peak_in_box: None,
+        };
+        CasePrediction {
+            id: id.to_owned(),
+            patient: id.to_owned(),
+            label,
+            logit: logit(score),
+            score,
+            slices: slices.iter().enumerate().map(slice).collect(),
+            fractures: Vec::new(),
+            sex: None,
+            age_years: None,
+            slice_thickness_mm: None,
+            contrast: None,
+            source: "test".to_owned(),
+            twin: None,
+            baselines: std::collections::BTreeMap::new(),
+        }
+    }
 }
