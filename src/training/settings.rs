@@ -1,0 +1,318 @@
+//! What a run does: everything that its result depends on, as it is stored in `run.toml`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::augment::Augmentation;
+use super::sampler::Sampling;
+use crate::model::{AdamOptions, Architecture, Backbone, Pooling, cosine, step_decay};
+use crate::preprocess::Recipe;
+
+/// Where the numbers come from that nobody chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// As the paper says; see the comments of [`Settings::preset`] for what it leaves open.
+    Paper,
+    /// What works with some hundred cases (method 1.8, A15, A26).
+    Practical,
+}
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    Constant,
+    /// Times `factor` after each `every` epochs.
+    StepDecay {
+        every: usize,
+        factor: f64,
+    },
+    /// Linear rise over this share of all steps, then half a cosine.
+    Cosine {
+        warm_up: f64,
+    },
+}
+
+/// Steps of one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    pub epochs: usize,
+    pub batch: usize,
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    /// Decoupled from the gradient.
+    pub weight_decay: f64,
+    /// Largest norm of all gradients together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    pub dropout: f64,
+    /// Epochs without a better validation AUC after which the stage ends; `None`: all epochs, the best is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+}
+
+/// Stage 1: the backbone learns slices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageStage {
+    /// Slices shown in an epoch; `None`: as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_images: Option<usize>,
+    pub sampling: Sampling,
+    pub steps: Steps,
+    pub augmentation: Augmentation,
+}
+
+/// Stage 2: the sequence network learns cases from the backbone's features.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseStage {
+    /// Features get mean 0 and standard deviation 1 over the training slices; folded into the weights afterwards.
+    pub scale_features: bool,
+    pub steps: Steps,
+}
+
+/// All of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// In the words of [`super::dataset::open`].
+    pub datasets: Vec<String>,
+    pub preset: Preset,
+    /// `resnet50` or `nano`.
+    pub backbone: String,
+    /// Hidden size of the BLSTM per direction.
+    pub units: usize,
+    pub pooling: String,
+    /// Edge of the network's input, pixels.
+    pub input_side: usize,
+    pub recipe: Recipe,
+    pub z_step_mm: f64,
+    /// Parts of the cross-validation; 1: no test part, seven eighths train and one eighth validates.
+    pub folds: usize,
+    /// The folds that are trained, from 1.
+    pub train_folds: Vec<usize>,
+    /// Stage 2 learns from features of backbones that have not seen the case.
+    pub crossfit: bool,
+    pub seed: u64,
+    /// Labels of the training part dealt anew: a check, never a model.
+    pub shuffle_labels: bool,
+    /// Initial weights of the backbone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    pub images: ImageStage,
+    pub cases: CaseStage,
+}
+
+impl Settings {
+    /// A preset for a backbone. The first fold of seven is trained.
+    pub fn preset(preset: Preset, backbone: Backbone, datasets: Vec<String>) -> Self {
+        let small = backbone == Backbone::Nano;
+        let (pooling, recipe) = match preset {
+            Preset::Paper => (Pooling::Last, Recipe::Paper),
+            Preset::Practical => (Pooling::TopkResidual, Recipe::Spine),
+        };
+        let (images, cases) = match preset {
+            Preset::Paper => paper_stages(),
+            Preset::Practical => practical_stages(small),
+        };
+        Self {
+            datasets,
+            preset,
+            backbone: backbone.name().to_owned(),
+            units: if small { 64 } else { 128 },
+            pooling: pooling.name().to_owned(),
+            input_side: backbone.default_side(),
+            recipe,
+            z_step_mm: if small { 2.0 } else { 1.0 },
+            folds: 7,
+            train_folds: vec![1],
+            crossfit: false,
+            seed: 1,
+            shuffle_labels: false,
+            weights: None,
+            images,
+            cases,
+        }
+    }
+
+    /// The network that the settings speak of.
+    ///
+    /// # Errors
+    /// A sentence with the value that nobody can build.
+    pub fn architecture(&self) -> Result<Architecture, String> {
+        let backbone = Backbone::from_name(&self.backbone);
+        let backbone = backbone.ok_or_else(|| format!("there is no backbone {:?}", self.backbone))?;
+        let pooling = Pooling::from_name(&self.pooling);
+        let pooling = pooling.ok_or_else(|| format!("there is no pooling {:?}", self.pooling))?;
+        let network = Architecture { backbone, units: self.units, pooling, input_side: self.input_side };
+        network.check().map(|()| network)
+    }
+
+    /// Whether a run can be made of these numbers.
+    ///
+    /// # Errors
+    /// A sentence with the first one that makes no sense.
+    pub fn check(&self) -> Result<(), String> {
+        self.architecture()?;
+        if self.datasets.is_empty() {
+            return Err("no data set is named".into());
+        }
+        if self.folds == 0 || self.train_folds.is_empty() {
+            return Err("there must be at least one fold to train".into());
+        }
+        if let Some(fold) = self.train_folds.iter().find(|&&fold| fold == 0 || fold > self.folds) {
+            return Err(format!("there is no fold {fold} of {}", self.folds));
+        }
+        if !(self.z_step_mm.is_finite() && self.z_step_mm > 0.0) {
+            return Err(format!("slices {} mm apart cannot be", self.z_step_mm));
+        }
+        if self.images.epoch_images.is_some_and(|count| count < self.images.steps.batch) {
+            return Err("an epoch of fewer images than a batch has no step".into());
+        }
+        for (stage, steps) in [("images", &self.images.steps), ("cases", &self.cases.steps)] {
+            let rate = steps.learning_rate;
+            let wrong = if steps.epochs == 0 {
+                "no epoch"
+            } else if steps.batch == 0 {
+                "a batch of nothing"
+            } else if !(rate.is_finite() && rate > 0.0) {
+                "a learning rate that is not above 0"
+            } else if !(0.0..1.0).contains(&steps.dropout) {
+                "a dropout outside 0 to 1"
+            } else {
+                continue;
+            };
+            return Err(format!("the stage of {stage} has {wrong}"));
+        }
+        Ok(())
+    }
+}
+
+impl Steps {
+    /// Rate of the `step`-th step of `total`, in epoch `epoch` (from 0).
+    pub fn rate(&self, epoch: usize, step: usize, total: usize) -> f64 {
+        match self.schedule {
+            Schedule::Constant => self.learning_rate,
+            Schedule::StepDecay { every, factor } => step_decay(self.learning_rate, epoch, every, factor),
+            Schedule::Cosine { warm_up } => {
+                cosine(self.learning_rate, step, total, (warm_up * total as f64).ceil() as usize)
+            }
+        }
+    }
+
+    pub fn optimiser(&self) -> AdamOptions {
+        AdamOptions { weight_decay: self.weight_decay, clip_norm: self.clip_norm, ..AdamOptions::default() }
+    }
+}
+
+/// The paper's two stages. It is silent about the sampling (A15): class-aware is the default, `paper-uniform` an option.
+fn paper_stages() -> (ImageStage, CaseStage) {
+    let images = Steps {
+        epochs: 50,
+        batch: 16,
+        learning_rate: 1e-3,
+        schedule: Schedule::StepDecay { every: 5, factor: 0.2 },
+        weight_decay: 0.0,
+        clip_norm: None,
+        dropout: 0.5,
+        patience: Some(7),
+    };
+    let cases = Steps {
+        epochs: 100,
+        batch: 4,
+        learning_rate: 1e-6,
+        // The paper names a decay for the first stage only.
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        clip_norm: None,
+        dropout: 0.5,
+        patience: None,
+    };
+    (
+        ImageStage {
+            epoch_images: None,
+            sampling: Sampling::ClassAware,
+            steps: images,
+            augmentation: Augmentation::PAPER,
+        },
+        CaseStage { scale_features: false, steps: cases },
+    )
+}
+
+fn practical_stages(small: bool) -> (ImageStage, CaseStage) {
+    let images = Steps {
+        epochs: if small { 12 } else { 20 },
+        batch: 32,
+        learning_rate: if small { 2e-3 } else { 1e-3 },
+        schedule: Schedule::Cosine { warm_up: 0.05 },
+        weight_decay: 1e-2,
+        clip_norm: None,
+        dropout: if small { 0.2 } else { 0.5 },
+        patience: Some(7),
+    };
+    let cases = Steps {
+        epochs: 60,
+        batch: 8,
+        learning_rate: 3e-4,
+        schedule: Schedule::Cosine { warm_up: 0.05 },
+        weight_decay: 1e-2,
+        clip_norm: Some(1.0),
+        dropout: 0.5,
+        patience: Some(20),
+    };
+    (
+        ImageStage {
+            epoch_images: small.then_some(8000),
+            sampling: Sampling::ClassAware,
+            steps: images,
+            augmentation: Augmentation::PRACTICAL,
+        },
+        CaseStage { scale_features: true, steps: cases },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_stored_as_toml_and_come_back() {
+        for preset in [Preset::Paper, Preset::Practical] {
+            for backbone in Backbone::ALL {
+                let settings = Settings::preset(preset, backbone, vec!["phantom:1-9".into()]);
+                assert_eq!(settings.check(), Ok(()));
+                let text = toml::to_string(&settings).unwrap();
+                assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_papers_rate_falls_as_published() {
+        let steps = paper_stages().0.steps;
+        let rate = |epoch| steps.rate(epoch, 0, 1);
+        for (epoch, expected) in [(0, 1e-3), (4, 1e-3), (5, 2e-4), (10, 4e-5), (15, 8e-6), (20, 1.6e-6)] {
+            assert!((rate(epoch) / expected - 1.0).abs() < 1e-9, "{epoch}");
+        }
+        assert_eq!(paper_stages().1.steps.rate(99, 5, 10), 1e-6);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_value() {
+        let good = Settings::preset(Preset::Practical, Backbone::Nano, vec!["x".into()]);
+        let refused = |change: fn(&mut Settings)| {
+            let mut settings = good.clone();
+            change(&mut settings);
+            settings.check().unwrap_err()
+        };
+        assert!(refused(|s| s.train_folds = vec![8]).contains("fold 8 of 7"));
+        assert!(refused(|s| s.z_step_mm = 0.0).contains("0 mm"));
+        assert!(refused(|s| s.pooling = "sum".into()).contains("sum"));
+        assert!(refused(|s| s.images.steps.learning_rate = f64::NAN).contains("learning rate"));
+        assert!(refused(|s| s.images.epoch_images = Some(3)).contains("batch"));
+    }
+}

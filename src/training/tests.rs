@@ -1,0 +1,191 @@
+//! Whole trainings on pictures that are made here: a positive slice has a bright spot, a negative one has none.
+
+use super::*;
+use crate::evaluation::CasePrediction;
+use crate::jobs::JobCtx;
+use crate::model::{Backbone, Network, Weights};
+use crate::random::Stream;
+use crate::training::cache::{test_head, write};
+use crate::training::sampler::Sampling;
+
+const SIDE: usize = 64;
+const SLICES: usize = 10;
+
+/// A neck of grey noise; with a spot of 10 x 10 pixels where positive.
+fn picture(stream: &mut Stream, positive: bool) -> Vec<u8> {
+    let spot = positive.then(|| (16 + stream.below(22), 16 + stream.below(22)));
+    let mut plane = vec![0u8; SIDE * SIDE];
+    for (at, value) in plane.iter_mut().enumerate() {
+        let (column, row) = (at % SIDE, at / SIDE);
+        let inside = spot.is_some_and(|(x, y)| (x..x + 10).contains(&column) && (y..y + 10).contains(&row));
+        *value = (70 + stream.below(60) + if inside { 90 } else { 0 }) as u8;
+    }
+    [&plane[..], &plane, &plane].concat()
+}
+
+/// Half the cases positive, with three positive slices each.
+fn cases(folder: &Path, count: usize) -> Vec<Case> {
+    (0..count)
+        .map(|number| {
+            let mut stream = Stream::named(5, "training test", number as u64);
+            let fractured = number % 2 == 0;
+            let first = stream.below(SLICES - 3);
+            let positive = |slice: usize| fractured && (first..first + 3).contains(&slice);
+            let planes: Vec<Vec<u8>> = (0..SLICES).map(|slice| picture(&mut stream, positive(slice))).collect();
+            let boxes = |slice: usize| if positive(slice) { vec![[10.0, 10.0, 54.0, 54.0]] } else { Vec::new() };
+            let known: Vec<_> = (0..SLICES).map(|slice| (Some(positive(slice)), boxes(slice))).collect();
+            let path = folder.join(format!("{number}.slices"));
+            let stored = write(&path, test_head(SIDE, fractured, &known), &planes).unwrap();
+            Case {
+                id: format!("c{number:02}"),
+                patient: format!("p{number:02}"),
+                sex: None,
+                age_years: None,
+                source: "test".into(),
+                twin: None,
+                stored,
+            }
+        })
+        .collect()
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::preset(Preset::Practical, Backbone::Nano, vec!["test:".into()]);
+    (settings.input_side, settings.units, settings.folds) = (SIDE, 8, 4);
+    settings.images.epoch_images = Some(128);
+    (settings.images.steps.epochs, settings.images.steps.batch) = (4, 16);
+    (settings.cases.steps.epochs, settings.cases.steps.learning_rate) = (4, 3e-3);
+    settings
+}
+
+/// Trains in a folder; `stop_after` batches the work is cancelled.
+fn train(
+    settings: &Settings,
+    cases: &[Case],
+    out: &Path,
+    threads: usize,
+    stop_after: Option<usize>,
+) -> Result<(Summary, Vec<String>), TrainError> {
+    let ctx = JobCtx::detached();
+    let (batches, notes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let on_event = |event: &Event| match event {
+        Event::Batch { .. } if stop_after.is_some_and(|n| batches.fetch_add(1, Ordering::Relaxed) == n) => ctx.cancel(),
+        Event::Note(text) => notes.lock().unwrap().push(text.clone()),
+        _ => {}
+    };
+    std::fs::create_dir_all(out).unwrap();
+    let log = Mutex::new(RunLog::open(out));
+    let exec =
+        Exec { ctx: &ctx, device: DevicePreference::Cpu, on_event: &on_event, log, log_path: out.join("log.csv") };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let summary = pool.install(|| train_cases(settings, cases, out, &exec))?;
+    Ok((summary, notes.into_inner().unwrap()))
+}
+
+fn predictions(out: &Path, name: &str) -> Vec<CasePrediction> {
+    serde_json::from_slice(&std::fs::read(out.join("predictions").join(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_training_learns_and_writes_what_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 48);
+    let out = folder.path().join("run");
+    let (summary, _) = train(&settings(), &cases, &out, 2, None).unwrap();
+    let fold = &summary.folds[0];
+    assert!(fold.validation.image.unwrap() > 0.85, "{fold:?}");
+    assert!(fold.test.image.unwrap() > 0.85 && fold.test.case.unwrap() > 0.8, "{fold:?}");
+    let (_, card, _) = Weights::load(&fold.model).unwrap();
+    assert!(card.trained && card.recipe == "spine/1", "{card:?}");
+    let network = Network::load(&fold.model, DevicePreference::Cpu).unwrap();
+    let test = predictions(&out, "fold-1.json");
+    let first = cases.iter().find(|case| case.id == test[0].id).unwrap();
+    let planes: Vec<f32> = first.stored.planes(0).unwrap().iter().map(|&v| f32::from(v) / 255.0).collect();
+    let again = f64::from(network.forward_slices(&planes, 1).unwrap()[0].logit);
+    assert!((again - test[0].slices[0].logit).abs() < 1e-4, "the predictions are those of the weight file");
+    assert!(test.iter().flat_map(|case| &case.slices).any(|slice| slice.peak_in_box == Some(true)));
+    let log = log::read(&out.join("log.csv")).unwrap();
+    assert!(log.iter().any(|row| row.stage == "images") && log.iter().any(|row| row.stage == "cases"));
+}
+
+#[test]
+fn no_test_case_is_shown_to_the_backbone_of_its_fold() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 24);
+    let mut settings = settings();
+    (settings.images.steps.epochs, settings.cases.steps.epochs) = (1, 1);
+    settings.train_folds = vec![1, 2, 3, 4];
+    let out = folder.path().join("run");
+    train(&settings, &cases, &out, 2, None).unwrap();
+    let mut tested = Vec::new();
+    for fold in 1..=4 {
+        let last = out.join(format!("fold-{fold}/last.safetensors"));
+        let (_, note) = crate::model::NamedTensors::load(&last).unwrap();
+        let note: serde_json::Value = serde_json::from_str(&note).unwrap();
+        // What was really fed, as the training noted it batch by batch.
+        let fed: Vec<&str> =
+            note["fed"].as_array().unwrap().iter().map(|i| cases[i.as_u64().unwrap() as usize].id.as_str()).collect();
+        let test = predictions(&out, &format!("fold-{fold}.json"));
+        let inner = predictions(&out, &format!("inner-{fold}.json"));
+        assert!(fed.len() >= 12 && inner.iter().all(|case| fed.contains(&case.id.as_str())), "{fed:?}");
+        assert!(test.iter().all(|case| !fed.contains(&case.id.as_str())), "fold {fold}");
+        tested.extend(test.into_iter().map(|case| case.id));
+    }
+    tested.sort();
+    assert_eq!(tested, cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stopped_training_goes_on_and_ends_bit_equal_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 16);
+    let mut settings = settings();
+    settings.images.epoch_images = Some(64);
+    (settings.images.steps.epochs, settings.cases.steps.epochs) = (2, 2);
+    let whole = folder.path().join("whole");
+    train(&settings, &cases, &whole, 2, None).unwrap();
+    // In the first epoch, in a validation, and late enough for the second stage.
+    for stop_after in [2, 5, 24] {
+        let out = folder.path().join(format!("stopped-{stop_after}"));
+        let stopped = train(&settings, &cases, &out, 1, Some(stop_after));
+        assert!(matches!(stopped, Err(TrainError::Cancelled(_))), "{stop_after}: {stopped:?}");
+        train(&settings, &cases, &out, 1, None).unwrap();
+        for file in ["fold-1/model.safetensors", "predictions/fold-1.json", "predictions/inner-1.json"] {
+            assert!(std::fs::read(out.join(file)).unwrap() == std::fs::read(whole.join(file)).unwrap(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn shuffled_labels_teach_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 48);
+    let mut settings = settings();
+    settings.shuffle_labels = true;
+    let (summary, _) = train(&settings, &cases, &folder.path().join("run"), 2, None).unwrap();
+    let auc = summary.folds[0].test.image.unwrap();
+    assert!((auc - 0.5).abs() < 0.25, "{auc}");
+    let (_, card, _) = Weights::load(&summary.folds[0].model).unwrap();
+    assert!(card.trained_on.contains("at random"), "{}", card.trained_on);
+}
+
+#[test]
+fn one_class_is_refused_with_the_fold_and_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: Vec<Case> = cases(folder.path(), 24).into_iter().filter(|case| !case.stored.head.fractured).collect();
+    let error = train(&settings(), &cases, &folder.path().join("run"), 2, None).unwrap_err().to_string();
+    assert!(error.contains("fold 1") && error.contains("no slice with a fracture"), "{error}");
+}
+
+#[test]
+fn cross_fitted_features_train_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 24);
+    let mut settings = settings();
+    settings.images.sampling = Sampling::PaperUniform;
+    (settings.images.steps.epochs, settings.cases.steps.epochs, settings.crossfit) = (1, 1, true);
+    let out = folder.path().join("run");
+    train(&settings, &cases, &out, 2, None).unwrap();
+    let log = log::read(&out.join("log.csv")).unwrap();
+    assert!((1..=3).all(|part| log.iter().any(|row| row.stage == format!("images-crossfit-{part}"))));
+}
