@@ -14,17 +14,18 @@
 //! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
-//! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | |
+//! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
-//! | [`model`] | network, weights, model card, device | its own layers only | candle-*, gemm, safetensors |
+//! | [`model`] | network, its layers (also while they learn), weights, model card, device | random | candle-*, gemm, safetensors, libm |
 //! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
-//! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random | |
-//! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, random, jobs | candle-* |
+//! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
+//! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, random, jobs | candle-*, libm |
+//! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
-//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, volume, geometry, jobs | |
+//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
-//! | [`report`] | findings and rendered views to PDF, PNG, JSON | findings, study, view, gpu (offscreen), volume, geometry | krilla, tiny-skia, image |
-//! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, volume, geometry, gpu (paint entry only) | egui |
+//! | [`report`] | findings and rendered views to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, volume, geometry | krilla, tiny-skia, image |
+//! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
 //! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
 //! | [`cli`] | one file per subcommand | all | clap, indicatif, image |
 //!
@@ -54,6 +55,7 @@ pub mod inference;
 pub mod jobs;
 pub mod model;
 pub mod phantom;
+pub mod plots;
 pub mod preprocess;
 pub mod random;
 pub mod report;

@@ -1,11 +1,13 @@
 //! What an export is made of, gathered on the window's thread; the work itself runs on a worker.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::findings::Findings;
 use crate::report::{self, ReportInput, ViewPicture};
 use crate::state::{AnalysisState, AppState, Effect, Event, ExportRefusal};
 use crate::study::{LoadedSeries, Refused};
+use crate::truth::CaseTruth;
 use crate::ui;
 use crate::view::{ResolvedView, ViewDraw};
 
@@ -22,6 +24,7 @@ pub struct ReportContent {
     analysis_note: Option<String>,
     refused: Vec<Refused>,
     hide_identity: bool,
+    truth: Option<Arc<CaseTruth>>,
 }
 
 impl ReportContent {
@@ -32,6 +35,7 @@ impl ReportContent {
             analysis_note: self.analysis_note.clone(),
             refused: &self.refused,
             hide_identity: self.hide_identity,
+            truth: self.truth.as_deref(),
             created: created_now(),
         }
     }
@@ -83,7 +87,7 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
             Some("The analysis was cancelled; slices without a score were not assessed.".to_owned())
         }
         AnalysisState::Failed(why) => Some(format!("The analysis failed: {why}")),
-        AnalysisState::NotApplicable(why) => Some(why.clone()),
+        AnalysisState::NotApplicable(why) | AnalysisState::Stopped(why) => Some(why.clone()),
     };
     Ok(ReportContent {
         loaded,
@@ -91,6 +95,8 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
         analysis_note,
         refused,
         hide_identity: state.hide_identity,
+        // Who reads without it gets a report without it.
+        truth: state.truth().and(active.truth.clone()),
     })
 }
 

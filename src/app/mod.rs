@@ -143,8 +143,8 @@ impl App {
                 let thumbnail = Arc::new(work::thumbnail(&slice));
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
-            Effect::Analyse { request, loaded, model, device, threads, load_seconds } => {
-                let order = work::Order { request, loaded, model, device, threads, load_seconds };
+            Effect::Analyse { request, loaded, model, device, threads, load_seconds, force } => {
+                let order = work::Order { request, loaded, model, device, threads, load_seconds, force };
                 let (focus, networks) = (self.focus.clone(), self.networks.clone());
                 self.analysis = Some(self.worker().analyse(order, focus, networks));
             }

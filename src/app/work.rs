@@ -12,6 +12,7 @@ use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::model::{DevicePreference, Network};
 use crate::state::{DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail};
 use crate::study::{Catalog, LoadedSeries, Series};
+use crate::training::dataset::truth_beside;
 use crate::volume::{Slice, Window};
 use crate::{dicom, phantom};
 
@@ -25,6 +26,8 @@ pub struct Running {
 pub enum Stopped {
     Cancelled,
     Failed(String),
+    /// A quality gate.
+    Gate(String),
 }
 
 impl MaybeCancelled for Stopped {
@@ -50,6 +53,7 @@ impl Running {
             Outcome::Cancelled => (self.on_end)(Ended::Cancelled),
             Outcome::Failed(Stopped::Cancelled) => (self.on_end)(Ended::Cancelled),
             Outcome::Failed(Stopped::Failed(text)) => (self.on_end)(Ended::Failed(text)),
+            Outcome::Failed(Stopped::Gate(text)) => (self.on_end)(Ended::Stopped(text)),
             Outcome::Panicked(text) => {
                 log::error!("a worker panicked: {text}");
                 (self.on_end)(Ended::Failed(format!(
@@ -71,6 +75,7 @@ pub struct Order {
     pub device: DeviceSetting,
     pub threads: usize,
     pub load_seconds: f64,
+    pub force: bool,
 }
 
 /// Starts jobs.
@@ -99,8 +104,11 @@ impl Worker {
     }
 
     pub fn demo(self, request: RequestId) -> Running {
-        let work = move |_: &JobCtx, _: &Sender<Event>| {
-            Ok(Some(Event::DemoMade { request, loaded: phantom::demo_study(phantom::DEMO_SEED) }))
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| {
+            let patient = phantom::demo_patient(phantom::DEMO_SEED);
+            sender.send(Event::DemoMade { request, loaded: patient.loaded }).ok(); // window gone
+            ctx.wake();
+            Ok(Some(Event::TruthFound { request, truth: Arc::new(patient.truth) }))
         };
         self.start("demo", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
     }
@@ -115,6 +123,11 @@ impl Worker {
                 ctx.wake();
             };
             let done = dicom::load_series(&series, first, ctx, &on_slice).map_err(stopped)?;
+            if let Some(truth) = truth_beside(&done.loaded.series) {
+                let truth = Arc::new(truth);
+                let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+                sender.send(Event::TruthFound { request, truth }).ok(); // window gone
+            }
             let result = Ok((done.loaded, done.refused));
             Ok(Some(Event::Loaded { request, result, seconds: began.elapsed().as_secs_f64() }))
         };
@@ -148,7 +161,7 @@ impl Worker {
         self.start("export", work, |end| {
             let text = match end {
                 Ended::Cancelled => "the export was cancelled; nothing was written".to_owned(),
-                Ended::Failed(text) => text,
+                Ended::Failed(text) | Ended::Stopped(text) => text,
             };
             Some(Event::Exported { path: PathBuf::new(), result: Err(ExportRefusal::Failed(text)) })
         })
@@ -223,6 +236,7 @@ fn analyse(
         focus,
         threads: order.threads,
         load_seconds: order.load_seconds,
+        force: order.force,
     };
     let findings = inference::analyse_or_on_cpu(&wanted, order.model.as_deref(), ctx, &mut |event| {
         tell(match event {
@@ -230,9 +244,13 @@ fn analyse(
             inference::Event::Running(index) => Event::SliceRunning { request, index },
             inference::Event::Slice(index, finding) => Event::SliceScored { request, index, finding },
             inference::Event::Case(case) => Event::CaseScored { request, case },
+            inference::Event::Doubt(doubt) => Event::Doubted { request, doubt },
         });
     })
-    .map_err(stopped)?;
+    .map_err(|error| match error {
+        inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
+        other => stopped(other),
+    })?;
     Ok(Some(Event::AnalysisEnded { request, result: Ok((findings.seconds, findings.warnings)) }))
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{DemoArgs, DeviceChoice, Refusal, analyze, load, open};
+use super::analyze::{self, Wishes};
+use super::{DemoArgs, Refusal, load, open};
 use crate::app::{Start, Store, created_now};
 use crate::findings::Findings;
 use crate::findings::describe::model_lines;
@@ -23,7 +24,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         Refusal(format!("{} could not be made: {e}; name another folder with --out", args.out.display()))
     })?;
     let opened = load::open_series(Path::new("demo:"), None)?;
-    let findings = analyze::analyse_loaded(&opened.loaded, opened.load_seconds, None, DeviceChoice::Auto)?;
+    let findings = analyze::analyse_loaded(&opened.loaded, opened.load_seconds, Wishes::default())?;
     let first_screen = args.out.join("first-screen.png");
     report::write_picture(&first_picture(&opened.loaded, &findings)?, &first_screen).map_err(Refusal::from_error)?;
     println!("{}: the first slice worth looking at, as the window shows it", first_screen.display());
@@ -32,6 +33,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         findings: Some(&findings),
         analysis_note: None,
         refused: &opened.refused,
+        truth: opened.truth.as_ref(),
         hide_identity: false,
         created: created_now(),
     };

@@ -12,6 +12,8 @@ use super::{DeviceChoice, Refusal};
 use crate::jobs::JobCtx;
 use crate::model::DevicePreference;
 use crate::study::{Catalog, LoadedSeries, Refused};
+use crate::training::dataset::truth_beside;
+use crate::truth::CaseTruth;
 use crate::{dicom, phantom};
 
 /// The path that names the built-in study instead of a folder.
@@ -25,6 +27,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Opened {
     pub loaded: LoadedSeries,
     pub refused: Vec<Refused>,
+    /// The reference standard that lies beside the study.
+    pub truth: Option<CaseTruth>,
     /// Wall-clock seconds from the first look at the folder to the complete volume.
     pub load_seconds: f64,
 }
@@ -40,8 +44,10 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
         if let Some(number) = series.filter(|&number| number != 1) {
             return Err(no_such_series(number, 1));
         }
-        let loaded = phantom::demo_study(phantom::DEMO_SEED);
-        return Ok(Opened { loaded, refused: Vec::new(), load_seconds: started.elapsed().as_secs_f64() });
+        let patient = phantom::demo_patient(phantom::DEMO_SEED);
+        let loaded = patient.loaded;
+        let load_seconds = started.elapsed().as_secs_f64();
+        return Ok(Opened { loaded, refused: Vec::new(), truth: Some(patient.truth), load_seconds });
     }
     let mut catalog = with_bar("reading headers", |ctx| dicom::scan(path, ctx)).map_err(Refusal::from_error)?;
     let index = choose(&catalog, series)?;
@@ -56,7 +62,9 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
         .map_err(Refusal::from_error)?;
     let mut refused = catalog.refused;
     refused.extend(read.refused);
-    Ok(Opened { loaded: read.loaded, refused, load_seconds: started.elapsed().as_secs_f64() })
+    let load_seconds = started.elapsed().as_secs_f64();
+    let truth = truth_beside(&read.loaded.series);
+    Ok(Opened { loaded: read.loaded, refused, truth, load_seconds })
 }
 
 /// Index of the wanted series in the catalog.

@@ -2,11 +2,15 @@
 
 mod analyze;
 mod demo;
+mod evaluate;
 mod info;
 pub mod load;
+mod model;
 mod open;
+mod phantom;
 mod render;
 mod report;
+mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +51,14 @@ enum Command {
     Analyze(AnalyzeArgs),
     /// Run the network and write a report (PDF, PNG or JSON by extension)
     Report(ReportArgs),
+    /// Show, import or verify a weight file
+    Model(model::ModelArgs),
+    /// Train the network on labelled studies, both stages, by cross-validation
+    Train(train::TrainArgs),
+    /// Write synthetic patients as a data set: DICOM, masks, boxes and csv files in RSNA 2022's layout
+    Phantom(PhantomArgs),
+    /// Measure the network on labelled studies or on a training run's test parts (JSON, Markdown, HTML, plots)
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Where the network runs.
@@ -99,6 +111,12 @@ pub struct RenderArgs {
     /// Run the network on this slice and draw its map
     #[arg(long, conflicts_with = "exact")]
     pub heatmap: bool,
+    /// Weight file for --heatmap (default as in analyze)
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// With --heatmap: score a series that a quality gate stops
+    #[arg(long)]
+    pub force: bool,
     #[arg(long, value_enum, default_value_t = Renderer::Cpu)]
     pub renderer: Renderer,
     #[arg(long)]
@@ -116,14 +134,17 @@ pub struct AnalyzeArgs {
     pub path: PathBuf,
     #[arg(long)]
     pub series: Option<usize>,
-    /// Weight file (.safetensors with a model card)
+    /// Weight file (.safetensors with a model card), or "untrained" (default: the best one in models/, else built in)
     #[arg(long)]
     pub model: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
-    /// Preprocessing recipe
-    #[arg(long, default_value = "paper")]
-    pub recipe: String,
+    /// Preprocessing recipe, paper or spine; must be the model's, which is taken without this
+    #[arg(long)]
+    pub recipe: Option<String>,
+    /// Score a series that a quality gate stops; the reasons then stand beside the score
+    #[arg(long)]
+    pub force: bool,
     #[arg(long)]
     pub out: PathBuf,
 }
@@ -137,14 +158,66 @@ pub struct ReportArgs {
     pub model: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
-    #[arg(long, default_value = "paper")]
-    pub recipe: String,
+    /// Preprocessing recipe, paper or spine; must be the model's, which is taken without this
+    #[arg(long)]
+    pub recipe: Option<String>,
+    /// Score a series that a quality gate stops; the reasons then stand beside the score
+    #[arg(long)]
+    pub force: bool,
     /// Mask the patient's identity
     #[arg(long)]
     pub hide_identity: bool,
     /// F.pdf, F.png or F.json
     #[arg(long)]
     pub out: PathBuf,
+}
+
+/// How hard synthetic fractures are to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DifficultyChoice {
+    /// Wide gaps, little noise, tidy files
+    Easy,
+    #[default]
+    Standard,
+    Hard,
+}
+
+#[derive(Debug, Args)]
+pub struct PhantomArgs {
+    /// A new or empty folder
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Patients to make
+    #[arg(long)]
+    pub cases: u32,
+    /// Seed of the first patient; the others follow. One seed is one patient, the same on every machine
+    #[arg(long)]
+    pub seed: u64,
+    /// Easy also leaves out the odd files that archives hold (numbered from the feet, a slice missing or twice, unusual
+    /// rescale and padding)
+    #[arg(long, value_enum, default_value_t)]
+    pub difficulty: DifficultyChoice,
+    /// Share of patients with a fracture
+    #[arg(long, default_value_t = 0.2)]
+    pub positive_fraction: f64,
+    /// Rows and columns of a slice
+    #[arg(long, default_value_t = 512)]
+    pub matrix: usize,
+    /// Write each patient twice, hurt and unhurt, alike in all else (all patients then have a fracture in one of two studies)
+    #[arg(long)]
+    pub twins: bool,
+    /// Draw the ages of hurt and unhurt alike
+    #[arg(long)]
+    pub match_age: bool,
+    /// Patients of scanners that are no part of the usual training (kernel, field, spacing, noise)
+    #[arg(long)]
+    pub shift: bool,
+    /// Share of the fractured studies with boxes in train_bounding_boxes.csv
+    #[arg(long, default_value_t = 1.0)]
+    pub boxed_fraction: f64,
+    /// Distance of slices in mm; drawn for each patient when not given
+    #[arg(long)]
+    pub spacing: Option<f64>,
 }
 
 /// What a subcommand says when it cannot do what was asked: one sentence, already fit for a person.
@@ -169,6 +242,10 @@ pub fn main() -> ExitCode {
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Model(args)) => model::run(&args),
+        Some(Command::Train(args)) => train::run_command(&args),
+        Some(Command::Phantom(args)) => phantom::run(&args),
+        Some(Command::Evaluate(args)) => evaluate::run(&args),
         None => open::run(arguments.path.as_deref(), arguments.device, arguments.model.as_deref()),
     };
     match result {

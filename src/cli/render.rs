@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DeviceChoice, Refusal, RenderArgs, Renderer, analyze, load};
+use super::analyze::{self, Wishes};
+use super::{Refusal, RenderArgs, Renderer, load};
 use crate::findings::describe::{model_lines, score_text};
 use crate::gpu::offscreen::Offscreen;
 use crate::report::{self, ViewPicture};
@@ -88,17 +89,18 @@ fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
 fn pick_loaded(args: &RenderArgs, loaded: &LoadedSeries, index: usize) -> Result<Picked, Refusal> {
     let slice = loaded.volume.slices().get(index).cloned();
     let slice = slice.ok_or_else(|| Refusal(format!("slice {} could not be decoded", args.slice)))?;
-    let heat = if args.heatmap { Some(map_of(loaded, index)?) } else { None };
+    let heat = if args.heatmap { Some(map_of(loaded, index, args)?) } else { None };
     Ok(Picked { series: loaded.series.clone(), index, slice, heat })
 }
 
 /// Runs the network over the whole study, since the map's scale is the study's maximum; draws the map whatever the
 /// score is, because it was asked for.
-fn map_of(loaded: &LoadedSeries, index: usize) -> Result<Heat, Refusal> {
+fn map_of(loaded: &LoadedSeries, index: usize, args: &RenderArgs) -> Result<Heat, Refusal> {
     if let Some(reason) = loaded.series.analysis_stop() {
         return Err(Refusal(reason));
     }
-    let findings = analyze::analyse_loaded(loaded, 0.0, None, DeviceChoice::Auto)?;
+    let wishes = Wishes { weights: args.model.as_deref(), force: args.force, ..Wishes::default() };
+    let findings = analyze::analyse_loaded(loaded, 0.0, wishes)?;
     let state = findings.slices.get(index);
     let layer = view::heatmap_layer(&findings, index, true, view::DEFAULT_HEATMAP_OPACITY);
     let (Some(layer), Some(score)) = (layer, state.and_then(|s| s.score())) else {
@@ -107,6 +109,7 @@ fn map_of(loaded: &LoadedSeries, index: usize) -> Result<Heat, Refusal> {
     };
     let mut lines = vec![format!("score {}", score_text(score))];
     lines.extend(model_lines(&findings.provenance.model));
+    lines.extend(findings.doubts.iter().map(|doubt| doubt.text.clone()));
     Ok(Heat { layer, lines })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::analyze::{self, check_recipe};
+use super::analyze::{self, Wishes, parse_recipe};
 use super::{Refusal, ReportArgs, load};
 use crate::app::created_now;
 use crate::report::{Format, ReportInput, write_report};
@@ -11,22 +11,25 @@ use crate::report::{Format, ReportInput, write_report};
 pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
     Format::of(&args.out).map_err(Refusal::from_error)?;
     check_folder(&args.out)?;
-    check_recipe(&args.recipe)?;
+    let wishes = Wishes {
+        weights: args.model.as_deref(),
+        device: args.device,
+        recipe: parse_recipe(args.recipe.as_deref())?,
+        force: args.force,
+    };
     let opened = load::open_series(&args.path, args.series)?;
     // A series that cannot be scored still has a report, which says why.
     let analysis_note = opened.loaded.series.analysis_stop();
     let findings = match analysis_note {
         Some(_) => None,
-        None => {
-            let weights = args.model.as_deref();
-            Some(analyze::analyse_loaded(&opened.loaded, opened.load_seconds, weights, args.device)?)
-        }
+        None => Some(analyze::analyse_loaded(&opened.loaded, opened.load_seconds, wishes)?),
     };
     let input = ReportInput {
         loaded: &opened.loaded,
         findings: findings.as_ref(),
         analysis_note,
         refused: &opened.refused,
+        truth: opened.truth.as_ref(),
         hide_identity: args.hide_identity,
         created: created_now(),
     };
@@ -57,7 +60,8 @@ mod tests {
             series: None,
             model: None,
             device: DeviceChoice::Cpu,
-            recipe: recipe.into(),
+            recipe: Some(recipe.into()),
+            force: false,
             hide_identity: false,
             out: out.into(),
         }

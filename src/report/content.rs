@@ -6,6 +6,7 @@ use crate::findings::describe::{self as words, counted, score_text};
 use crate::findings::{Exclusion, Findings, PixelBox, SliceState};
 use crate::study::Series;
 use crate::study::describe;
+use crate::truth::CaseTruth;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
 
 use super::ReportInput;
@@ -70,6 +71,8 @@ pub(super) struct Content {
     pub(super) patient: Vec<Fact>,
     pub(super) series: Vec<Fact>,
     pub(super) model: Vec<Fact>,
+    /// What the reference standard says, where one was given.
+    pub(super) reference: Vec<Fact>,
     pub(super) outcome: Option<Outcome>,
     /// Why there is no analysis, or what else must be said of it.
     pub(super) analysis_note: Option<String>,
@@ -93,6 +96,7 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
         patient: patient_facts(series, mask),
         series: series_facts(series, mask),
         model: findings.map(model_facts).unwrap_or_default(),
+        reference: input.truth.map(reference).unwrap_or_default(),
         outcome: findings.map(outcome),
         analysis_note: note.or_else(|| findings.is_none().then(|| "no analysis was run".to_owned())),
         key_slices: key_slices(input, mask),
@@ -100,6 +104,26 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
         excluded: findings.map(excluded).unwrap_or_default(),
         refused: refused(input, mask),
     }
+}
+
+/// The reference standard as lines: source and case, then each fracture, or the stretches of slices without such a list.
+fn reference(truth: &CaseTruth) -> Vec<Fact> {
+    let sentence = truth.sentence();
+    let (_, said) = sentence.split_once("): ").unwrap_or(("", &sentence));
+    let mut facts = vec![fact("Reference", truth.source.trim()), fact("Case", said)];
+    let slices = |[first, last]: [usize; 2]| match first == last {
+        true => format!("slice {}", first + 1),
+        false => format!("slices {} to {}", first + 1, last + 1),
+    };
+    for (index, fracture) in truth.fractures.iter().enumerate() {
+        let mut parts = vec![fracture.level.name().to_owned(), fracture.kind.clone()];
+        parts.extend(fracture.displacement_mm.map(|mm| format!("displaced {mm:.1} mm")));
+        parts.extend(fracture.slices.map(slices));
+        facts.push(fact(&format!("Fracture {}", index + 1), parts.join(", ")));
+    }
+    let stretches: Vec<String> = truth.positive_stretches().into_iter().map(slices).collect();
+    facts.push(fact("Slices", stretches.join(", ")));
+    known(facts)
 }
 
 fn fact(label: &str, value: impl Into<String>) -> Fact {
@@ -190,13 +214,18 @@ fn model_facts(findings: &Findings) -> Vec<Fact> {
     } else {
         format!("{} (the model card asks for {})", provenance.recipe, model.recipe)
     };
-    let meaning = if model.calibrated { "calibrated score" } else { "score, not calibrated, not a probability" };
+    let meaning = match (words::calibration_line(model), model.calibrated) {
+        (Some(line), _) => format!("score, {line}"),
+        (None, true) => "calibrated score".to_owned(),
+        (None, false) => "score, not calibrated, not a probability".to_owned(),
+    };
     let mut facts = vec![
         fact("Model", model.name.trim()),
         fact("Network", model.architecture.trim()),
         fact("SHA-256", model.sha256.trim()),
         fact("Weights", words::standing(model)),
-        fact("Threshold", score_text(model.threshold)),
+        fact("Threshold", words::thresholds_line(model).trim_start_matches("threshold ")),
+        fact("Chosen by", model.operating.rule.trim()),
         fact("Output", meaning),
         fact("Recipe", recipe),
         fact("Device", provenance.device.trim()),
@@ -218,6 +247,8 @@ fn card_facts(card: &serde_json::Value) -> Vec<Fact> {
     let Some(entries) = card.as_object() else { return Vec::new() };
     entries
         .iter()
+        // Long lists of numbers for programs, not for readers.
+        .filter(|(key, _)| !["ood", "golden"].contains(&key.as_str()))
         .map(|(key, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             fact(&format!("card: {key}"), text)
@@ -229,12 +260,13 @@ fn outcome(findings: &Findings) -> Outcome {
     let model = &findings.provenance.model;
     let mut sentences = vec![sentence(&words::slices_sentence(findings))];
     if let Some(case) = &findings.case {
-        let side = if case.score >= model.threshold { "at or above" } else { "below" };
-        let (score, threshold) = (score_text(case.score), score_text(model.threshold));
+        let side = if case.score >= model.case_threshold() { "at or above" } else { "below" };
+        let (score, threshold) = (score_text(case.score), score_text(model.case_threshold()));
         sentences.push(format!("Case score {score}, {side} the threshold {threshold}."));
     } else {
         sentences.push("No case score: the network gave none for the series as a whole.".to_owned());
     }
+    sentences.extend(findings.doubts.iter().map(|doubt| sentence(&doubt.text)));
     sentences.push(sentence(&words::coverage_sentence(findings)));
     Outcome {
         case_score: findings.case.as_ref().map(|c| c.score),
@@ -304,14 +336,19 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
 
 fn warnings(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {
     let series = input.loaded.series.warnings.iter().map(|w| (w.kind.name(), w.text.as_str()));
+    let doubts = input.findings.into_iter().flat_map(|f| &f.doubts).map(|d| (d.kind.to_owned(), d.text.as_str()));
     let analysis = input.findings.into_iter().flat_map(|f| &f.warnings).map(|t| ("analysis".to_owned(), t.as_str()));
-    series.chain(analysis).map(|(kind, text)| Notice { kind, about: String::new(), text: mask.scrub(text) }).collect()
+    series
+        .chain(doubts)
+        .chain(analysis)
+        .map(|(kind, text)| Notice { kind, about: String::new(), text: mask.scrub(text) })
+        .collect()
 }
 
 /// Slices without a score by kind, and those with flags, as ranges from 1.
 fn excluded(findings: &Findings) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for kind in [Exclusion::EmptySlice, Exclusion::NotFinite, Exclusion::Undecodable] {
+    for kind in Exclusion::ALL {
         let which = ranges(findings, |s| s.excluded() == Some(kind));
         if let Some(about) = which {
             notices.push(Notice { kind: kind.name().to_owned(), about, text: kind.sentence().to_owned() });
@@ -325,6 +362,11 @@ fn excluded(findings: &Findings) -> Vec<Notice> {
     if let Some(about) = ranges(findings, borrowed) {
         let text = "scored, but no bone was found: the region was borrowed from the neighbouring slices".to_owned();
         notices.push(Notice { kind: "no-bone".to_owned(), about, text });
+    }
+    let no_canal = |s: &SliceState| matches!(s, SliceState::Done(f) if f.flags.contains(&"no_canal"));
+    if let Some(about) = ranges(findings, no_canal) {
+        let text = "scored, but no spinal canal was found: the region follows the middle of the bone".to_owned();
+        notices.push(Notice { kind: "no-canal".to_owned(), about, text });
     }
     notices
 }

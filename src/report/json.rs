@@ -74,6 +74,7 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         .warnings
         .iter()
         .map(|w| json!({"kind": w.kind, "text": w.text}))
+        .chain(findings.doubts.iter().map(|doubt| json!({"kind": doubt.kind, "text": doubt.text})))
         .chain(findings.warnings.iter().map(|text| json!({"kind": "analysis", "text": text})))
         .collect();
     json!({
@@ -129,6 +130,7 @@ pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mas
         "patient_and_study": facts(&content.patient),
         "series": facts(&content.series),
         "model": facts(&content.model),
+        "reference": facts(&content.reference),
         "result": content.outcome.as_ref().map(|o| outcome_json(o, input.findings)),
         "analysis_note": content.analysis_note,
         "key_slices": content.key_slices.iter().map(key_slice_json).collect::<Vec<_>>(),

@@ -232,6 +232,7 @@ pub(super) fn pages(
     refused_summary(&mut flow, content);
     notices_section(&mut flow, "Slices left out or with a remark", &content.excluded);
     key_slices(&mut flow, content, pictures);
+    facts_section(&mut flow, "Reference standard (not by the network)", &content.reference);
     facts_section(&mut flow, "Model and analysis", &content.model);
     notices_section(&mut flow, "Files that were refused", &content.refused);
     if let (Some(findings), Some(outcome)) = (findings, &content.outcome) {

@@ -26,6 +26,7 @@ pub use crate::study::describe::CornerText;
 
 use crate::findings::Findings;
 use crate::study::{LoadedSeries, Refused};
+use crate::truth::CaseTruth;
 use crate::view::ViewDraw;
 
 /// Everything a report is made of.
@@ -37,6 +38,8 @@ pub struct ReportInput<'a> {
     pub analysis_note: Option<String>,
     pub refused: &'a [Refused],
     pub hide_identity: bool,
+    /// The reference standard, to be printed.
+    pub truth: Option<&'a CaseTruth>,
     /// When the report is made, as it shall stand there (ISO 8601 with offset); passed in so that output can be
     /// reproduced.
     pub created: String,

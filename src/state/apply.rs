@@ -22,7 +22,8 @@ impl AppState {
             Command::SetPathField(text) => self.path_field = text,
             Command::PickModel => effects.push(Effect::PickModel),
             Command::UseModel(path) => self.use_model(path, &mut effects),
-            Command::StartAnalysis => self.start_analysis(&mut effects),
+            Command::StartAnalysis => self.start_analysis(false, &mut effects),
+            Command::ForceAnalysis => self.start_analysis(true, &mut effects),
             Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
             Command::BeginExport(_)
             | Command::PickExportPath
@@ -47,6 +48,7 @@ impl AppState {
             | Command::ToggleFullscreen
             | Command::Escape
             | Command::DismissNotices => self.apply_chrome(&command, &mut effects),
+            Command::ToggleTruth => self.toggle_truth(),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
@@ -116,10 +118,10 @@ impl AppState {
         effects.push(Effect::CancelAnalysis);
         self.forget_analysis();
         Self::save(effects);
-        self.start_analysis(effects);
+        self.start_analysis(false, effects);
     }
 
-    pub(super) fn start_analysis(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn start_analysis(&mut self, force: bool, effects: &mut Vec<Effect>) {
         let Some(active) = &self.active else { return };
         if let Some(stop) = active.series.analysis_stop() {
             self.forget_analysis();
@@ -140,6 +142,7 @@ impl AppState {
             device: self.settings.device,
             threads: self.settings.threads.unwrap_or_else(default_threads),
             load_seconds,
+            force,
         });
     }
 
@@ -206,6 +209,17 @@ impl AppState {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn toggle_truth(&mut self) {
+        self.truth_on = !self.truth_on;
+        let none = self.active.as_ref().is_some_and(|active| active.truth.is_none());
+        if self.truth_on && none {
+            self.notice(
+                Severity::Info,
+                "No reference standard lies beside this study; boxes are shown for synthetic necks and RSNA 2022's layout.",
+            );
         }
     }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::settings::DeviceSetting;
-use crate::findings::{CaseResult, ModelInfo, Provenance, Seconds, SliceFinding};
+use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
+use crate::truth::CaseTruth;
 use crate::view::{ImageShape, Interpolation};
 use crate::volume::{Slice, Window};
 
@@ -101,11 +102,15 @@ pub enum Command {
         down: bool,
         time_s: f64,
     },
+    /// Shows or hides the reference standard.
+    ToggleTruth,
     SetHeatmapOpacity(f32),
     SetHeatmapEverywhere(bool),
     NextPeak,
     PreviousPeak,
     StartAnalysis,
+    /// Analyse although a quality gate speaks against it; the reasons then stand beside the score.
+    ForceAnalysis,
     CancelAnalysis,
     CancelLoading,
     PickModel,
@@ -166,6 +171,8 @@ pub enum Effect {
         device: DeviceSetting,
         threads: usize,
         load_seconds: f64,
+        /// Whatever the quality gates say.
+        force: bool,
     },
     CancelScan,
     CancelLoad,
@@ -197,26 +204,79 @@ pub enum Effect {
 pub enum Ended {
     Cancelled,
     Failed(String),
+    /// A quality gate gives no score, in words; the user may override it.
+    Stopped(String),
 }
 
 /// What came of an effect.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Scanned { request: RequestId, result: Result<Arc<Catalog>, Ended> },
-    DemoMade { request: RequestId, loaded: LoadedSeries },
-    SliceDecoded { request: RequestId, index: usize, slice: Arc<Slice> },
-    Loaded { request: RequestId, result: Result<(LoadedSeries, Vec<Refused>), Ended>, seconds: f64 },
-    Thumbnail { request: RequestId, series: usize, thumbnail: Arc<Thumbnail> },
-    ModelReady { request: RequestId, model: Arc<ModelInfo>, note: Option<String> },
-    AnalysisStarted { request: RequestId, provenance: Provenance },
-    SliceRunning { request: RequestId, index: usize },
-    SliceScored { request: RequestId, index: usize, finding: SliceFinding },
-    CaseScored { request: RequestId, case: CaseResult },
-    AnalysisEnded { request: RequestId, result: Result<(Seconds, Vec<String>), Ended> },
+    Scanned {
+        request: RequestId,
+        result: Result<Arc<Catalog>, Ended>,
+    },
+    DemoMade {
+        request: RequestId,
+        loaded: LoadedSeries,
+    },
+    SliceDecoded {
+        request: RequestId,
+        index: usize,
+        slice: Arc<Slice>,
+    },
+    Loaded {
+        request: RequestId,
+        result: Result<(LoadedSeries, Vec<Refused>), Ended>,
+        seconds: f64,
+    },
+    Thumbnail {
+        request: RequestId,
+        series: usize,
+        thumbnail: Arc<Thumbnail>,
+    },
+    ModelReady {
+        request: RequestId,
+        model: Arc<ModelInfo>,
+        note: Option<String>,
+    },
+    AnalysisStarted {
+        request: RequestId,
+        provenance: Provenance,
+    },
+    SliceRunning {
+        request: RequestId,
+        index: usize,
+    },
+    /// What is known of the study whose loading carries this number.
+    TruthFound {
+        request: RequestId,
+        truth: Arc<CaseTruth>,
+    },
+    SliceScored {
+        request: RequestId,
+        index: usize,
+        finding: SliceFinding,
+    },
+    CaseScored {
+        request: RequestId,
+        case: CaseResult,
+    },
+    /// Why the scores must be read with care.
+    Doubted {
+        request: RequestId,
+        doubt: Doubt,
+    },
+    AnalysisEnded {
+        request: RequestId,
+        result: Result<(Seconds, Vec<String>), Ended>,
+    },
     FolderPicked(Option<PathBuf>),
     ModelPicked(Option<PathBuf>),
     ExportPathPicked(Option<PathBuf>),
-    Exported { path: PathBuf, result: Result<(), ExportRefusal> },
+    Exported {
+        path: PathBuf,
+        result: Result<(), ExportRefusal>,
+    },
     Copied(Result<(), String>),
 }
 

@@ -18,6 +18,7 @@ pub use settings::{DeviceSetting, Settings};
 use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
+use crate::truth::CaseTruth;
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
 use crate::volume::{Slice, Window};
 
@@ -38,6 +39,8 @@ pub struct AppState {
     pub tool: Tool,
     pub heatmap_on: bool,
     heatmap_key: Option<f64>,
+    /// The reference standard is shown; off at first, so that one reads before one looks it up.
+    pub truth_on: bool,
     pub hide_identity: bool,
     pub fullscreen: bool,
     pub show_help: bool,
@@ -72,6 +75,8 @@ pub struct ActiveSeries {
     pub slices: Vec<Option<Arc<Slice>>>,
     /// Set when all are there.
     pub loaded: Option<LoadedSeries>,
+    /// The reference standard that lies beside the study.
+    pub truth: Option<Arc<CaseTruth>>,
     pub load_failed: Option<String>,
     pub refused: Vec<Refused>,
     pub load_seconds: f64,
@@ -94,6 +99,8 @@ pub enum AnalysisState {
     Failed(String),
     /// A hard stop in words.
     NotApplicable(String),
+    /// A quality gate in words; the user may override it.
+    Stopped(String),
 }
 
 /// A sentence that stays in the list until it is read.
@@ -170,6 +177,7 @@ impl AppState {
             tool: Tool::Window,
             heatmap_on: true,
             heatmap_key: None,
+            truth_on: false,
             hide_identity: false,
             fullscreen: false,
             show_help: false,
@@ -201,6 +209,11 @@ impl AppState {
             self.settings.heatmap_everywhere,
             self.settings.heatmap_opacity.min(MAX_HEATMAP_OPACITY),
         )
+    }
+
+    /// The reference standard, where there is one and it is to be seen.
+    pub fn truth(&self) -> Option<&CaseTruth> {
+        self.active.as_ref()?.truth.as_deref().filter(|_| self.truth_on)
     }
 
     /// Peaks for N and the strip's flags: above the threshold, head to feet.
@@ -239,6 +252,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         index,
         slices: vec![None; series.slices.len()],
         loaded: None,
+        truth: None,
         load_failed: None,
         refused: Vec::new(),
         load_seconds: 0.0,

@@ -27,6 +27,11 @@ impl AppState {
             Event::Loaded { request, result, seconds } if request == self.load_request => {
                 self.loaded(result, seconds, &mut effects);
             }
+            Event::TruthFound { request, truth } if request == self.load_request => {
+                if let Some(active) = &mut self.active {
+                    active.truth = Some(truth);
+                }
+            }
             Event::FolderPicked(Some(path)) => effects.extend(self.apply(Command::OpenPath(path))),
             Event::FolderPicked(None) => self.notice(
                 Severity::Info,
@@ -56,7 +61,7 @@ impl AppState {
         let catalog = match result {
             Ok(catalog) => catalog,
             Err(Ended::Cancelled) => return self.notice(Severity::Info, "Opening was cancelled; nothing was changed."),
-            Err(Ended::Failed(text)) => return self.notice(Severity::Error, text),
+            Err(Ended::Failed(text) | Ended::Stopped(text)) => return self.notice(Severity::Error, text),
         };
         if let Some(path) = &path {
             if !catalog.series.is_empty() {
@@ -109,7 +114,7 @@ impl AppState {
                 active.load_failed = Some("loading was cancelled; the slices read so far can be seen".to_owned());
                 return;
             }
-            Err(Ended::Failed(text)) => {
+            Err(Ended::Failed(text) | Ended::Stopped(text)) => {
                 active.load_failed = Some(text.clone());
                 return self.notice(Severity::Error, text);
             }
@@ -129,7 +134,7 @@ impl AppState {
         if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {
             self.analysis = AnalysisState::NotApplicable(stop);
         } else if self.settings.auto_analyse {
-            self.start_analysis(effects);
+            self.start_analysis(false, effects);
         }
     }
 
@@ -184,6 +189,11 @@ impl AppState {
                     findings.case = Some(case);
                 }
             }
+            Event::Doubted { request, doubt } if request == current => {
+                if let Some(findings) = &mut self.findings {
+                    findings.doubts.push(doubt);
+                }
+            }
             Event::AnalysisEnded { request, result } if request == current => self.analysis_ended(result),
             _ => {}
         }
@@ -205,6 +215,7 @@ impl AppState {
                 AnalysisState::Done
             }
             Err(Ended::Cancelled) => AnalysisState::Cancelled,
+            Err(Ended::Stopped(text)) => AnalysisState::Stopped(text),
             Err(Ended::Failed(text)) => {
                 self.notice(Severity::Error, format!("The analysis failed: {text}"));
                 AnalysisState::Failed(text)

@@ -3,6 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::{caption, strip, theme};
+use crate::findings::describe::calibration_line;
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
 use crate::view::MAX_HEATMAP_OPACITY;
@@ -40,7 +41,7 @@ fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             (format!("cancelled at {done} of {total} slices; what was scored is kept"), theme::DIM)
         }
         AnalysisState::Failed(why) => (format!("failed: {why}"), theme::STOP),
-        AnalysisState::NotApplicable(why) => (why.clone(), theme::STOP),
+        AnalysisState::NotApplicable(why) | AnalysisState::Stopped(why) => (why.clone(), theme::STOP),
     };
     ui.label(RichText::new(text).color(colour));
     match &state.analysis {
@@ -50,6 +51,12 @@ fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             }
         }
         AnalysisState::NotApplicable(_) => {}
+        AnalysisState::Stopped(_) => {
+            let text = "The score will stand in amber with these reasons beside it";
+            if ui.button("Score all the same").on_hover_text(text).clicked() {
+                commands.push(Command::ForceAnalysis);
+            }
+        }
         AnalysisState::NotRun => {
             if ui.add_enabled(!state.is_loading(), egui::Button::new("Analyse")).on_hover_text("Ctrl+R").clicked() {
                 commands.push(Command::StartAnalysis);
@@ -69,12 +76,13 @@ fn case_score(ui: &mut Ui, state: &AppState) {
     match &findings.case {
         Some(case) => {
             ui.horizontal(|ui| {
-                let number = RichText::new(format!("{:.3}", case.score)).size(30.0).color(theme::TEXT);
+                let colour = if findings.doubts.is_empty() { theme::TEXT } else { theme::WARNING };
+                let number = RichText::new(format!("{:.3}", case.score)).size(30.0).color(colour);
                 ui.label(number);
                 ui.vertical(|ui| {
                     ui.label(RichText::new("case score").color(theme::TEXT));
-                    let side = if case.score >= findings.threshold() { "at or above" } else { "below" };
-                    let text = format!("{side} threshold {:.3}", findings.threshold());
+                    let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
+                    let text = format!("{side} threshold {:.3}", findings.case_threshold());
                     ui.label(RichText::new(text).small().color(theme::DIM));
                 });
             });
@@ -82,6 +90,12 @@ fn case_score(ui: &mut Ui, state: &AppState) {
         None => {
             ui.label(RichText::new("case score: after the last slice").color(theme::DIM));
         }
+    }
+    for doubt in &findings.doubts {
+        ui.label(RichText::new(&doubt.text).color(theme::WARNING));
+    }
+    if let Some(line) = calibration_line(&findings.provenance.model) {
+        ui.label(RichText::new(line).small().color(theme::DIM));
     }
 }
 
@@ -164,11 +178,7 @@ fn assessed(ui: &mut Ui, findings: &Findings) {
     let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
     caption(ui, "Assessed");
     ui.label(format!("{scored} of {} slices have a score", findings.slices.len()));
-    for why in [
-        crate::findings::Exclusion::EmptySlice,
-        crate::findings::Exclusion::NotFinite,
-        crate::findings::Exclusion::Undecodable,
-    ] {
+    for why in crate::findings::Exclusion::ALL {
         let n = findings.slices.iter().filter(|s| s.excluded() == Some(why)).count();
         if n > 0 {
             ui.label(RichText::new(format!("{n} {}", why.sentence())).small().color(theme::WARNING));

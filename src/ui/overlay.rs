@@ -54,6 +54,7 @@ pub fn paint(
     if let Some(line) = pointer.and_then(|at| readout(active, at)) {
         text.bottom_left.push(line);
     }
+    reference(painter, rect, state, active, resolved);
     flags(painter, rect, state, active);
     if density == OverlayDensity::None {
         return;
@@ -69,6 +70,35 @@ pub fn paint(
         ruler(painter, rect, resolved);
     }
     heatmap_scale(painter, rect, state);
+}
+
+/// The boxes of the reference standard on this slice, with a line that says whose they are.
+fn reference(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries, resolved: &ResolvedView) {
+    let Some(slice) = state.truth().and_then(|truth| truth.slices.get(active.current)) else { return };
+    let scale = f64::from(painter.pixels_per_point());
+    // Boxes are given by pixel edges, the view by pixel centres.
+    let place = |x: f64, y: f64| {
+        let (x, y) = resolved.pixel_from_screen.screen(PixelPoint { column: x - 0.5, row: y - 0.5 });
+        rect.min + vec2((x / scale) as f32, (y / scale) as f32)
+    };
+    for (index, &[x0, y0, x1, y1]) in slice.boxes.iter().enumerate() {
+        let frame = Rect::from_two_pos(place(x0, y0), place(x1, y1));
+        let stroke = |width: f32, colour| Stroke::new(width, colour);
+        painter.rect_stroke(frame, 0.0, stroke(3.5, Color32::from_black_alpha(190)), egui::StrokeKind::Outside);
+        painter.rect_stroke(frame, 0.0, stroke(1.5, theme::REFERENCE), egui::StrokeKind::Outside);
+        if index == 0 {
+            let level = slice.level.map_or_else(String::new, |level| format!(" {}", level.name()));
+            let at = frame.left_top() - vec2(0.0, 4.0);
+            legible(painter, at, Align2::LEFT_BOTTOM, &format!("reference{level}"), font(rect), theme::REFERENCE);
+        }
+    }
+}
+
+/// What the reference standard says, while it is shown.
+fn reference_line(state: &AppState, active: &ActiveSeries) -> Option<String> {
+    let truth = state.truth()?;
+    let here = if truth.is_positive(active.current) { "; this slice shows it" } else { "" };
+    Some(format!("{}{here}", truth.sentence()))
 }
 
 fn font(rect: Rect) -> FontId {
@@ -213,9 +243,11 @@ fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries)
     // Low in the middle: the corners may hold long names, and this must not run into them.
     let font = font(rect);
     let mut y = rect.bottom() - MARGIN - 26.0;
-    for line in lines.iter().rev() {
+    let mut lines: Vec<(String, Color32)> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
+    lines.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
+    for (line, colour) in lines.iter().rev() {
         let line = fitting(painter, line, &font, rect.width() - 2.0 * MARGIN);
-        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), theme::WARNING);
+        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), *colour);
         y -= font.size + 4.0;
     }
 }

@@ -97,8 +97,24 @@ fn draw(painter: &egui::Painter, layout: &Layout, state: &AppState, active: &Act
         let x = egui::lerp(layout.bars.left()..=layout.bars.right(), findings.threshold().clamp(0.0, 1.0));
         painter.line_segment([pos2(x, layout.bars.top()), pos2(x, layout.bars.bottom())], Stroke::new(1.0, theme::DIM));
     }
+    if let Some(truth) = state.truth() {
+        reference(painter, layout, &truth.positive_stretches());
+    }
     current(painter, layout, active.current);
     flags(painter, layout, &state.peaks());
+}
+
+/// Brackets beside the slices that the reference standard calls positive, as in the paper's figure 3.
+fn reference(painter: &egui::Painter, layout: &Layout, stretches: &[[usize; 2]]) {
+    let stroke = Stroke::new(2.0, theme::REFERENCE);
+    let x = layout.bars.left() - 3.0;
+    for &[first, last] in stretches {
+        let (top, bottom) = (layout.top_of(first), layout.top_of(last + 1).max(layout.top_of(first) + 2.0));
+        painter.line_segment([pos2(x, top), pos2(x, bottom)], stroke);
+        for y in [top, bottom] {
+            painter.line_segment([pos2(x, y), pos2(x + 7.0, y)], stroke);
+        }
+    }
 }
 
 /// Letters of the two ends of the stack: H and F for axial series, first and last number without geometry.
@@ -241,7 +257,11 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
     };
     let model = &findings.provenance.model;
     let note = if model.trained { format!("trained on: {}", model.trained_on) } else { model.trained_on.clone() };
-    format!("{place}: {said}\n{note}")
+    let reference = match state.truth() {
+        Some(truth) if truth.is_positive(index) => "\nreference: fracture in this slice",
+        _ => "",
+    };
+    format!("{place}: {said}{reference}\n{note}")
 }
 
 fn spoken(state: &AppState, active: &ActiveSeries) -> String {

@@ -11,6 +11,8 @@ pub const DIM: Color32 = Color32::from_rgb(0x96, 0x9d, 0xa5);
 pub const ACCENT: Color32 = Color32::from_rgb(0x5b, 0x94, 0xc8);
 pub const ACCENT_FILL: Color32 = Color32::from_rgb(0x23, 0x3c, 0x54);
 pub const WARNING: Color32 = Color32::from_rgb(0xd8, 0xa0, 0x48);
+/// The reference standard: what is known, in no colour that the network's results have.
+pub const REFERENCE: Color32 = Color32::from_rgb(0x5f, 0xc9, 0xa0);
 pub const STOP: Color32 = Color32::from_rgb(0xcc, 0x6a, 0x62);
 
 /// Sets fonts, sizes and colours once.

@@ -43,6 +43,10 @@ fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     toggle(ui, state.settings.show_findings, "Findings", "F10", Command::TogglePanel(PanelSide::Findings), commands);
     toggle(ui, state.settings.show_series, "Series", "F9", Command::TogglePanel(PanelSide::Series), commands);
     toggle(ui, state.heatmap_on, "Heatmap", "F; hold to peek", Command::ToggleHeatmap, commands);
+    if active.truth.is_some() {
+        let hint = "B: boxes of the reference standard on the image, marks on the strip";
+        toggle(ui, state.truth_on, "Reference", hint, Command::ToggleTruth, commands);
+    }
     window_menu(ui, active.window, state, commands);
 }
 

@@ -41,7 +41,7 @@ fn without_a_display_one_line_names_what_works() {
 fn analyze_and_report_refuse_before_any_work() {
     let folder = tempfile::tempdir().expect("folder");
     let refused = |args: &[&str], says: &str| check_refusal(&dens(args, folder.path()), says);
-    refused(&["analyze", "demo:", "--recipe", "spine", "--out", "a.json"], "paper");
+    refused(&["analyze", "demo:", "--recipe", "soup", "--out", "a.json"], "paper/1, spine/1");
     refused(&["analyze", "demo:", "--model", "not-there.safetensors", "--out", "a.json"], "not-there.safetensors");
     refused(&["report", "demo:", "--out", "a.docx"], "use .pdf, .png or .json");
     refused(&["report", "demo:", "--out", "no/such/folder/a.pdf"], "no/such/folder");
@@ -189,4 +189,22 @@ mod render {
             assert!(picture(&folder.path().join("a.png")).into_luma8().into_raw() == expected, "slice {number}");
         }
     }
+}
+
+#[test]
+fn phantom_writes_studies_that_info_lists_and_leaves_full_folders_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let args = ["phantom", "--out", "necks", "--cases", "2", "--seed", "11", "--matrix", "64", "--spacing", "5"];
+    let written = dens(&args, folder.path());
+    let said = String::from_utf8_lossy(&written.stdout);
+    assert!(written.status.success() && said.contains("2 studies") && said.contains("no patients"), "{written:?}");
+    let listed = dens(&["info", "necks/train_images", "--json"], folder.path());
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed["series"].as_array().map(Vec::len), Some(2));
+    assert_eq!(listed["refused"].as_array().map(Vec::len), Some(0), "{listed}");
+    check_refusal(&dens(&args, folder.path()), "necks is not empty");
+    let refused = |args: &[&str], says: &str| check_refusal(&dens(args, folder.path()), says);
+    refused(&["phantom", "--out", "a", "--cases", "0", "--seed", "1"], "--cases of 1 or more");
+    refused(&["phantom", "--out", "a", "--cases", "1", "--seed", "1", "--matrix", "7"], "matrix=7");
+    assert!(!folder.path().join("a").exists(), "nothing was left behind");
 }

@@ -2,6 +2,8 @@
 
 mod cli;
 mod dicom_load;
+mod evaluate;
+mod evaluation_golden;
 mod gpu;
 mod memory;
 mod model_golden;

@@ -1,6 +1,7 @@
 //! From a volume to findings: with a cheap network that marks where the brightest bone is, and once with the true one.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -130,6 +131,7 @@ fn model() -> Arc<ModelInfo> {
         threshold: 0.5,
         calibrated: false,
         recipe: "paper/1".into(),
+        operating: dens::findings::Operating::default(),
         card: serde_json::Value::Null,
     })
 }
@@ -143,7 +145,7 @@ fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Findings, AnalysisError> {
     let model = model();
-    let subject = Subject { loaded, model: &model, focus, threads: 3, load_seconds: 0.25 };
+    let subject = Subject { loaded, model: &model, focus, threads: 3, load_seconds: 0.25, force: false };
     analyse_with(network, subject, ctx, on_event)
 }
 
@@ -196,6 +198,7 @@ fn events_tell_everything_that_the_findings_hold() {
             names.push("case".into());
             case = Some(result);
         }
+        Event::Doubt(_) => {}
     })
     .expect("it runs");
     let slices = [4, 3, 2, 1, 0].iter().flat_map(|i| [format!("running {i}"), format!("slice {i}")]);
@@ -242,7 +245,7 @@ fn a_cancelled_analysis_stops_and_drops_the_slice_it_was_at() {
             }
         }
         Event::Slice(..) => done.set(done.get() + 1),
-        Event::Started(_) => {}
+        Event::Started(_) | Event::Doubt(_) => {}
         Event::Case(_) => panic!("no case after a cancellation"),
     })
     .expect_err("cancelled");
@@ -256,7 +259,8 @@ fn as_a_job_it_ends_cancelled_and_nothing_comes_late() {
     let (events, received) = std::sync::mpsc::channel();
     let job = Job::<Findings, AnalysisError>::spawn("analysis", Arc::new(|| {}), move |ctx| {
         let network = FakeNetwork::default();
-        let subject = Subject { loaded: &loaded, model: &model, focus: &focus, threads: 1, load_seconds: 0.0 };
+        let subject =
+            Subject { loaded: &loaded, model: &model, focus: &focus, threads: 1, load_seconds: 0.0, force: false };
         analyse_with(&network, subject, ctx, &mut |event| {
             events.send(event).ok();
         })
@@ -343,11 +347,12 @@ fn the_true_network_scores_a_few_slices_of_the_demo_study() {
     series.slices = series.slices[middle..middle + 2].to_vec();
     let volume = Volume::new(demo.volume.slices()[middle..middle + 2].to_vec()).expect("two slices");
     let loaded = LoadedSeries { series: Arc::new(series), volume: Arc::new(volume) };
-    let network = Arc::new(default_network(None, DevicePreference::Cpu).expect("a seeded network"));
+    let network =
+        Arc::new(default_network(Some(Path::new("untrained")), DevicePreference::Cpu).expect("a seeded network"));
     let model = Arc::new(model_info(&network));
     assert!(!model.trained && model.trained_on == dens::findings::describe::UNTRAINED);
     let focus = Arc::new(AtomicUsize::new(0));
-    let request = Request { loaded, network, model, focus, threads: 2, load_seconds: 0.0 };
+    let request = Request { loaded, network, model, focus, threads: 2, load_seconds: 0.0, force: false };
     let findings = analyse(&request, &JobCtx::detached(), &mut |_| {}).expect("it runs");
     let scores: Vec<f32> = findings.slices.iter().filter_map(SliceState::score).collect();
     assert_eq!(scores.len(), 2);

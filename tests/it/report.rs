@@ -151,6 +151,7 @@ fn findings(loaded: &LoadedSeries, score: impl Fn(usize) -> f32, trained: bool) 
         threshold: 0.5,
         calibrated: false,
         recipe: "paper/1".into(),
+        operating: dens::findings::Operating::default(),
         card: serde_json::json!({"seed": 7, "licence": "MIT OR Apache-2.0"}),
     };
     let provenance = Provenance {
@@ -194,6 +195,7 @@ fn input<'a>(loaded: &'a LoadedSeries, findings: Option<&'a Findings>, refused: 
         findings,
         analysis_note: None,
         refused,
+        truth: None,
         hide_identity: false,
         created: "2026-03-04T05:06:07+01:00".into(),
     }

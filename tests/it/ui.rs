@@ -172,6 +172,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
             threshold: 0.5,
             calibrated: false,
             recipe: "paper/1".into(),
+            operating: dens::findings::Operating::default(),
             card: serde_json::Value::Null,
         }),
         volume: loaded.volume.id(),
