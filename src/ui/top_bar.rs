@@ -4,6 +4,7 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::state::{AppState, Command, ExportKind, PanelSide};
+use crate::study::describe;
 use crate::volume::Window;
 
 pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
@@ -103,7 +104,7 @@ fn study_title(state: &AppState) -> String {
     if state.hide_identity {
         parts.push("identity hidden".to_owned());
     } else if !series.patient.name.is_empty() {
-        parts.push(series.patient.name.clone());
+        parts.push(describe::person_name(&series.patient.name));
     }
     if !series.study.description.is_empty() {
         parts.push(series.study.description.clone());
