@@ -311,20 +311,20 @@ impl Fold<'_> {
         }
     }
 
-    /// The card's words on where the weights come from.
+    /// The card's words on where the weights come from; `on` completes "trained on".
     fn describe(&self, card: &mut Value, best: Best, facts: &Facts) {
         let settings = self.settings;
         let kind = kind_of(&settings.datasets);
         let on = match (settings.shuffle_labels, kind) {
-            (true, _) => "trained on labels dealt at random: a check, not a model",
-            (false, "phantom") => "trained on synthetic necks only",
-            (false, "rsna2022") => "trained on RSNA 2022",
-            (false, "hdn-cspine") => "trained on Health Data Nexus cspine",
-            (false, _) => "trained on several data sets",
+            (true, _) => "labels dealt at random: a check, not a model",
+            (false, "phantom") => "synthetic necks only",
+            (false, "rsna2022") => "RSNA 2022",
+            (false, "hdn-cspine") => "Health Data Nexus cspine",
+            (false, _) => "several data sets",
         };
         let part =
             if settings.folds > 1 { format!(" fold {} of {}", self.number, settings.folds) } else { String::new() };
-        card["name"] = json!(format!("{} on {kind}, seed {}{part}", self.network.describe(), settings.seed));
+        card["name"] = json!(format!("{} on {kind}, seed {}{part}", self.network.backbone.name(), settings.seed));
         card["recipe"] = json!(settings.recipe.name());
         card["input"]["z_step_mm"] = json!(settings.z_step_mm);
         let labels = |cases: &[usize]| json!({ "cases": cases.len(), "positive": positives(cases, &facts.positive) });

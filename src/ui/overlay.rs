@@ -223,7 +223,8 @@ pub fn heatmap_note(state: &AppState) -> Option<String> {
     state.heatmap_layer()?;
     let model = &state.findings()?.provenance.model;
     Some(if model.trained {
-        format!("Heatmap of {}, trained on: {}", model.name, model.trained_on)
+        // What it is worth comes first: a long name is cut at its end.
+        format!("Heatmap of a network trained on {} ({})", model.trained_on, model.name)
     } else {
         "Heatmap of an UNTRAINED network: means nothing".to_owned()
     })
