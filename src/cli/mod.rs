@@ -10,6 +10,7 @@ mod open;
 mod phantom;
 mod render;
 mod report;
+mod signal;
 mod train;
 
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
 //! `dens phantom`: writes synthetic patients as a data set.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::signal::asked_to_stop;
 use super::{DifficultyChoice, PhantomArgs, Refusal};
 use crate::jobs::JobCtx;
 use crate::training::dataset::{self, Order};
@@ -57,11 +58,7 @@ fn patients(args: &PhantomArgs) -> Result<String, Refusal> {
 /// A context whose progress shows as a bar where standard error is a terminal, and that an interruption cancels (a
 /// second one ends the program at once).
 fn followed() -> Result<(JobCtx, ProgressBar), Refusal> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked)).map_err(Refusal::from_error)?;
-        signal_hook::flag::register(signal, Arc::clone(&asked)).map_err(Refusal::from_error)?;
-    }
+    let asked = asked_to_stop()?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("writing studies [{bar:32}] {percent:>3} %  {elapsed}, {eta} left")
     {

@@ -3,13 +3,14 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::load::device_preference;
+use super::signal::stop_at_signal;
 use super::{DeviceChoice, Refusal};
 use crate::jobs::JobCtx;
 use crate::model::{Backbone, Pooling};
@@ -19,9 +20,6 @@ use crate::report::write_atomically;
 use crate::training::log::{self, LogRow};
 use crate::training::sampler::Sampling;
 use crate::training::{Event, FoldSummary, Preset, Request, Settings, Summary, TrainError, run};
-
-/// How often the end signal is looked for.
-const SIGNAL_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -278,35 +276,6 @@ fn default_cache() -> PathBuf {
 
 fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Ends the watching thread with the command.
-struct Watch(Arc<AtomicBool>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Ctrl-C or SIGTERM cancels the work; a second one ends the program at once.
-fn stop_at_signal(ctx: &JobCtx) -> Result<Watch, Refusal> {
-    let (asked, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, asked.clone()).map_err(Refusal::from_error)?;
-        signal_hook::flag::register(signal, asked.clone()).map_err(Refusal::from_error)?;
-    }
-    let (ctx, ended) = (ctx.clone(), over.clone());
-    std::thread::spawn(move || {
-        while !ended.load(Ordering::Relaxed) {
-            if asked.load(Ordering::Relaxed) {
-                ctx.cancel();
-            }
-            std::thread::sleep(SIGNAL_TICK);
-        }
-    });
-    Ok(Watch(over))
 }
 
 /// Bars on a terminal, else one line per epoch.

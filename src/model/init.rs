@@ -13,6 +13,7 @@ use super::checkpoint::Weights;
 use super::conv::{Conv, NORM_EPSILON, Norm};
 use super::resnet::{ConvShape, Layers, channels_last_input, conv_shapes, forward_error, walk};
 use super::{Architecture, ModelCard, ModelError, gradcam};
+use crate::random::scramble;
 
 /// Values drawn from one stream; the streams of a tensor are drawn in parallel.
 const STREAM_LENGTH: usize = 1 << 16;
@@ -115,10 +116,10 @@ impl Stream {
         let name = name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        let mut state = splitmix(splitmix(splitmix(seed) ^ name) ^ block);
+        let mut state = scramble(scramble(scramble(seed) ^ name) ^ block);
         Self(std::array::from_fn(|_| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            splitmix(state)
+            scramble(state)
         }))
     }
 
@@ -139,14 +140,6 @@ impl Stream {
     fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
-}
-
-/// The output function of splitmix64, with the step before it.
-fn splitmix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// `ln(x)` for normal `x > 0` out of basic operations: the system's differs between platforms in the last bit.

@@ -6,13 +6,12 @@ mod run_folder;
 mod scoring;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::load::progress_bar;
+use super::signal::stop_at_signal;
 use super::{DeviceChoice, Refusal};
 use crate::evaluation::{CasePrediction, Evaluation, LeftOut, Options, Part, Picture, Provenance, account, evaluate};
 use crate::jobs::JobCtx;
@@ -22,8 +21,6 @@ use output::Outputs;
 
 /// Strips drawn of each kind of case.
 const STRIPS_OF_WORST: usize = 2;
-/// How often the end signal is looked for.
-const SIGNAL_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
@@ -99,36 +96,6 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Refusal> {
     say(&evaluation);
     args.outs.iter().chain(&args.plots).for_each(|out| println!("{}", out.display()));
     Ok(())
-}
-
-/// Ctrl-C or SIGTERM ends the scoring, and what is done is summed up; a second one ends the program at once. The watch ends with the
-/// value that is given back.
-fn stop_at_signal(ctx: &JobCtx) -> Result<Watch, Refusal> {
-    let (asked, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, asked.clone()).map_err(Refusal::from_error)?;
-        signal_hook::flag::register(signal, asked.clone()).map_err(Refusal::from_error)?;
-    }
-    let (ctx, ended) = (ctx.clone(), over.clone());
-    std::thread::spawn(move || {
-        while !ended.load(Ordering::Relaxed) {
-            if asked.load(Ordering::Relaxed) {
-                ctx.cancel();
-            }
-            std::thread::sleep(SIGNAL_TICK);
-        }
-    });
-    Ok(Watch(over))
-}
-
-/// Ends the thread that looks for signals.
-struct Watch(Arc<AtomicBool>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// The plots of the numbers, and strips of the worst and the clearest cases.
