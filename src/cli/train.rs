@@ -78,6 +78,12 @@ pub struct TrainArgs {
     /// natural prevalence afterwards. paper-uniform draws from all slices alike.
     #[arg(long, value_enum, conflicts_with = "resume")]
     pub sampling: Option<SamplingChoice>,
+    /// Weight of what the reference boxes teach of the fracture's place [default: 1 with practical, 0 with paper]
+    ///
+    /// A head over the cells of the last maps learns where the boxes lie and is dropped afterwards. Without it a small
+    /// fracture has to be found from the label of its slice alone. Slices without boxes are not affected.
+    #[arg(long, value_name = "W", conflicts_with = "resume")]
+    pub box_weight: Option<f64>,
     /// Train stage 2 on features of backbones that have not seen the case (three more backbones)
     #[arg(long, conflicts_with = "resume")]
     pub crossfit: bool,
@@ -255,6 +261,7 @@ fn settings(args: &TrainArgs) -> Settings {
     set(&mut settings.images.steps.epochs, &args.epochs);
     set(&mut settings.images.steps.batch, &args.batch);
     set(&mut settings.images.steps.learning_rate, &args.lr);
+    set(&mut settings.images.box_weight, &args.box_weight);
     set(&mut settings.cases.steps.epochs, &args.case_epochs);
     set(&mut settings.cases.steps.learning_rate, &args.case_lr);
     if args.epoch_images.is_some() {

@@ -35,8 +35,8 @@ pub use ood::FeatureDistance;
 pub use operating::{Operating, POINTS, Point, Scaling};
 pub use resnet::FEATURES;
 pub use train::{
-    AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, SequenceCase, TrainBackbone, TrainSequence,
-    cosine, fold_feature_scaling, step_decay,
+    AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, Places, SequenceCase, TrainBackbone,
+    TrainSequence, cosine, fold_feature_scaling, step_decay,
 };
 
 use resnet::Pictures;

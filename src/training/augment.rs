@@ -1,6 +1,7 @@
 //! Augmentation of slices (method A18), in window space before mean and standard deviation: what the rotation brings in
 //! from outside is black in every window.
 
+use crate::geometry::PixelBox;
 use crate::random::Stream;
 
 /// Widths of the three windows, HU, in the order of the channels: a shift in HU is another one in each.
@@ -83,6 +84,22 @@ impl Warp {
                 }
             }
         }
+    }
+
+    /// The smallest upright box around where a box goes; edges in pixels, a pixel's centre lying half a pixel inside.
+    pub fn moved(&self, b: &PixelBox, side: usize) -> PixelBox {
+        let angle = self.rotation_deg.to_radians();
+        let (sin, cos) = (libm::sin(angle) * self.scale, libm::cos(angle) * self.scale);
+        let centre = side as f64 / 2.0;
+        let corner = |x: f64, y: f64| {
+            let (x, y) = (if self.flip { centre - x } else { x - centre }, y - centre);
+            let shift = self.shift.map(|share| share * side as f64);
+            [cos * x + sin * y + centre + shift[0], cos * y - sin * x + centre + shift[1]]
+        };
+        let corners = [corner(b[0], b[1]), corner(b[2], b[1]), corner(b[0], b[3]), corner(b[2], b[3])];
+        let least = |axis: usize| corners.iter().fold(f64::INFINITY, |low, corner| low.min(corner[axis]));
+        let most = |axis: usize| corners.iter().fold(f64::NEG_INFINITY, |high, corner| high.max(corner[axis]));
+        [least(0), least(1), most(0), most(1)]
     }
 
     /// Black and white stay what they are: what lies beyond a window stays beyond it.
@@ -211,6 +228,10 @@ mod tests {
             let expected_x = scale * (cos * x + sin * y) + centre + sx * SIDE as f64;
             let expected_y = scale * (-sin * x + cos * y) + centre + sy * SIDE as f64;
             let (at_x, at_y) = centroid(&out);
+            let moved = Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, offset_hu: 0.0 }
+                .moved(&[18.5, 10.5, 22.5, 14.5], SIDE);
+            let middle = [moved[0] + moved[2], moved[1] + moved[3]].map(|sum| sum / 2.0 - 0.5);
+            prop_assert!((middle[0] - expected_x).abs() < 1e-9 && (middle[1] - expected_y).abs() < 1e-9);
             prop_assert!((at_x - expected_x).abs() < 0.15 && (at_y - expected_y).abs() < 0.15,
                 "{} {} for {} {}", at_x, at_y, expected_x, expected_y);
         }

@@ -58,10 +58,15 @@ impl Fold<'_> {
         let pools = Pools::new(&train, |case| positive[case]);
         self.check_classes(&pools, &positive)?;
         let weights = self.settings.weights.as_deref().map(|path| initial(path, &self.network)).transpose()?;
+        let mut images = self.settings.images;
+        if self.settings.shuffle_labels {
+            // The boxes would say what the labels no longer do.
+            images.box_weight = 0.0;
+        }
         let job = ImageJob {
             cases: &stored,
             validation: labelled(&stored, &self.parts.inner),
-            stage: &self.settings.images,
+            stage: &images,
             network: self.network,
             seed: self.settings.seed,
             fold: self.number,

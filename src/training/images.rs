@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::augment::Warp;
 use super::cache::StoredCase;
 use super::log::LogRow;
+use super::places::cell_targets;
 use super::sampler::{Item, Pools};
 use super::settings::ImageStage;
 use super::{Event, Exec, TrainError};
 use crate::evaluation::roc_auc;
-use crate::model::{Architecture, Evaluated, NamedTensors, OptimiserState, TrainBackbone, Weights};
+use crate::model::{Architecture, Evaluated, NamedTensors, OptimiserState, Places, TrainBackbone, Weights};
 use crate::random::Stream;
 
 /// Slices per forward pass outside training.
@@ -157,6 +158,9 @@ impl ImageJob<'_> {
             None => TrainBackbone::new(&self.network, self.stream_index(), exec.device)?,
         };
         backbone.set_optimiser(self.stage.steps.optimiser());
+        if self.stage.box_weight > 0.0 {
+            backbone.learn_places();
+        }
         let mut progress = self.resume(&mut backbone)?.unwrap_or_else(Progress::start);
         let mut run = ImageRun { job: self, exec, mean, std, backbone: &mut backbone, saved: Instant::now() };
         while !progress.finished {
@@ -354,12 +358,14 @@ impl ImageRun<'_> {
         let first = progress.steps * stage.steps.batch as u64;
         let warp =
             |index: usize| stage.augmentation.draw(&mut Stream::named(key, "augmentation", first + index as u64));
-        let pictures = pictures(job.cases, items, job.network.input_side, (self.mean, self.std), warp)?;
+        let pictures = pictures(job.cases, items, job.network.input_side, (self.mean, self.std), &warp)?;
         let targets: Vec<f32> = items.iter().map(|item| f32::from(u8::from(item.positive))).collect();
         let weights = vec![1.0; items.len()];
         let mut dropout = Stream::named(key, "dropout", progress.steps);
         progress.fed.extend(items.iter().map(|item| item.case));
-        let found = self.backbone.gradients(&pictures, &targets, &weights, stage.steps.dropout as f32, &mut dropout)?;
+        let places = (stage.box_weight > 0.0).then(|| self.places(items, &warp));
+        let share = stage.steps.dropout as f32;
+        let found = self.backbone.gradients(&pictures, &targets, &weights, share, &mut dropout, places.as_ref())?;
         if !found.loss.is_finite() {
             return Err(TrainError::Diverged {
                 fold: job.fold,
@@ -372,6 +378,16 @@ impl ImageRun<'_> {
         self.backbone.step(rate)?;
         progress.steps += 1;
         Ok(found.loss)
+    }
+
+    /// Where the fractures of a batch lie after each picture's warp.
+    fn places(&self, items: &[Item], warp: impl Fn(usize) -> Warp) -> Places {
+        let (side, cells) = (self.job.network.input_side, self.backbone.cells_per_edge());
+        let of = |(index, item): (usize, &Item)| {
+            let boxes = &self.job.cases[item.case].head.slices[item.slice].boxes;
+            cell_targets(boxes, item.positive, &warp(index), side, cells)
+        };
+        Places { targets: items.iter().enumerate().flat_map(of).collect(), weight: self.job.stage.box_weight as f32 }
     }
 
     fn validate(&self, progress: &mut Progress) -> Result<Best, TrainError> {

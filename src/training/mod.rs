@@ -26,6 +26,7 @@ mod fold;
 pub mod folds;
 mod images;
 pub mod log;
+mod places;
 pub mod predict;
 pub mod sampler;
 mod sequence;

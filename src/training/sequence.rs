@@ -90,6 +90,9 @@ impl CaseJob<'_> {
     fn begin(&self, sequence: &mut TrainSequence, exec: &Exec<'_>) -> Result<Progress, TrainError> {
         let mut progress = Progress { epoch: 0, steps: 0, best: None, waited: 0, finished: false };
         if self.network.pooling == Pooling::TopkResidual {
+            let cases: Vec<SequenceCase<'_>> = self.train.iter().map(CaseFeatures::view).collect();
+            let positive = self.train.iter().filter(|case| case.positive).count();
+            sequence.fit_prior(&cases, positive as f64 / cases.len().max(1) as f64)?;
             let now = self.validate(sequence, 0)?;
             self.keep(sequence, &mut progress, now)?;
             exec.log(self.row(0, 0.0, None, &now, true, 0.0))?;

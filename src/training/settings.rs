@@ -63,6 +63,10 @@ pub struct ImageStage {
     pub epoch_images: Option<usize>,
     pub sampling: Sampling,
     pub steps: Steps,
+    /// Weight of the loss of a head that learns from the reference boxes in which cells of the last maps the fracture lies,
+    /// and is dropped after the training; 0: slices' labels alone teach, as in the paper.
+    #[serde(default)]
+    pub box_weight: f64,
     pub augmentation: Augmentation,
 }
 
@@ -173,6 +177,9 @@ impl Settings {
         if self.images.epoch_images.is_some_and(|count| count < self.images.steps.batch) {
             return Err("an epoch of fewer images than a batch has no step".into());
         }
+        if !(self.images.box_weight.is_finite() && self.images.box_weight >= 0.0) {
+            return Err(format!("boxes cannot weigh {}", self.images.box_weight));
+        }
         for (stage, steps) in [("images", &self.images.steps), ("cases", &self.cases.steps)] {
             let rate = steps.learning_rate;
             let wrong = if steps.epochs == 0 {
@@ -237,6 +244,7 @@ fn paper_stages() -> (ImageStage, CaseStage) {
             epoch_images: None,
             sampling: Sampling::ClassAware,
             steps: images,
+            box_weight: 0.0,
             augmentation: Augmentation::PAPER,
         },
         CaseStage { scale_features: false, steps: cases },
@@ -269,6 +277,7 @@ fn practical_stages(small: bool) -> (ImageStage, CaseStage) {
             epoch_images: small.then_some(8000),
             sampling: Sampling::ClassAware,
             steps: images,
+            box_weight: 1.0,
             augmentation: Augmentation::PRACTICAL,
         },
         CaseStage { scale_features: true, steps: cases },

@@ -7,6 +7,7 @@ mod evaluation_golden;
 mod gpu;
 mod memory;
 mod model_golden;
+mod phantom;
 mod pipeline;
 mod preprocess_golden;
 mod report;

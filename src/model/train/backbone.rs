@@ -1,5 +1,7 @@
 //! The backbone while it learns.
 
+use std::borrow::Cow;
+
 use super::super::architecture::Plan;
 use super::super::init::drawn;
 use super::super::resnet::conv_shapes;
@@ -9,7 +11,7 @@ use super::cpu::{self, CpuBackbone};
 use super::norm::Running;
 use super::on_device::{DeviceBackbone, DeviceForward};
 use super::optimiser::{self, Parameter, same_length};
-use super::{AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, layers};
+use super::{AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, Places, layers};
 use crate::random::Stream;
 
 /// Pictures at a time where no gradient is wanted.
@@ -49,10 +51,18 @@ impl Engine {
         })
     }
 
-    fn backward(&self, parameters: &mut [Parameter], forward: Forward, d_features: &[f32]) -> Result<(), ModelError> {
+    fn backward(
+        &self,
+        parameters: &mut [Parameter],
+        forward: Forward,
+        d_features: &[f32],
+        d_maps: Option<&[f32]>,
+    ) -> Result<(), ModelError> {
         match (self, forward) {
-            (Self::Cpu(layers), Forward::Cpu(forward)) => layers.backward(parameters, forward, d_features),
-            (Self::Device(layers), Forward::Device(forward)) => layers.backward(parameters, forward, d_features)?,
+            (Self::Cpu(layers), Forward::Cpu(forward)) => layers.backward(parameters, forward, d_features, d_maps),
+            (Self::Device(layers), Forward::Device(forward)) => {
+                layers.backward(parameters, forward, d_features, d_maps)?;
+            }
             _ => unreachable!("a batch comes back the way it went"),
         }
         Ok(())
@@ -73,6 +83,14 @@ impl Forward {
             Self::Device(forward) => &forward.features,
         }
     }
+
+    /// The last maps, `(picture, cell, channel)`.
+    fn cells(&self) -> Result<Cow<'_, [f32]>, ModelError> {
+        Ok(match self {
+            Self::Cpu(forward) => Cow::Borrowed(forward.cells()),
+            Self::Device(forward) => Cow::Owned(forward.cells()?),
+        })
+    }
 }
 
 /// The backbone with its gradients, running statistics and optimiser.
@@ -80,8 +98,11 @@ pub struct TrainBackbone {
     network: Architecture,
     layers: Engine,
     device_name: String,
-    /// Convolutions' weights are kept as the layers want them; see [`pack`].
+    /// Convolutions' weights are kept as the layers want them; see [`pack`]. Three for each convolution, then weight and
+    /// bias of `fc`, then, where places are learned, those of the local head.
     parameters: Vec<Parameter>,
+    /// Index of `fc`'s weight.
+    fc: usize,
     options: AdamOptions,
     steps: u64,
 }
@@ -135,7 +156,8 @@ impl TrainBackbone {
             None => Engine::Cpu(CpuBackbone::new(plan, running)?),
             Some(device) => Engine::Device(DeviceBackbone::new(plan, running, device)),
         };
-        Ok(Self { network: *network, layers, device_name, parameters, options: AdamOptions::default(), steps: 0 })
+        let (options, fc) = (AdamOptions::default(), parameters.len() - 2);
+        Ok(Self { network: *network, layers, device_name, parameters, fc, options, steps: 0 })
     }
 
     #[cfg(test)]
@@ -163,9 +185,29 @@ impl TrainBackbone {
         &self.device_name
     }
 
+    /// Adds a head that says of each cell of the last maps whether a fracture lies in it. It serves [`Self::gradients`]
+    /// only and does not stand in a weight file.
+    pub fn learn_places(&mut self) {
+        if !self.learns_places() {
+            let width = self.network.features();
+            self.parameters.push(Parameter::new("local.weight".into(), vec![1, width], vec![0.0; width]));
+            self.parameters.push(Parameter::new("local.bias".into(), vec![1], vec![0.0]));
+        }
+    }
+
+    fn learns_places(&self) -> bool {
+        self.parameters.len() > self.fc + 2
+    }
+
+    /// Cells along one edge of the last maps: the input is halved five times, rounding up.
+    pub fn cells_per_edge(&self) -> usize {
+        self.network.input_side.div_ceil(32)
+    }
+
     /// Forward and backward through one batch in training mode: `pictures` holds `3 * side * side` normalised values for each
     /// target (0 or 1). `weights` says how much each picture counts in the mean. Updates the running statistics, not the
-    /// weights. `dropout` is the share of features dropped before `fc`, drawn from `rng`.
+    /// weights. `dropout` is the share of features dropped before `fc`, drawn from `rng`. `places` adds the local head's
+    /// loss to what is learned, not to the loss that is given back.
     ///
     /// # Errors
     /// The lengths do not fit, or the device failed.
@@ -176,6 +218,7 @@ impl TrainBackbone {
         weights: &[f32],
         dropout: f32,
         rng: &mut Stream,
+        places: Option<&Places>,
     ) -> Result<BatchLoss, ModelError> {
         let count = targets.len();
         let side = self.check_pictures(pictures, count)?;
@@ -188,13 +231,32 @@ impl TrainBackbone {
         let logits = self.logits(&dropped);
         let (loss, d_logits) = layers::cross_entropy(&logits, targets, weights);
         let d_features = self.fc_backward(&dropped, &factors, &d_logits);
-        self.layers.backward(&mut self.parameters, forward, &d_features)?;
+        let d_maps = match places {
+            Some(places) if self.learns_places() => Some(self.local(&forward.cells()?, places, count)?),
+            _ => None,
+        };
+        self.layers.backward(&mut self.parameters, forward, &d_features, d_maps.as_deref())?;
         Ok(BatchLoss { loss, logits })
+    }
+
+    /// Sets the local head's gradients and gives those of the last maps.
+    fn local(&mut self, cells: &[f32], places: &Places, count: usize) -> Result<Vec<f32>, ModelError> {
+        let expected = count * self.cells_per_edge() * self.cells_per_edge();
+        if places.targets.len() != expected {
+            let have = places.targets.len();
+            return Err(ModelError::Forward(format!("{have} targets for {expected} cells")));
+        }
+        let [weight, bias] = &mut self.parameters[self.fc + 2..] else { return Ok(vec![0.0; cells.len()]) };
+        let offset = bias.values.first().copied().unwrap_or(0.0);
+        let found = layers::local_head(cells, &weight.values, offset, &places.targets, places.weight);
+        bias.gradient.fill(found.d_bias);
+        weight.gradient = found.d_weights;
+        Ok(found.d_cells)
     }
 
     /// `fc` on `(picture, feature)`.
     fn logits(&self, features: &[f32]) -> Vec<f32> {
-        let [.., weight, bias] = self.parameters.as_slice() else { return Vec::new() };
+        let [weight, bias, ..] = &self.parameters[self.fc..] else { return Vec::new() };
         let bias = bias.values.first().copied().unwrap_or(0.0);
         let rows = features.chunks_exact(weight.values.len());
         rows.map(|row| super::super::pooling::dot(row, &weight.values) + bias).collect()
@@ -202,7 +264,7 @@ impl TrainBackbone {
 
     /// Sets `fc`'s gradients and gives those of the features before dropout.
     fn fc_backward(&mut self, dropped: &[f32], factors: &[f32], d_logits: &[f32]) -> Vec<f32> {
-        let [.., weight, bias] = self.parameters.as_mut_slice() else { return Vec::new() };
+        let [weight, bias, ..] = &mut self.parameters[self.fc..] else { return Vec::new() };
         let width = weight.values.len();
         bias.gradient.fill(d_logits.iter().sum());
         weight.gradient.fill(0.0);
@@ -272,7 +334,7 @@ impl TrainBackbone {
 
     /// Prefixes of the batch norms' names, in the layers' order.
     fn norms(&self) -> impl Iterator<Item = &str> {
-        let weights = self.parameters.chunks_exact(3).map(|own| own[1].name.as_str());
+        let weights = self.parameters[..self.fc].chunks_exact(3).map(|own| own[1].name.as_str());
         weights.map(|name| name.strip_suffix(".weight").unwrap_or(name))
     }
 

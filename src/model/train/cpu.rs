@@ -105,6 +105,13 @@ pub(super) struct Forward {
     pub(super) features: Vec<f32>,
 }
 
+impl Forward {
+    /// The last maps, `(picture, cell, channel)`.
+    pub(super) fn cells(&self) -> &[f32] {
+        self.maps.last().map_or(&[], |maps| &maps.values)
+    }
+}
+
 impl CpuBackbone {
     pub(super) fn new(plan: &Plan, running: Vec<Running>) -> Result<Self, ModelError> {
         let mut recorder = Recorder(Vec::new());
@@ -157,13 +164,23 @@ impl CpuBackbone {
         Forward { maps, saved, features }
     }
 
-    /// Sets the parameters' gradients (`fc` apart) from those of the features.
-    pub(super) fn backward(&self, parameters: &mut [Parameter], forward: Forward, d_features: &[f32]) {
+    /// Sets the parameters' gradients (those of `fc` and the local head apart) from those of the features, and of the
+    /// last maps themselves where something reads them.
+    pub(super) fn backward(
+        &self,
+        parameters: &mut [Parameter],
+        forward: Forward,
+        d_features: &[f32],
+        d_maps: Option<&[f32]>,
+    ) {
         let Forward { mut maps, mut saved, .. } = forward;
         let mut gradients: Vec<Option<Vec<f32>>> = maps.iter().map(|_| None).collect();
         let last = maps.len() - 1;
         let mut d_last = self.buffers.take(maps[last].values.len());
         layers::average_backward(d_features, maps[last].size, &mut d_last);
+        if let Some(d_maps) = d_maps {
+            add(&mut d_last, d_maps);
+        }
         gradients[last] = Some(d_last);
         for (number, &step) in self.steps.iter().enumerate().rev() {
             let output = number + 1;

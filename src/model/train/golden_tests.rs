@@ -68,7 +68,7 @@ fn check_backbone(block: Block) {
     let plan = Plan { block, blocks: [1; 4], width: 8 };
     let mut backbone = TrainBackbone::with_plan(&network, &plan, |name, shape| Ok(by_formula(name, shape))).unwrap();
     let pictures: Vec<f32> = fractions("training.pictures", 3 * 3 * side * side).map(|f| f - 0.5).collect();
-    let batch = backbone.gradients(&pictures, &TARGETS, &WEIGHTS, 0.0, &mut Stream::new(1, 1)).unwrap();
+    let batch = backbone.gradients(&pictures, &TARGETS, &WEIGHTS, 0.0, &mut Stream::new(1, 1), None).unwrap();
     assert!((batch.loss - expected["loss"].as_f64().unwrap()).abs() < 1e-5, "loss {}", batch.loss);
     check_close("logits", &batch.logits, &floats(&expected["logits"]), 1e-4);
     check_tensors(&backbone.last_gradients(), &expected["gradients"]);

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::super::pooling::dot;
 use super::conv::Size;
 use crate::random::Stream;
 
@@ -114,6 +115,42 @@ pub(super) fn cross_entropy(logits: &[f32], targets: &[f32], weights: &[f32]) ->
     (loss, gradient)
 }
 
+/// What the local head gave: its loss and the gradients of its weights, its bias and the cells it read.
+pub(super) struct LocalLoss {
+    pub(super) loss: f64,
+    pub(super) d_weights: Vec<f32>,
+    pub(super) d_bias: f32,
+    pub(super) d_cells: Vec<f32>,
+}
+
+/// A linear score of each cell, `(cell, channel)`, against its target: 1, 0, or negative where nobody knows. The loss is
+/// half the mean cross-entropy of the cells with a fracture and half that of those without, which are many more, times
+/// `share`; a batch of one kind only counts that kind by half.
+pub(super) fn local_head(cells: &[f32], weights: &[f32], bias: f32, targets: &[f32], share: f32) -> LocalLoss {
+    let count = |kind: f32| targets.iter().filter(|&&target| target == kind).count().max(1) as f32;
+    let shares = [0.5 * share / count(0.0), 0.5 * share / count(1.0)];
+    let mut found = LocalLoss {
+        loss: 0.0,
+        d_weights: vec![0.0; weights.len()],
+        d_bias: 0.0,
+        d_cells: Vec::with_capacity(cells.len()),
+    };
+    for (row, &target) in cells.chunks_exact(weights.len()).zip(targets) {
+        if target < 0.0 {
+            found.d_cells.extend(weights.iter().map(|_| 0.0));
+            continue;
+        }
+        let share = shares[usize::from(target > 0.5)];
+        let (loss, gradient) = cross_entropy(&[dot(row, weights) + bias], &[target], &[1.0]);
+        let d = share * gradient.first().copied().unwrap_or(0.0);
+        found.loss += f64::from(share) * loss;
+        found.d_bias += d;
+        found.d_weights.iter_mut().zip(row).for_each(|(to, value)| *to += d * value);
+        found.d_cells.extend(weights.iter().map(|weight| d * weight));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::differences::{check_gradient, scrambled};
@@ -160,6 +197,18 @@ mod tests {
         assert_eq!(cross_entropy(&[120.0], &[0.0], &[1.0]), (120.0, vec![1.0]));
         assert!(cross_entropy(&[f32::NAN], &[0.0], &[1.0]).0.is_nan());
         assert_eq!(cross_entropy(&[1.0], &[0.0], &[0.0]), (0.0, vec![0.0]));
+    }
+
+    #[test]
+    fn the_local_heads_gradients_equal_differences() {
+        let (cells, weights, bias) = (scrambled(6 * 4, 1), scrambled(4, 2), 0.3);
+        let targets = [0.0, 1.0, -1.0, 0.0, 1.0, 0.0];
+        let found = local_head(&cells, &weights, bias, &targets, 0.7);
+        let of = |cells: &[f32], weights: &[f32], bias| local_head(cells, weights, bias, &targets, 0.7).loss;
+        check_gradient("cells", &cells, &found.d_cells, 1e-2, |x| of(x, &weights, bias));
+        check_gradient("weights", &weights, &found.d_weights, 1e-2, |x| of(&cells, x, bias));
+        check_gradient("bias", &[bias], &[found.d_bias], 1e-2, |x| of(&cells, &weights, x[0]));
+        assert!(found.d_cells[8..12].iter().all(|&d| d == 0.0), "what nobody knows teaches nothing");
     }
 
     #[test]

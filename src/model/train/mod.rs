@@ -33,6 +33,15 @@ pub struct BatchLoss {
     pub logits: Vec<f32>,
 }
 
+/// What a batch teaches of the places of fractures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Places {
+    /// `(picture, row, column)` over the cells of the last maps: 1 a fracture, 0 none, negative where nobody knows.
+    pub targets: Vec<f32>,
+    /// Of this loss beside that of the slices.
+    pub weight: f32,
+}
+
 /// One picture through the backbone as it stands, batch norms in evaluation mode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {

@@ -25,9 +25,18 @@ pub(super) struct DeviceBackbone {
 /// A batch on its way; the tensor remembers how it was made.
 pub(super) struct DeviceForward {
     parameters: Vec<Var>,
+    maps: Tensor,
     pooled: Tensor,
     /// `(picture, feature)`.
     pub(super) features: Vec<f32>,
+}
+
+impl DeviceForward {
+    /// The last maps, `(picture, cell, channel)`.
+    pub(super) fn cells(&self) -> std::result::Result<Vec<f32>, ModelError> {
+        let values = || self.maps.flatten_all()?.to_vec1();
+        values().map_err(forward_error)
+    }
 }
 
 impl DeviceBackbone {
@@ -58,19 +67,26 @@ impl DeviceBackbone {
         }
         let pooled = maps.mean((1, 2))?;
         let features = pooled.flatten_all()?.to_vec1()?;
-        Ok(DeviceForward { parameters: variables, pooled, features })
+        Ok(DeviceForward { parameters: variables, maps, pooled, features })
     }
 
-    /// Sets the parameters' gradients (`fc` apart) from those of the features.
+    /// Sets the parameters' gradients (those of `fc` and the local head apart) from those of the features, and of the
+    /// last maps themselves where something reads them.
     pub(super) fn backward(
         &self,
         parameters: &mut [Parameter],
         forward: DeviceForward,
         d_features: &[f32],
+        d_maps: Option<&[f32]>,
     ) -> std::result::Result<(), ModelError> {
         let run = || -> Result<()> {
             let along = Tensor::from_slice(d_features, forward.pooled.shape(), &self.device)?;
-            let gradients = (&forward.pooled * along)?.sum_all()?.backward()?;
+            let mut sum = (&forward.pooled * along)?.sum_all()?;
+            if let Some(d_maps) = d_maps {
+                let along = Tensor::from_slice(d_maps, forward.maps.shape(), &self.device)?;
+                sum = (sum + (&forward.maps * along)?.sum_all()?)?;
+            }
+            let gradients = sum.backward()?;
             for (variable, parameter) in forward.parameters.iter().zip(parameters) {
                 let Some(gradient) = gradients.get(variable.as_tensor()) else {
                     candle_core::bail!("{} has no gradient", parameter.name);
@@ -246,8 +262,10 @@ mod tests {
                 (on_cpu.forward(&parameters, &pictures, side), on_device.forward(&others, &pictures, side).unwrap());
             check_close("features", &a.features, &b.features);
             let d_features = scrambled(a.features.len(), 98);
-            on_cpu.backward(&mut parameters, a, &d_features);
-            on_device.backward(&mut others, b, &d_features).unwrap();
+            check_close("cells", a.cells(), &b.cells().unwrap());
+            let d_maps = scrambled(a.cells().len(), 97);
+            on_cpu.backward(&mut parameters, a, &d_features, Some(&d_maps));
+            on_device.backward(&mut others, b, &d_features, Some(&d_maps)).unwrap();
             for (a, b) in parameters.iter().zip(&others) {
                 check_close(&a.name, &a.gradient, &b.gradient);
             }

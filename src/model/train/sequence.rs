@@ -19,6 +19,8 @@ const PER_DIRECTION: usize = 4;
 const HEAD: usize = 2 * PER_DIRECTION;
 /// The first tensor of a pooling that has some.
 const EXTRA: usize = HEAD + 2;
+/// An offset of the case's logit is looked for up to here.
+const LARGEST_OFFSET: f64 = 20.0;
 
 /// What the sequence network sees of one case, head to feet.
 #[derive(Debug, Clone, Copy)]
@@ -273,6 +275,29 @@ impl TrainSequence {
         for parameter in &mut self.parameters {
             parameter.values = same_length(&parameter.name, tensors.values(&parameter.name)?, parameter.values.len())?;
         }
+        Ok(())
+    }
+
+    /// Moves the offset of [`Pooling::TopkResidual`] so that the mean score of the cases is their share of positives: the
+    /// largest of many slice logits speaks too loudly of every case. Nothing happens with another pooling.
+    ///
+    /// # Errors
+    /// As [`TrainSequence::gradients`].
+    pub fn fit_prior(&mut self, cases: &[SequenceCase<'_>], share_positive: f64) -> Result<(), ModelError> {
+        if self.network.pooling != Pooling::TopkResidual || cases.is_empty() {
+            return Ok(());
+        }
+        let logits = self.evaluate(cases)?;
+        let excess = |offset: f64| {
+            let scores = logits.iter().map(|&logit| 1.0 / (1.0 + libm::exp(-f64::from(logit) - offset)));
+            scores.sum::<f64>() / logits.len() as f64 - share_positive
+        };
+        let (mut low, mut high) = (-LARGEST_OFFSET, LARGEST_OFFSET);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            *(if excess(middle) > 0.0 { &mut high } else { &mut low }) = middle;
+        }
+        self.parameters[EXTRA + 1].values.iter_mut().for_each(|value| *value += (0.5 * (low + high)) as f32);
         Ok(())
     }
 

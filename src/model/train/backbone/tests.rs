@@ -32,7 +32,7 @@ fn trained(threads: usize, steps: usize) -> TrainBackbone {
         let (pictures, targets) = example(10);
         let mut rng = Stream::named(1, "dropout", 0);
         for _ in 0..steps {
-            network.gradients(&pictures, &targets, &[1.0; 10], 0.2, &mut rng).unwrap();
+            network.gradients(&pictures, &targets, &[1.0; 10], 0.2, &mut rng, None).unwrap();
             network.step(1e-3).unwrap();
         }
         network
@@ -45,7 +45,7 @@ fn learns_and_is_the_same_on_any_number_of_threads() {
     assert!(one.parameters == three.parameters && one.layers.running() == three.layers.running());
     let (pictures, targets) = example(10);
     let mut one = one;
-    let last = one.gradients(&pictures, &targets, &[1.0; 10], 0.0, &mut Stream::new(1, 1)).unwrap();
+    let last = one.gradients(&pictures, &targets, &[1.0; 10], 0.0, &mut Stream::new(1, 1), None).unwrap();
     assert!(last.loss < 0.2, "{}", last.loss);
 }
 
@@ -57,7 +57,7 @@ fn a_stored_state_goes_on_to_the_last_bit() {
     resumed.load_optimiser_state(&whole.optimiser_state().unwrap()).unwrap();
     let (pictures, targets) = example(10);
     for network in [&mut whole, &mut resumed] {
-        network.gradients(&pictures, &targets, &[1.0; 10], 0.5, &mut Stream::new(4, 4)).unwrap();
+        network.gradients(&pictures, &targets, &[1.0; 10], 0.5, &mut Stream::new(4, 4), None).unwrap();
         network.step(1e-3).unwrap();
     }
     assert!(whole.parameters == resumed.parameters && whole.layers.running() == resumed.layers.running());
@@ -92,8 +92,36 @@ fn evaluation_equals_inference() {
 fn what_does_not_fit_is_refused() {
     let mut network = trained(1, 0);
     let rng = &mut Stream::new(1, 1);
-    let text = network.gradients(&[0.0; 7], &[1.0], &[1.0], 0.0, rng).unwrap_err().to_string();
+    let text = network.gradients(&[0.0; 7], &[1.0], &[1.0], 0.0, rng, None).unwrap_err().to_string();
     assert!(text.contains("1 pictures of 3 x 64 x 64 are not 7 values"), "{text}");
     let text = network.load_tensors(&NamedTensors::default()).unwrap_err().to_string();
     assert!(text.contains("backbone.bn1.running_mean"), "{text}");
+}
+
+/// The head that learns places changes what the layers learn, is stored with them, and stays out of a weight file.
+#[test]
+fn places_are_learned_beside_the_slices() {
+    let (pictures, targets) = example(10);
+    let mut plain = trained(2, 2);
+    let mut placed = TrainBackbone::new(&small(), 1, DevicePreference::Cpu).unwrap();
+    placed.learn_places();
+    let cells = placed.cells_per_edge() * placed.cells_per_edge();
+    let places = Places { targets: (0..10 * cells).map(|at| (at % 3) as f32 - 1.0).collect(), weight: 1.0 };
+    let mut rng = Stream::named(1, "dropout", 0);
+    for _ in 0..2 {
+        placed.gradients(&pictures, &targets, &[1.0; 10], 0.2, &mut rng, Some(&places)).unwrap();
+        placed.step(1e-3).unwrap();
+    }
+    let tensors = placed.tensors().unwrap();
+    assert!(tensors.values("local.weight").unwrap().iter().any(|&w| w != 0.0));
+    assert!(
+        tensors.values("backbone.conv1.weight").unwrap()
+            != plain.tensors().unwrap().values("backbone.conv1.weight").unwrap()
+    );
+    plain.learn_places();
+    plain.load_tensors(&tensors).unwrap();
+    assert!(plain.tensors().unwrap() == tensors);
+    let short = Places { targets: vec![0.0; 3], weight: 1.0 };
+    let error = placed.gradients(&pictures, &targets, &[1.0; 10], 0.2, &mut rng, Some(&short)).unwrap_err();
+    assert!(error.to_string().contains("3 targets"), "{error}");
 }

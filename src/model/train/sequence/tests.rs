@@ -180,3 +180,17 @@ fn what_does_not_fit_is_refused() {
     let text = fold_feature_scaling(&mut network(Pooling::Last).tensors(), &[0.0], &[1.0]).unwrap_err().to_string();
     assert!(text.contains("1 features for weights of 128"), "{text}");
 }
+
+#[test]
+fn the_prior_is_what_the_cases_have() {
+    let example = Example::new();
+    let mut network = TrainSequence::new(&architecture(Pooling::TopkResidual), 4).unwrap();
+    network.fit_prior(&example.cases(), 0.4).unwrap();
+    let logits = network.evaluate(&example.cases()).unwrap();
+    let mean = logits.iter().map(|&z| 1.0 / (1.0 + libm::exp(-f64::from(z)))).sum::<f64>() / 3.0;
+    assert!((mean - 0.4).abs() < 1e-5, "{mean}");
+    let mut other = TrainSequence::new(&architecture(Pooling::Mean), 4).unwrap();
+    let before = other.tensors();
+    other.fit_prior(&example.cases(), 0.4).unwrap();
+    assert_eq!(other.tensors(), before);
+}

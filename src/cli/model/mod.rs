@@ -1,4 +1,7 @@
-//! `dens model`: what a weight file says of itself, weights of other programs, and whether a copy is sound.
+//! `dens model`: what a weight file says of itself, weights of other programs, whether a copy is sound, and results written
+//! into a card.
+
+mod annotate;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +27,8 @@ enum ModelCommand {
     Import(Box<ImportArgs>),
     /// Check a weight file: hash, values, and its stored golden output
     Verify(VerifyArgs),
+    /// Write results of `dens evaluate` into a weight file's card
+    Annotate(annotate::AnnotateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +109,7 @@ pub fn run(args: &ModelArgs) -> Result<(), Refusal> {
         ModelCommand::Show(args) => show(args),
         ModelCommand::Import(args) => import_file(args),
         ModelCommand::Verify(args) => verify(args),
+        ModelCommand::Annotate(args) => annotate::run(args),
     }
 }
 
