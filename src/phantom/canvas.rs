@@ -59,6 +59,9 @@ impl Extent {
 /// What a structure does to one pixel: how much of it it fills (0 to 1), and with which HU.
 pub type Paint = (f32, f32);
 
+/// Where a structure is not. Asked first where HU take long to work out.
+pub const NOTHING: Paint = (0.0, 0.0);
+
 /// HU of one slice while it is painted, with the way from pixels to anatomy.
 pub struct Canvas<'a> {
     /// Anatomical height: z = 0 is the tip of the dens.
