@@ -86,8 +86,10 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// An empty (air) slice at a scanner height, which need not be one of the grid's slices.
-    pub fn new(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
+    pub const AIR_HU: f32 = -1000.0;
+
+    /// A slice at a scanner height, which need not be one of the grid's slices; its HU are still to be put in.
+    pub fn without_hu(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
         let posture = &patient.posture;
         let z_mm = scanner_z_mm / posture.scale[2];
         let [cosine, sine] = posture.turn_at(z_mm);
@@ -101,7 +103,7 @@ impl<'a> Canvas<'a> {
             matrix: grid.matrix,
             pixel_mm: grid.pixel_mm,
             blur_mm: grid.pixel_mm.max(0.45),
-            hu: vec![-1000.0; grid.matrix * grid.matrix],
+            hu: Vec::new(),
             patient,
             texture,
             corner_mm,
@@ -112,6 +114,13 @@ impl<'a> Canvas<'a> {
             wave_x_mm: wave(3.5, corner_mm[1]),
             wave_y_mm: wave(17.5, corner_mm[0]),
         }
+    }
+
+    /// An empty slice: air.
+    #[cfg(test)]
+    pub fn new(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
+        let hu = vec![Self::AIR_HU; grid.matrix * grid.matrix];
+        Self { hu, ..Self::without_hu(scanner_z_mm, grid, patient, texture) }
     }
 
     /// Anatomical position of a pixel: x to the patient's left, y to posterior, mm.
