@@ -3,10 +3,13 @@
 //!
 //! Functions that differ between platforms in the last bit (logarithm, sine) come from `libm`.
 
+/// By how much the state of splitmix64 grows with every number.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The finaliser of splitmix64 (Steele, Lea, Flood 2014).
 #[inline]
 pub fn scramble(state: u64) -> u64 {
-    let mut x = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut x = state.wrapping_add(STEP);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
@@ -36,9 +39,14 @@ impl Stream {
     pub fn resumed(state: u64) -> Self {
         Self(state)
     }
+    /// The stream after so many numbers.
+    #[must_use]
+    pub fn jumped(&self, count: u64) -> Self {
+        Self(self.0.wrapping_add(STEP.wrapping_mul(count)))
+    }
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         scramble(self.0)
     }
     /// Evenly spread between -1 and 1, in steps of 2^-22.
@@ -112,5 +120,7 @@ mod tests {
         stream.next_u64();
         let mut again = Stream::resumed(stream.state());
         assert_eq!(stream.next_u64(), again.next_u64());
+        let mut jumped = Stream::named(5, "a", 0).jumped(2);
+        assert_eq!(stream.next_u64(), jumped.next_u64());
     }
 }

@@ -59,6 +59,9 @@ impl Extent {
 /// What a structure does to one pixel: how much of it it fills (0 to 1), and with which HU.
 pub type Paint = (f32, f32);
 
+/// Where a structure is not. Asked first where HU take long to work out.
+pub const NOTHING: Paint = (0.0, 0.0);
+
 /// HU of one slice while it is painted, with the way from pixels to anatomy.
 pub struct Canvas<'a> {
     /// Anatomical height: z = 0 is the tip of the dens.
@@ -83,8 +86,10 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// An empty (air) slice at a scanner height, which need not be one of the grid's slices.
-    pub fn new(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
+    pub const AIR_HU: f32 = -1000.0;
+
+    /// A slice at a scanner height, which need not be one of the grid's slices; its HU are still to be put in.
+    pub fn without_hu(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
         let posture = &patient.posture;
         let z_mm = scanner_z_mm / posture.scale[2];
         let [cosine, sine] = posture.turn_at(z_mm);
@@ -98,7 +103,7 @@ impl<'a> Canvas<'a> {
             matrix: grid.matrix,
             pixel_mm: grid.pixel_mm,
             blur_mm: grid.pixel_mm.max(0.45),
-            hu: vec![-1000.0; grid.matrix * grid.matrix],
+            hu: Vec::new(),
             patient,
             texture,
             corner_mm,
@@ -109,6 +114,13 @@ impl<'a> Canvas<'a> {
             wave_x_mm: wave(3.5, corner_mm[1]),
             wave_y_mm: wave(17.5, corner_mm[0]),
         }
+    }
+
+    /// An empty slice: air.
+    #[cfg(test)]
+    pub fn new(scanner_z_mm: f32, grid: &Grid, patient: &'a Patient, texture: &'a Texture) -> Self {
+        let hu = vec![Self::AIR_HU; grid.matrix * grid.matrix];
+        Self { hu, ..Self::without_hu(scanner_z_mm, grid, patient, texture) }
     }
 
     /// Anatomical position of a pixel: x to the patient's left, y to posterior, mm.

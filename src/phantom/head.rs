@@ -1,10 +1,11 @@
 //! Skull base, brain stem's surroundings, mandible, teeth, sinuses: what of the head a CT of the neck shows.
 
 use super::build::Build;
-use super::canvas::{BLUR_MM, Canvas, Extent};
+use super::canvas::{BLUR_MM, Canvas, Extent, NOTHING};
 use super::random::Texture;
 use super::shapes::{
     coverage, ellipse, ellipsoid, intersect, mix, rounded_rectangle, segment, segment3, smooth_min, smoothstep,
+    surely_beyond,
 };
 
 /// Compact bone at the surface, spongy within. `depth_mm` is measured inward.
@@ -20,6 +21,9 @@ fn cranial_cavity(x: f32, y: f32, z: f32) -> f32 {
     ellipsoid(x, y - 50.0, z - 48.0, [68.0, 46.0, 56.0])
 }
 
+const PETROUS_MM: [f32; 3] = [22.0, 8.0, 9.0];
+const CONDYLE_MM: [f32; 3] = [6.5, 10.5, 6.0];
+
 /// Occipital bone with the foramen magnum, clivus, condyles; brain and cistern inside.
 fn paint_skull(canvas: &mut Canvas, build: &Build) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
@@ -28,31 +32,62 @@ fn paint_skull(canvas: &mut Canvas, build: &Build) {
     }
     // The floor of the posterior fossa bulges.
     let low = smoothstep(10.0, -6.0, z);
+    // Beyond these margins no unevenness matters, and it is not worked out: it is within 1.4 of zero and moves the
+    // cavity by up to 3.4 mm; the bone is at most 11.7 mm thick; seams add up to 2.2 mm.
+    const MOVED_MM: f32 = 3.5;
+    const SHELL_MM: f32 = 12.0;
+    const SEAMS_MM: f32 = 2.8;
+    let old_mm = 2.5 + 2.0 * build.old;
     canvas.paint(Extent::wide(74.0, [-30.0, 110.0]), |x, y| {
         let x = x * build.sides[usize::from(x < 0.0)];
+        let even = cranial_cavity(x, y, z);
+        let petrous_at = [x.abs() - 33.0, y - 4.0 + 0.5 * (x.abs() - 33.0), z - 19.0];
+        let condyle_at = [x.abs() - 17.0, y + 1.0, z - 6.0];
+        if !(-MOVED_MM - SEAMS_MM..=MOVED_MM + SHELL_MM + SEAMS_MM).contains(&even)
+            && (x.abs() > 13.0 + SEAMS_MM || y > SEAMS_MM + 4.2)
+            && surely_beyond(petrous_at, PETROUS_MM, SEAMS_MM)
+            && surely_beyond(condyle_at, CONDYLE_MM, SEAMS_MM)
+        {
+            return NOTHING;
+        }
         let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
-        let cavity = cranial_cavity(x, y, z) + (0.8 + 1.6 * low) * uneven;
+        let cavity = even + (0.8 + 1.6 * low) * uneven;
         let thick = 6.0 + 1.2 * uneven + 4.0 * smoothstep(14.0, 0.0, x.abs()) * smoothstep(40.0, 80.0, y);
         let mut bone = (cavity - thick).max(-cavity);
         let clivus = segment(y, z, [-4.0, 5.0], [-24.0, 32.0]).0 - 4.2;
         bone = smooth_min(bone, clivus.max(x.abs() - 13.0), 3.0);
-        let petrous = ellipsoid(x.abs() - 33.0, y - 4.0 + 0.5 * (x.abs() - 33.0), z - 19.0, [22.0, 8.0, 9.0]);
+        let petrous = ellipsoid(petrous_at[0], petrous_at[1], petrous_at[2], PETROUS_MM);
         bone = smooth_min(bone, petrous, 3.0);
-        let condyle = ellipsoid(x.abs() - 17.0, y + 1.0, z - 6.0, [6.5, 10.5, 6.0]);
+        let condyle = ellipsoid(condyle_at[0], condyle_at[1], condyle_at[2], CONDYLE_MM);
         bone = smooth_min(bone, condyle, 2.5);
         let foramen = ellipse(x, y - 15.0, 15.0, 18.0).max(z - 26.0);
         bone = bone.max(-foramen);
-        (coverage(bone, BLUR_MM), bone_hu(-bone, 1.8, 520.0, texture, [x, y, z]))
+        let fill = coverage(bone, BLUR_MM);
+        if fill <= 0.0 {
+            return NOTHING;
+        }
+        (fill, bone_hu(-bone, 1.8, 520.0, texture, [x, y, z]))
     });
     canvas.paint(Extent::wide(66.0, [-20.0, 100.0]), |x, y| {
         let x = x * build.sides[usize::from(x < 0.0)];
-        let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
-        let cavity = cranial_cavity(x, y, z) + (0.8 + 1.6 * low) * uneven + 0.6;
-        let near_bone = smoothstep(-2.5 - 2.0 * build.old, -1.2, cavity);
+        let even = cranial_cavity(x, y, z);
+        if even > MOVED_MM + BLUR_MM {
+            return NOTHING;
+        }
+        let (fill, near_bone) = if even < -MOVED_MM - 0.7 - old_mm {
+            (1.0, 0.0)
+        } else {
+            let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
+            let cavity = even + (0.8 + 1.6 * low) * uneven + 0.6;
+            (coverage(cavity, BLUR_MM), smoothstep(-old_mm, -1.2, cavity))
+        };
+        if fill <= 0.0 {
+            return NOTHING;
+        }
         // Fissures of the cerebellum, and its tentorium.
         let leaf = texture.sample(x / 9.0, y / 2.4, z / 4.0);
         let brain = 35.0 + 3.0 * texture.sample(x / 8.0, y / 8.0, z / 8.0) - 9.0 * smoothstep(0.45, 0.8, leaf);
-        (coverage(cavity, BLUR_MM), mix(brain, 10.0, near_bone))
+        (fill, mix(brain, 10.0, near_bone))
     });
 }
 
@@ -62,16 +97,22 @@ fn paint_mastoids(canvas: &mut Canvas, build: &Build) {
     if z < -26.0 {
         return;
     }
-    canvas.paint(Extent::wide(66.0, [-20.0, 34.0]), |x, y| {
-        let d = ellipsoid(x.abs() - 52.0, y - 7.0, z - 4.0, [9.5, 14.0, 19.0]);
-        let cell = texture.sample(x / 2.6, y / 2.6, z / 2.6 + 5.0) + 0.7 * build.mastoid_air - 0.35;
-        let pneumatised = smoothstep(0.0, 0.25, cell) * smoothstep(-1.4, -2.4, d);
-        (coverage(d, BLUR_MM), mix(900.0, -850.0, pneumatised))
-    });
-    canvas.paint(Extent::wide(44.0, [-30.0, 4.0]), |x, y| {
-        let d = segment3([x.abs(), y, z], [39.0, -5.0, 12.0], [32.0, -18.0, -24.0]).0 - 1.7;
-        (coverage(d, BLUR_MM), 1000.0)
-    });
+    for side in [1.0, -1.0] {
+        canvas.paint(Extent::around(side * 52.0, 7.0, 11.0, 16.0), |x, y| {
+            let d = ellipsoid(x.abs() - 52.0, y - 7.0, z - 4.0, [9.5, 14.0, 19.0]);
+            let fill = coverage(d, BLUR_MM);
+            if fill <= 0.0 {
+                return NOTHING;
+            }
+            let cell = texture.sample(x / 2.6, y / 2.6, z / 2.6 + 5.0) + 0.7 * build.mastoid_air - 0.35;
+            let pneumatised = smoothstep(0.0, 0.25, cell) * smoothstep(-1.4, -2.4, d);
+            (fill, mix(900.0, -850.0, pneumatised))
+        });
+        canvas.paint(Extent::around(side * 35.5, -11.5, 7.0, 10.0), |x, y| {
+            let d = segment3([x.abs(), y, z], [39.0, -5.0, 12.0], [32.0, -18.0, -24.0]).0 - 1.7;
+            (coverage(d, BLUR_MM), 1000.0)
+        });
+    }
 }
 
 /// Position in the average jaw: this patient's is wider or narrower and stands forward or back.
@@ -99,22 +140,33 @@ fn paint_mandible(canvas: &mut Canvas, build: &Build) {
     if z < -56.0 {
         return;
     }
+    /// Reach of the bone's edge and of the seam between body and ramus.
+    const SEAM_MM: f32 = 1.3;
+    let back = -24.0 + 0.18 * (z + 30.0);
+    let half = 15.0 - 5.0 * smoothstep(-10.0, 14.0, z);
     canvas.paint(Extent::wide(62.0, [-114.0, -8.0]), |x, y| {
         let [x, y] = jaw_frame(x, y, build);
+        // The ramus: a plate that narrows into the neck of the condyle.
+        let ramus = [x.abs() - 47.5 - 0.05 * (z + 10.0), y - back + half];
+        let no_body = (z - jaw_plane(y)).abs() > 12.0 + SEAM_MM;
+        let no_ramus = z < -36.0 - SEAM_MM || ramus[0].abs() > 3.6 + SEAM_MM || ramus[1].abs() > half + SEAM_MM;
+        if no_body && no_ramus {
+            return NOTHING;
+        }
         // The lower border stands back and is thinner.
         let low = smoothstep(-2.0, -12.0, z - jaw_plane(y));
         let body = horseshoe(x, y, 3.5 * low) - 5.2 + 1.2 * low;
         let body = intersect(body, (z - jaw_plane(y)).abs() - 12.0, 2.0);
-        // The ramus: a plate that narrows into the neck of the condyle.
-        let back = -24.0 + 0.18 * (z + 30.0);
-        let half = 15.0 - 5.0 * smoothstep(-10.0, 14.0, z);
-        let ramus = rounded_rectangle(x.abs() - 47.5 - 0.05 * (z + 10.0), y - back + half, 3.6, half, 3.0);
-        let ramus = ramus.max(-36.0 - z);
+        let ramus = rounded_rectangle(ramus[0], ramus[1], 3.6, half, 3.0).max(-36.0 - z);
         let d = smooth_min(body, ramus, 3.0);
+        let fill = coverage(d, BLUR_MM);
+        if fill <= 0.0 {
+            return NOTHING;
+        }
         // The canal of the inferior alveolar nerve.
         let canal = horseshoe(x, y, 0.0).max((z - jaw_plane(y) + 4.0).abs()) - 1.4;
         let hu = bone_hu(-d, 2.2, 420.0, texture, [x, y, z]);
-        (coverage(d, BLUR_MM), mix(hu, 60.0, coverage(canal, 1.0) * smoothstep(-70.0, -60.0, y)))
+        (fill, mix(hu, 60.0, coverage(canal, 1.0) * smoothstep(-70.0, -60.0, y)))
     });
 }
 
@@ -128,7 +180,11 @@ fn paint_teeth(canvas: &mut Canvas, build: &Build) {
             let palate =
                 ellipse(x, y + 62.0, 32.0, 27.0).max((z - 8.0 + 0.011 * x * x - 0.09 * (y + 62.0)).abs() - 1.3);
             let d = ridge.min(palate);
-            (coverage(d, BLUR_MM), bone_hu(-d, 1.2, 380.0, texture, [x, y, z]))
+            let fill = coverage(d, BLUR_MM);
+            if fill <= 0.0 {
+                return NOTHING;
+            }
+            (fill, bone_hu(-d, 1.2, 380.0, texture, [x, y, z]))
         });
     }
     // Crown positions along the arch by |x|; y follows from the ellipse.
@@ -178,13 +234,22 @@ fn paint_tooth(canvas: &mut Canvas, build: &Build, tooth: Tooth) {
     let at = [tooth.x * build.face, tooth.y - build.chin_mm];
     canvas.paint(Extent::around(at[0], at[1], 10.0, 10.0), |x, y| {
         let [x, y] = jaw_frame(x, y, build);
-        let d = ellipse(x - tooth.x - lean, y - tooth.y - 0.8 * own, tx, ty)
-            + 0.4 * texture.sample(x / 2.0, y / 2.0, z / 3.0);
+        let (dx, dy) = (x - tooth.x - lean, y - tooth.y - 0.8 * own);
+        // Its own unevenness and the ramp of its edge included.
+        const EDGE_MM: f32 = 1.2;
+        if dx.abs() > tx + EDGE_MM || dy.abs() > ty + EDGE_MM {
+            return NOTHING;
+        }
+        let d = ellipse(dx, dy, tx, ty) + 0.4 * texture.sample(x / 2.0, y / 2.0, z / 3.0);
+        let fill = coverage(d, BLUR_MM);
+        if fill <= 0.0 {
+            return NOTHING;
+        }
         let enamel = smoothstep(-1.6, -0.9, d) * smoothstep(8.0, 6.5, tooth.from_crown);
         let pulp = smoothstep(-2.2, -2.8, d);
         let hu = mix(mix(1550.0, 2400.0, enamel), 700.0, pulp);
         let hu = if tooth.filled { mix(hu, METAL_HU, coverage(d + 1.6, BLUR_MM)) } else { hu };
-        (coverage(d, BLUR_MM), hu)
+        (fill, hu)
     });
 }
 
@@ -198,12 +263,15 @@ fn paint_cavities(canvas: &mut Canvas, build: &Build) {
             (coverage(d - 1.4, BLUR_MM), mix(-1000.0, 700.0, coverage(-d - 0.3, BLUR_MM)))
         });
         canvas.paint(Extent::wide(17.0, [-104.0, -34.0]), |x, y| {
-            let cavity = rounded_rectangle(x, y + 67.0, 13.5, 32.0, 8.0);
+            let fill = coverage(rounded_rectangle(x, y + 67.0, 13.5, 32.0, 8.0), BLUR_MM);
+            if fill <= 0.0 {
+                return NOTHING;
+            }
             let x = x + build.airway_x_mm * smoothstep(-100.0, -70.0, y);
             let septum = (x + 1.2 * texture.sample(0.0, y / 12.0, 0.0)).abs() - 1.1;
             let turbinate = segment(x.abs(), y, [7.6, -84.0], [7.0, -46.0]).0 - 3.0;
             let tissue = coverage(septum.min(turbinate), BLUR_MM);
-            (coverage(cavity, BLUR_MM), mix(-1000.0, 45.0, tissue))
+            (fill, mix(-1000.0, 45.0, tissue))
         });
     }
     if z < 2.0 && z > -8.0 {

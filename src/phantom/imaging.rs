@@ -1,5 +1,5 @@
 //! The scanner: partial volume through the slice, point spread and kernel, noise, streaks, motion. Works on painted
-//! planes of HU and knows no anatomy.
+//! planes of HU and knows no anatomy. The noise itself is [`super::noise`]'s.
 //!
 //! Everything linear (partial volume, double contours, point spread) acts on the unbroken patient and on what a
 //! fracture changes separately, and everything else (noise, streaks) follows from the unbroken patient alone. So twins
@@ -7,9 +7,13 @@
 //!
 //! Sums run in a fixed order and exponentials come from `libm`: the same voxels everywhere.
 
+use std::ops::Range;
+
 use super::acquisition::{Acquisition, Motion};
+use super::noise::add_noise;
 use super::random::Stream;
 use super::shapes::mix;
+use super::workspace::Workspace;
 
 /// Attenuation of water at the beam's effective energy, per mm.
 const WATER_PER_MM: f32 = 0.019;
@@ -52,80 +56,160 @@ impl Developed {
     }
 }
 
-/// Takes one slice: `intact` paints the unbroken patient at a height, `broken` says what a fracture makes of that plane,
-/// or `None` where it does not reach.
+/// The planes that stand for a slice's thickness.
+pub trait Planes {
+    /// What is the same in all of them outside of [`Planes::within`].
+    fn soft(&self) -> &[f32];
+    /// Columns and rows that hold whatever differs.
+    fn within(&self) -> [Range<usize>; 2];
+    /// Paints the unbroken patient at one of the heights of [`heights_in_slice`] over the soft plane.
+    fn intact(&mut self, number: usize, hu: &mut Vec<f32>);
+    /// A fracture reaches this height.
+    fn is_broken(&self, number: usize) -> bool;
+    /// Paints the broken patient there.
+    fn broken(&mut self, number: usize, hu: &mut Vec<f32>);
+}
+
+/// Takes one slice.
 pub fn take_slice(
     scan: &Acquisition,
     index: usize,
     z_mm: f32,
     beyond: &Beyond,
-    intact: impl Fn(f32) -> Vec<f32>,
-    broken: impl Fn(f32, &[f32]) -> Option<Vec<f32>>,
+    planes: &mut impl Planes,
+    work: &mut Workspace,
 ) -> Developed {
-    let heights = heights_in_slice(scan, z_mm);
-    let share = 1.0 / heights.len() as f32;
-    let (mut whole, mut change): (Vec<f32>, Option<Vec<f32>>) = (Vec::new(), None);
-    for height in heights {
-        let plane = intact(height);
-        if let Some(hurt) = broken(height, &plane) {
-            let sum = change.get_or_insert_with(|| vec![0.0; plane.len()]);
-            for ((sum, hurt), plane) in sum.iter_mut().zip(&hurt).zip(&plane) {
-                *sum += share * (hurt - plane);
-            }
-        }
-        if whole.is_empty() {
-            whole = plane.iter().map(|hu| share * hu).collect();
-        } else {
-            whole.iter_mut().zip(&plane).for_each(|(sum, hu)| *sum += share * hu);
-        }
-    }
+    let (mut whole, mut change) = averaged(scan, z_mm, planes, work);
     let metal = metal_in(&whole);
-    optics(scan, z_mm, &mut whole);
+    optics(scan, z_mm, &mut whole, 0..scan.matrix, work);
     if let Some(change) = &mut change {
-        optics(scan, z_mm, change);
+        optics(scan, z_mm, change, planes.within()[1].clone(), work);
     }
     let gain = noise_gain(scan, &whole, beyond);
-    let mut hu = whole.clone();
-    dark_bands(scan, &whole, beyond, &mut hu);
+    let mut hu = whole;
+    dark_bands(scan, beyond, &mut hu);
     metal_streaks(scan, index, &metal, &mut hu);
-    add_noise(scan, index, &gain, &mut hu);
+    add_noise(scan, index, &gain, &mut hu, work);
     if let Some(change) = &change {
         hu.iter_mut().zip(change).for_each(|(hu, change)| *hu += change);
     }
-    Developed { hu: hu.into_iter().map(stored).collect(), difference_hu: change, gain }
+    let stored = hu.iter().copied().map(stored).collect();
+    work.floats.give(hu);
+    Developed { hu: stored, difference_hu: change, gain }
+}
+
+/// The mean of a slice's planes, and what a fracture changes in it.
+fn averaged(
+    scan: &Acquisition,
+    z_mm: f32,
+    planes: &mut impl Planes,
+    work: &mut Workspace,
+) -> (Vec<f32>, Option<Vec<f32>>) {
+    let (matrix, count) = (scan.matrix, heights_in_slice(scan, z_mm).len());
+    let share = 1.0 / count as f32;
+    let [columns, rows] = planes.within();
+    let lines: Vec<Range<usize>> = rows.map(|row| row * matrix + columns.start..row * matrix + columns.end).collect();
+    let mut whole = work.floats.take(matrix * matrix);
+    sum_alike(planes.soft(), share, count, &mut whole);
+    let mut change: Option<Vec<f32>> = None;
+    let mut plane = work.floats.take(matrix * matrix);
+    for number in 0..count {
+        restore(&lines, planes.soft(), &mut plane);
+        planes.intact(number, &mut plane);
+        for line in &lines {
+            for (sum, hu) in whole[line.clone()].iter_mut().zip(&plane[line.clone()]) {
+                let part = share * hu;
+                *sum = if number == 0 { part } else { *sum + part };
+            }
+        }
+        if planes.is_broken(number) {
+            let mut hurt = work.floats.take(matrix * matrix);
+            restore(&lines, planes.soft(), &mut hurt);
+            planes.broken(number, &mut hurt);
+            let sum = change.get_or_insert_with(|| vec![0.0; matrix * matrix]);
+            for line in &lines {
+                for ((sum, hurt), plane) in
+                    sum[line.clone()].iter_mut().zip(&hurt[line.clone()]).zip(&plane[line.clone()])
+                {
+                    *sum += share * (hurt - plane);
+                }
+            }
+            work.floats.give(hurt);
+        }
+    }
+    work.floats.give(plane);
+    (whole, change)
+}
+
+fn restore(lines: &[Range<usize>], from: &[f32], to: &mut [f32]) {
+    for line in lines {
+        to[line.clone()].copy_from_slice(&from[line.clone()]);
+    }
+}
+
+/// The sum of shares of so many planes that are all alike: to the last bit as if they were not.
+fn sum_alike(plane: &[f32], share: f32, count: usize, sums: &mut [f32]) {
+    const BLOCK: usize = 32;
+    for (sums, plane) in sums.chunks_mut(BLOCK).zip(plane.chunks(BLOCK)) {
+        let mut parts = [0.0_f32; BLOCK];
+        parts.iter_mut().zip(plane).for_each(|(part, hu)| *part = share * hu);
+        let mut block = parts;
+        for _ in 1..count {
+            block.iter_mut().zip(&parts).for_each(|(sum, part)| *sum += part);
+        }
+        sums.copy_from_slice(&block[..plane.len()]);
+    }
 }
 
 /// HU as stored: whole numbers between -1024 and 3071.
 fn stored(hu: f32) -> i16 {
-    (hu + 0.5).floor().clamp(-1024.0, 3071.0) as i16
+    // Limited first, so that rounding down needs no library; NaN becomes 0 either way.
+    let limited = (hu + 0.5).clamp(-1024.0, 3071.0);
+    let whole = limited as i32;
+    whole.wrapping_sub(i32::from(limited < whole as f32)) as i16
 }
 
 /// Heights that stand for the slice's thickness.
-fn heights_in_slice(scan: &Acquisition, z_mm: f32) -> Vec<f32> {
+pub fn heights_in_slice(scan: &Acquisition, z_mm: f32) -> Vec<f32> {
     let count = (scan.thickness_mm / 0.7).ceil().clamp(2.0, 4.0) as usize;
     let at = |i: usize| (i as f32 + 0.5) / count as f32 - 0.5;
     (0..count).map(|i| z_mm - at(i) * scan.thickness_mm as f32).collect()
 }
 
-/// The linear part of the picture: double contours, point spread, the kernel's overshoot.
-fn optics(scan: &Acquisition, z_mm: f32, hu: &mut Vec<f32>) {
+/// The linear part of the picture: double contours, point spread, the kernel's overshoot. Outside of `rows` the picture
+/// is 0 and stays it, as far as the point spread does not reach.
+fn optics(scan: &Acquisition, z_mm: f32, hu: &mut Vec<f32>, rows: Range<usize>, work: &mut Workspace) {
+    let mut rows = rows;
+    let widened = |rows: Range<usize>, by: usize| rows.start.saturating_sub(by)..(rows.end + by).min(scan.matrix);
     if let Some(Motion::Double { z_mm: [low, high], shift_mm, weight }) = scan.motion
         && z_mm > low
         && z_mm < high
     {
-        let moved = shifted(hu, scan.matrix, shift_mm.map(|mm| mm / scan.pixel_mm() as f32));
+        let by_px = shift_mm.map(|mm| mm / scan.pixel_mm() as f32);
+        let moved = shifted(hu, scan.matrix, by_px);
         hu.iter_mut().zip(&moved).for_each(|(hu, moved)| *hu = mix(*hu, *moved, weight));
+        rows = widened(rows, by_px[1].abs() as usize + 2);
     }
     let sigma_px = (scan.psf_sigma_mm / scan.pixel_mm()) as f32;
-    let sharp = blurred(hu, scan.matrix, sigma_px);
-    if scan.edge_gain > 0.0 {
-        // The detail between the point spread and one 2.2 times as wide is added once more.
-        let soft = blurred(hu, scan.matrix, 2.2 * sigma_px);
-        let gain = scan.edge_gain as f32;
-        *hu = sharp.iter().zip(&soft).map(|(sharp, soft)| sharp + gain * (sharp - soft)).collect();
-    } else {
-        *hu = sharp;
+    // The detail between the point spread and one 2.2 times as wide is added once more.
+    let soft = (scan.edge_gain > 0.0).then(|| (gaussian(2.2 * sigma_px), scan.edge_gain as f32));
+    let kernel = gaussian(sigma_px);
+    let reach = kernel.len().max(soft.as_ref().map_or(0, |(soft, _)| soft.len()));
+    rows = widened(rows, reach);
+    let mut out = work.floats.take(hu.len());
+    out[..rows.start * scan.matrix].fill(0.0);
+    out[rows.end * scan.matrix..].fill(0.0);
+    blur(hu, scan.matrix, &kernel, rows.clone(), &mut out, work);
+    if let Some((soft, gain)) = soft {
+        let mut softer = work.floats.take(hu.len());
+        blur(hu, scan.matrix, &soft, rows.clone(), &mut softer, work);
+        let within = rows.start * scan.matrix..rows.end * scan.matrix;
+        for (out, soft) in out[within.clone()].iter_mut().zip(&softer[within]) {
+            *out += gain * (*out - soft);
+        }
+        work.floats.give(softer);
     }
+    work.floats.give(std::mem::replace(hu, out));
 }
 
 /// The picture moved by a part of a pixel or more; what comes in from outside repeats the edge.
@@ -160,58 +244,84 @@ fn gaussian(sigma_px: f32) -> Vec<f32> {
     half
 }
 
-/// Convolved with a Gaussian, edges repeated.
-fn blurred(hu: &[f32], matrix: usize, sigma_px: f32) -> Vec<f32> {
-    let kernel = gaussian(sigma_px);
+/// Rows convolved with a Gaussian along both axes, edges repeated.
+fn blur(hu: &[f32], matrix: usize, kernel: &[f32], rows: Range<usize>, out: &mut [f32], work: &mut Workspace) {
     let reach = kernel.len() - 1;
-    let mut along_rows = Vec::with_capacity(hu.len());
+    let mut along_rows = work.floats.take(hu.len());
     let mut padded = vec![0.0_f32; matrix + 2 * reach];
-    for row in hu.chunks_exact(matrix) {
-        padded[..reach].fill(row[0]);
-        padded[reach..reach + matrix].copy_from_slice(row);
-        padded[reach + matrix..].fill(row[matrix - 1]);
-        let start = along_rows.len();
-        along_rows.extend(row.iter().map(|value| kernel[0] * value));
-        let out = &mut along_rows[start..];
+    let near = rows.start.saturating_sub(reach)..(rows.end + reach).min(matrix);
+    for row in near {
+        let line = &hu[row * matrix..][..matrix];
+        padded[..reach].fill(line[0]);
+        padded[reach..reach + matrix].copy_from_slice(line);
+        padded[reach + matrix..].fill(line[matrix - 1]);
+        let pair = |k: usize| [&padded[reach - k..][..matrix], &padded[reach + k..][..matrix]];
+        weigh(kernel, line, pair, &mut along_rows[row * matrix..][..matrix]);
+    }
+    let last = matrix - 1;
+    let line = |row: usize| &along_rows[row * matrix..][..matrix];
+    for row in rows {
+        let pair = |k: usize| [line(row.saturating_sub(k)), line((row + k).min(last))];
+        weigh(kernel, line(row), pair, &mut out[row * matrix..][..matrix]);
+    }
+    work.floats.give(along_rows);
+}
+
+/// A line weighted by the middle of a symmetric kernel plus the pairs of lines beside it by the rest.
+fn weigh<'a>(kernel: &[f32], middle: &[f32], pair: impl Fn(usize) -> [&'a [f32]; 2], out: &mut [f32]) {
+    /// So many sums are held in registers.
+    const BLOCK: usize = 16;
+    let mut start = 0;
+    while start + BLOCK <= out.len() {
+        let mut sums = [0.0_f32; BLOCK];
+        sums.iter_mut().zip(&middle[start..]).for_each(|(sum, value)| *sum = kernel[0] * value);
         for (k, weight) in kernel.iter().enumerate().skip(1) {
-            let (left, right) = (&padded[reach - k..], &padded[reach + k..]);
-            for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
-                *out += weight * (left + right);
+            let [a, b] = pair(k).map(|line| &line[start..start + BLOCK]);
+            for i in 0..BLOCK {
+                sums[i] += weight * (a[i] + b[i]);
             }
         }
+        out[start..start + BLOCK].copy_from_slice(&sums);
+        start += BLOCK;
     }
-    let line = |row: isize| {
-        let row = row.clamp(0, matrix as isize - 1) as usize;
-        &along_rows[row * matrix..(row + 1) * matrix]
-    };
-    let mut out = Vec::with_capacity(hu.len());
-    for row in 0..matrix as isize {
-        let start = out.len();
-        out.extend(line(row).iter().map(|value| kernel[0] * value));
-        let sums = &mut out[start..];
-        for (k, weight) in kernel.iter().enumerate().skip(1) {
-            for ((sum, up), down) in sums.iter_mut().zip(line(row - k as isize)).zip(line(row + k as isize)) {
-                *sum += weight * (up + down);
+    for i in start..out.len() {
+        let beside = |(k, weight): (usize, &f32)| {
+            let [a, b] = pair(k);
+            weight * (a[i] + b[i])
+        };
+        out[i] = kernel.iter().enumerate().skip(1).map(beside).fold(kernel[0] * middle[i], |sum, part| sum + part);
+    }
+}
+
+/// Sums of water-equivalents along each row and each column.
+fn water_sums(hu: &[f32], matrix: usize) -> [Vec<f32>; 2] {
+    /// Sums of several rows do not wait for each other.
+    const ROWS: usize = 4;
+    let mut sums = [vec![0.0_f32; matrix], vec![0.0_f32; matrix]];
+    let [rows, columns] = &mut sums;
+    let mut water = [(); ROWS].map(|()| vec![0.0_f32; matrix]);
+    for (values, rows) in hu.chunks(ROWS * matrix).zip(rows.chunks_mut(ROWS)) {
+        for (values, water) in values.chunks_exact(matrix).zip(&mut water) {
+            for ((value, water), column) in values.iter().zip(water).zip(&mut *columns) {
+                *water = (1.0 + 0.001 * value).clamp(0.0, 3.0);
+                *column += *water;
             }
         }
+        let mut along = [0.0_f32; ROWS];
+        let [a, b, c, d] = &water;
+        for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+            along.iter_mut().zip([a, b, c, d]).for_each(|(sum, water)| *sum += water);
+        }
+        rows.copy_from_slice(&along[..rows.len()]);
     }
-    out
+    sums
 }
 
 /// By how much noise grows, for each row and each column: the scanner's dose modulation leaves a part of what the
 /// attenuation along the row or column does.
 fn noise_gain(scan: &Acquisition, hu: &[f32], beyond: &Beyond) -> [Vec<f32>; 2] {
     let matrix = scan.matrix;
-    let mut sums = [vec![0.0_f32; matrix], vec![0.0_f32; matrix]];
-    for (row, values) in hu.chunks_exact(matrix).enumerate() {
-        let mut along = 0.0;
-        for (column, value) in values.iter().enumerate() {
-            let water = (1.0 + 0.001 * value).clamp(0.0, 3.0);
-            along += water;
-            sums[1][column] += water;
-        }
-        sums[0][row] = along;
-    }
+    let sums = water_sums(hu, matrix);
     let outside = [&beyond.rows_mm, &beyond.columns_mm];
     let pixel_mm = scan.pixel_mm() as f32;
     let left = 2.0 * libm::logf(scan.shoulder_gain as f32) / SHOULDER_EXCESS;
@@ -236,28 +346,50 @@ fn noise_gain(scan: &Acquisition, hu: &[f32], beyond: &Beyond) -> [Vec<f32>; 2] 
 }
 
 /// Beam hardening: darkness between dense structures of the same row.
-fn dark_bands(scan: &Acquisition, whole: &[f32], beyond: &Beyond, hu: &mut [f32]) {
-    let matrix = scan.matrix;
+fn dark_bands(scan: &Acquisition, beyond: &Beyond, hu: &mut [f32]) {
+    /// Most pixels are no bone; so many are passed over together.
+    const BLOCK: usize = 16;
     let pixel_mm = scan.pixel_mm() as f32;
     let bone_mm = |hu: f32| (0.001 * (hu - 250.0)).clamp(0.0, 3.0) * pixel_mm;
-    for (row, (line, out)) in whole.chunks_exact(matrix).zip(hu.chunks_exact_mut(matrix)).enumerate() {
+    let boneless = |block: &[f32]| block.iter().fold(true, |none, mm| none & (*mm == 0.0));
+    let darkened = |value: f32, before: f32, after: f32| {
+        let both = before.max(0.0) * after.max(0.0) * 0.01;
+        let tissue = (1.0 + 0.001 * value).clamp(0.0, 1.0);
+        value - scan.dark_band_hu as f32 * tissue * both / (1.0 + both)
+    };
+    let mut bone = vec![0.0_f32; scan.matrix];
+    for (row, line) in hu.chunks_exact_mut(scan.matrix).enumerate() {
         let [left, right] = beyond.bone_mm.get(row).copied().unwrap_or([0.0; 2]);
-        let mut after = line.iter().map(|hu| bone_mm(*hu)).sum::<f32>() + right;
-        let mut before = left;
-        for (value, out) in line.iter().zip(out) {
-            let here = bone_mm(*value);
-            after -= here;
-            let both = before.max(0.0) * after.max(0.0) * 0.01;
-            let tissue = (1.0 + 0.001 * value).clamp(0.0, 1.0);
-            *out -= scan.dark_band_hu as f32 * tissue * both / (1.0 + both);
-            before += here;
+        bone.iter_mut().zip(&*line).for_each(|(mm, hu)| *mm = bone_mm(*hu));
+        let within = bone.chunks(BLOCK).filter(|block| !boneless(block)).flatten().sum::<f32>();
+        let (mut before, mut after) = (left, within + right);
+        for (values, bone) in line.chunks_mut(BLOCK).zip(bone.chunks(BLOCK)) {
+            if boneless(bone) {
+                if before > 0.0 && after > 0.0 {
+                    values.iter_mut().for_each(|value| *value = darkened(*value, before, after));
+                }
+                continue;
+            }
+            for (value, here) in values.iter_mut().zip(bone) {
+                after -= here;
+                *value = darkened(*value, before, after);
+                before += here;
+            }
         }
     }
 }
 
 /// Pixels (indices) of metal.
 fn metal_in(hu: &[f32]) -> Vec<usize> {
-    hu.iter().enumerate().filter(|(_, hu)| **hu > METAL_HU).map(|(at, _)| at).collect()
+    /// Most pictures hold none; so many pixels are passed over together.
+    const BLOCK: usize = 64;
+    let any = |block: &[f32]| block.iter().fold(false, |any, hu| any | (*hu > METAL_HU));
+    let blocks = hu.chunks(BLOCK).enumerate().filter(|(_, block)| any(block));
+    blocks
+        .flat_map(|(number, block)| (BLOCK * number..).zip(block))
+        .filter(|(_, hu)| **hu > METAL_HU)
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Streaks around metal: what its projections miss (photons that did not come through) is filtered and projected back.
@@ -330,208 +462,6 @@ fn metal_streaks(scan: &Acquisition, index: usize, metal: &[usize], hu: &mut [f3
     }
 }
 
-/// Standard deviation of [`white`].
-const WHITE: f32 = 147.8;
-
-/// One value per pixel: the sum of four random bytes less its mean, close enough to Gaussian before filters.
-fn white(stream: &mut Stream, count: usize) -> Vec<i32> {
-    let sum = |half: u32| half.to_le_bytes().into_iter().map(i32::from).sum::<i32>() - 510;
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        let bits = stream.next_u64();
-        values.push(sum(bits as u32));
-        values.push(sum((bits >> 32) as u32));
-    }
-    values.truncate(count);
-    values
-}
-
-/// The noise's source for one slice. Overlapping slices share a part of it: neighbours at half a thickness correlate by
-/// a half. The second value is the standard deviation.
-fn source(scan: &Acquisition, index: usize) -> (Vec<i32>, f32) {
-    let count = scan.matrix * scan.matrix;
-    let draw = |index: usize| white(&mut Stream::named(scan.seed, "noise", index as u64), count);
-    let overlap = 1.0 - scan.spacing_mm / scan.thickness_mm;
-    let (mine, next) = if overlap > 0.4 {
-        (1, 1)
-    } else if overlap > 0.1 {
-        (5, 1)
-    } else {
-        return (draw(index), WHITE);
-    };
-    let mut values = draw(index);
-    values.iter_mut().zip(draw(index + 1)).for_each(|(a, b)| *a = mine * *a + next * b);
-    (values, WHITE * ((mine * mine + next * next) as f32).sqrt())
-}
-
-/// Sums over `2 * radius + 1` values along each row, wrapping around.
-fn sum_along_rows(values: &[i32], matrix: usize, radius: usize) -> Vec<i32> {
-    let mut out = Vec::with_capacity(values.len());
-    let width = 2 * radius;
-    let mut padded = Vec::with_capacity(matrix + width);
-    for row in values.chunks_exact(matrix) {
-        padded.clear();
-        padded.extend((0..radius).map(|k| row[(k + matrix * 2 - radius) % matrix]));
-        padded.extend_from_slice(row);
-        padded.extend((0..radius).map(|k| row[k % matrix]));
-        let mut sum: i32 = padded[..width].iter().sum();
-        for (first, next) in padded.iter().zip(&padded[width..]) {
-            sum += next;
-            out.push(sum);
-            sum -= first;
-        }
-    }
-    out
-}
-
-/// The same along each column.
-fn sum_along_columns(values: &[i32], matrix: usize, radius: usize) -> Vec<i32> {
-    let row = |r: usize| &values[(r % matrix) * matrix..][..matrix];
-    let mut sums = vec![0_i32; matrix];
-    for r in 0..2 * radius {
-        sums.iter_mut().zip(row(matrix * 2 + r - radius)).for_each(|(sum, v)| *sum += v);
-    }
-    let mut out = Vec::with_capacity(values.len());
-    for r in 0..matrix {
-        sums.iter_mut().zip(row(r + radius)).for_each(|(sum, v)| *sum += v);
-        out.extend_from_slice(&sums);
-        sums.iter_mut().zip(row(r + matrix * 2 - radius)).for_each(|(sum, v)| *sum -= v);
-    }
-    out
-}
-
-/// `[1, middle, 1]`-weighted sums along rows and columns: the grain's size follows the point spread.
-fn grained(values: &[i32], matrix: usize, middle: i32) -> Vec<i32> {
-    let rows = sum_along_rows(values, matrix, 1);
-    let rows: Vec<i32> = rows.iter().zip(values).map(|(sum, v)| sum + (middle - 1) * v).collect();
-    let both = sum_along_columns(&rows, matrix, 1);
-    both.iter().zip(&rows).map(|(sum, v)| sum + (middle - 1) * v).collect()
-}
-
-/// Widths of the noise's filters, pixels.
-struct Band {
-    middle: i32,
-    radii: [usize; 2],
-}
-
-impl Band {
-    /// Share of each box that is taken away: the spectrum rises about like the square root of a ramp.
-    const SHARES: [f32; 2] = [0.5, 0.5];
-
-    fn of(scan: &Acquisition) -> Self {
-        let px = scan.pixel_mm() as f32;
-        // A sharper kernel has a finer grain.
-        let sigma_px = (1.25 * scan.psf_sigma_mm as f32 / (1.0 + 0.5 * scan.edge_gain as f32) / px).max(0.3);
-        let middle = libm::expf(0.5 / (sigma_px * sigma_px)).clamp(1.0, 30.0);
-        let radius = |mm: f32, least: f32| (mm / px + 0.5).floor().max(least) as usize;
-        Self { middle: middle as i32, radii: [radius(1.1, 1.0).min(4), radius(3.2, 3.0).min(12)] }
-    }
-
-    /// Standard deviation of the filtered noise for a source of one. All filters are separable, so the energy of the
-    /// sum comes from products along one axis.
-    fn deviation(&self) -> f32 {
-        let m = self.middle as f32;
-        let grain = [1.0 / (m + 2.0), m / (m + 2.0), 1.0 / (m + 2.0)];
-        let boxed = |radius: usize| {
-            // The boxes act on the grain.
-            let n = 2 * radius + 1;
-            let mut out = vec![0.0_f32; n + 2];
-            for start in 0..n {
-                grain.iter().zip(&mut out[start..]).for_each(|(g, out)| *out += g / n as f32);
-            }
-            out
-        };
-        let filters = [grain.to_vec(), boxed(self.radii[0]), boxed(self.radii[1])];
-        let weights = [1.0, -Self::SHARES[0], -Self::SHARES[1]];
-        let mut energy = 0.0;
-        for (a, wa) in filters.iter().zip(weights) {
-            for (b, wb) in filters.iter().zip(weights) {
-                let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-                let skip = (long.len() - short.len()) / 2;
-                let product: f32 = short.iter().zip(&long[skip..]).map(|(x, y)| x * y).sum();
-                energy += wa * wb * product * product;
-            }
-        }
-        energy.sqrt()
-    }
-}
-
-/// Noise of the stated size with a band-pass spectrum, and where rays along the rows meet more than those along the
-/// columns, noise drawn out sideways.
-fn add_noise(scan: &Acquisition, index: usize, gain: &[Vec<f32>; 2], hu: &mut [f32]) {
-    let matrix = scan.matrix;
-    let (white, deviation) = source(scan, index);
-    let band = Band::of(scan);
-    let grain = grained(&white, matrix, band.middle);
-    let [near, far] = band.radii.map(|radius| {
-        let sums = sum_along_columns(&sum_along_rows(&grain, matrix, radius), matrix, radius);
-        (sums, 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32)
-    });
-    let unit = 1.0 / (deviation * band.deviation() * ((band.middle + 2) * (band.middle + 2)) as f32);
-    let sigma = scan.noise_hu as f32;
-    let [rows, columns] = gain;
-    let most = rows.iter().copied().fold(0.0, f32::max);
-    let least = columns.iter().copied().fold(f32::MAX, f32::min);
-    let streaks = (most > 1.1 * least).then(|| Streaks::new(scan, index, deviation));
-    for (row, line) in hu.chunks_exact_mut(matrix).enumerate() {
-        let h = rows[row];
-        for (column, value) in line.iter_mut().enumerate() {
-            let at = row * matrix + column;
-            let fine = grain[at] as f32
-                - Band::SHARES[0] * near.1 * near.0[at] as f32
-                - Band::SHARES[1] * far.1 * far.0[at] as f32;
-            let least = h.min(columns[column]);
-            let mut noise = least * unit * fine;
-            if let Some(streaks) = &streaks
-                && h > least
-            {
-                noise += (0.5 * (h * h - least * least)).sqrt() * streaks.at(at);
-            }
-            *value += sigma * noise;
-        }
-    }
-}
-
-/// Noise of deviation one, drawn out along the rows: short and long streaks.
-struct Streaks {
-    short: Vec<i32>,
-    long: Vec<i32>,
-    unit: [f32; 2],
-}
-
-impl Streaks {
-    fn new(scan: &Acquisition, index: usize, deviation: f32) -> Self {
-        // A source of its own would cost as much again; another slice's serves as well.
-        let (white, _) = source(scan, index + 100_000);
-        let (matrix, middle) = (scan.matrix, Band::of(scan).middle);
-        // Streaks are as high as the grain.
-        let above_and_below = sum_along_columns(&white, matrix, 1);
-        let white: Vec<i32> = above_and_below.iter().zip(&white).map(|(sum, v)| sum + (middle - 1) * v).collect();
-        let deviation = deviation * ((middle * middle + 2) as f32).sqrt();
-        let radius = |mm: f64, most: usize| ((mm / scan.pixel_mm()) as usize).clamp(2, most);
-        let (near, far) = (radius(2.5, 12), radius(14.0, 48));
-        let twice = |radius: usize| sum_along_rows(&sum_along_rows(&white, matrix, radius), matrix, radius);
-        // The energy of a box of n applied twice.
-        let energy = |radius: usize| {
-            let n = (2 * radius + 1) as f32;
-            (n * (2.0 * n * n + 1.0) / 3.0).sqrt()
-        };
-        // Short and long ones share a source: their covariance is that of the two triangles.
-        let covariance: f32 = {
-            let (a, b) = ((2 * near + 1) as i64, (2 * far + 1) as i64);
-            (-(a - 1)..a).map(|k| (a - k.abs()) as f32 * (b - k.abs()) as f32).sum()
-        };
-        let correlation = covariance / (energy(near) * energy(far));
-        let total = (0.5 + 0.5 + correlation).sqrt() * std::f32::consts::SQRT_2;
-        let unit = |radius: usize| 1.0 / (energy(radius) * deviation * total);
-        Self { short: twice(near), long: twice(far), unit: [unit(near), unit(far)] }
-    }
-    #[inline]
-    fn at(&self, at: usize) -> f32 {
-        self.unit[0] * self.short[at] as f32 + self.unit[1] * self.long[at] as f32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::acquisition::Protocol;
@@ -558,56 +488,45 @@ mod tests {
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         (mean, (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
     }
-    /// Correlation of neighbours `step` pixels on.
-    fn correlation(values: &[f32], step: usize) -> f64 {
-        let (mean, deviation) = mean_and_deviation(values);
-        let pairs = values.iter().zip(&values[step..]);
-        let sum: f64 = pairs.map(|(a, b)| (f64::from(*a) - mean) * (f64::from(*b) - mean)).sum();
-        sum / (values.len() - step) as f64 / (deviation * deviation)
-    }
-    fn noise_of(scan: &Acquisition, row_gain: f32) -> Vec<f32> {
-        let mut hu = vec![0.0; scan.matrix * scan.matrix];
-        let gain = [vec![row_gain; scan.matrix], vec![1.0; scan.matrix]];
-        add_noise(scan, 3, &gain, &mut hu);
-        hu
-    }
-    fn nothing(_: f32, _: &[f32]) -> Option<Vec<f32>> {
-        None
+    /// Planes given by functions of their height.
+    struct Given<I, B> {
+        soft: Vec<f32>,
+        heights: Vec<f32>,
+        intact: I,
+        broken: B,
     }
 
-    #[test]
-    fn noise_has_the_deviation_asked_for_and_no_offset() {
-        for (matrix, field_mm, spacing_mm) in [(256, 200.0, 1.0), (256, 120.0, 0.5), (384, 150.0, 0.8)] {
-            let scan = Acquisition { spacing_mm, ..scan(matrix, field_mm) };
-            let (mean, deviation) = mean_and_deviation(&noise_of(&scan, 1.0));
-            assert!(mean.abs() < 0.3 && (deviation - 40.0).abs() < 1.2, "{matrix} {field_mm}: {mean} {deviation}");
+    impl<I: Fn(f32) -> Vec<f32>, B: Fn() -> Option<Vec<f32>>> Planes for Given<I, B> {
+        fn soft(&self) -> &[f32] {
+            &self.soft
+        }
+        fn within(&self) -> [Range<usize>; 2] {
+            let matrix = self.soft.len().isqrt();
+            [0..matrix, 0..matrix]
+        }
+        fn intact(&mut self, number: usize, hu: &mut Vec<f32>) {
+            *hu = (self.intact)(self.heights[number]);
+        }
+        fn is_broken(&self, _: usize) -> bool {
+            (self.broken)().is_some()
+        }
+        fn broken(&mut self, _: usize, hu: &mut Vec<f32>) {
+            *hu = (self.broken)().expect("asked before");
         }
     }
 
-    #[test]
-    fn noise_has_little_power_at_low_frequencies() {
-        let scan = scan(256, 200.0);
-        let noise = noise_of(&scan, 1.0);
-        let coarse: Vec<f32> = (0..16 * 16)
-            .map(|block| {
-                let at = |i: usize| (block / 16 * 16 + i / 16) * 256 + block % 16 * 16 + i % 16;
-                (0..256).map(|i| noise[at(i)]).sum::<f32>() / 256.0
-            })
-            .collect();
-        // White noise would leave 40 / 16 = 2.5 HU in blocks of 16 pixels.
-        assert!(mean_and_deviation(&coarse).1 < 1.6, "{:?}", mean_and_deviation(&coarse));
+    fn slice_of(
+        (scan, index, z_mm): (&Acquisition, usize, f32),
+        beyond: &Beyond,
+        intact: impl Fn(f32) -> Vec<f32>,
+        broken: impl Fn() -> Option<Vec<f32>>,
+    ) -> Developed {
+        let (soft, heights) = (vec![0.0; scan.matrix * scan.matrix], heights_in_slice(scan, z_mm));
+        let mut planes = Given { soft, heights, intact, broken };
+        take_slice(scan, index, z_mm, beyond, &mut planes, &mut Workspace::default())
     }
-
-    #[test]
-    fn noise_grows_and_is_drawn_out_sideways_where_rays_along_rows_meet_more() {
-        let scan = scan(256, 200.0);
-        let (plain, shoulders) = (noise_of(&scan, 1.0), noise_of(&scan, 3.0));
-        let (mean, deviation) = mean_and_deviation(&shoulders);
-        let expected = 40.0 * (1.0_f64 + 0.5 * 8.0).sqrt();
-        assert!(mean.abs() < 4.0 && (deviation / expected - 1.0).abs() < 0.06, "{mean} {deviation} for {expected}");
-        let along = |noise: &[f32]| correlation(noise, 6);
-        assert!(along(&shoulders) > 0.25 && along(&plain) < 0.05, "{} {}", along(&shoulders), along(&plain));
-        assert!(correlation(&shoulders, 6 * 256) < 0.1, "only along the rows");
+    fn nothing() -> Option<Vec<f32>> {
+        None
     }
 
     #[test]
@@ -621,23 +540,12 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_slices_share_noise_as_much_as_they_overlap() {
-        let shared = |spacing_mm| {
-            let scan = Acquisition { spacing_mm, ..scan(128, 100.0) };
-            let ((a, _), (b, _)) = (source(&scan, 4), source(&scan, 5));
-            let product: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-            product / a.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>()
-        };
-        assert!((shared(0.5) - 0.5).abs() < 0.03 && (shared(0.8) - 0.2).abs() < 0.03 && shared(1.0).abs() < 0.03);
-    }
-
-    #[test]
     fn blur_has_the_asked_width() {
         for sigma_mm in [0.25, 0.45, 0.7] {
             let scan = Acquisition { psf_sigma_mm: sigma_mm, edge_gain: 0.0, ..quiet(128, 51.2) };
             let mut hu = vec![0.0; 128 * 128];
             hu[64 * 128 + 64] = 1000.0;
-            optics(&scan, 0.0, &mut hu);
+            optics(&scan, 0.0, &mut hu, 0..128, &mut Workspace::default());
             let moment = |of: fn(usize) -> usize, power: i32| {
                 hu.iter().enumerate().map(|(i, v)| f64::from(*v) * (of(i) as f64 - 64.0).powi(power)).sum::<f64>()
             };
@@ -653,7 +561,7 @@ mod tests {
     fn the_kernel_overshoots_at_edges_and_leaves_plateaus_alone() {
         let scan = Acquisition { edge_gain: 0.4, ..quiet(128, 51.2) };
         let mut hu: Vec<f32> = (0..128 * 128).map(|i| if i % 128 < 64 { 0.0 } else { 1000.0 }).collect();
-        optics(&scan, 0.0, &mut hu);
+        optics(&scan, 0.0, &mut hu, 0..128, &mut Workspace::default());
         let row = &hu[64 * 128..65 * 128];
         let most = row.iter().copied().fold(0.0, f32::max);
         assert!(most > 1030.0 && most < 1250.0, "{most}");
@@ -664,9 +572,9 @@ mod tests {
     fn a_surface_in_the_middle_of_a_slice_is_averaged() {
         let scan = quiet(32, 32.0);
         let paint = |z: f32| vec![if z > 0.0 { 1000.0 } else { 200.0 }; 32 * 32];
-        let taken = take_slice(&scan, 0, 0.0, &Beyond::default(), paint, nothing);
+        let taken = slice_of((&scan, 0, 0.0), &Beyond::default(), paint, nothing);
         assert!(taken.hu.iter().all(|hu| *hu == 600), "{:?}", taken.hu[0]);
-        let above = take_slice(&scan, 0, 5.0, &Beyond::default(), paint, nothing);
+        let above = slice_of((&scan, 0, 5.0), &Beyond::default(), paint, nothing);
         assert!(above.hu.iter().all(|hu| *hu == 1000));
     }
 
@@ -696,8 +604,8 @@ mod tests {
     fn twins_differ_by_the_fracture_and_nothing_else() {
         let scan = scan(96, 60.0);
         let take = |hurt: bool| {
-            let broken = |_: f32, _: &[f32]| hurt.then(|| disc(true));
-            take_slice(&scan, 2, 0.0, &Beyond::default(), |_| disc(false), broken)
+            let broken = || hurt.then(|| disc(true));
+            slice_of((&scan, 2, 0.0), &Beyond::default(), |_| disc(false), broken)
         };
         let (whole, hurt) = (take(false), take(true));
         assert!(whole.difference_hu.is_none());
@@ -721,7 +629,7 @@ mod tests {
             plane[30 * 96 + 40..30 * 96 + 46].fill(9000.0);
             plane
         };
-        let taken = take_slice(&scan, 7, 0.0, &beyond, metal, nothing);
+        let taken = slice_of((&scan, 7, 0.0), &beyond, metal, nothing);
         let digest = taken
             .hu
             .iter()
@@ -738,7 +646,7 @@ mod tests {
             let bone = |i: usize| (i / 128).abs_diff(64) < 10 && [30, 98].iter().any(|c| (i % 128).abs_diff(*c) < 12);
             (0..128 * 128).map(|i| if bone(i) { 1200.0 } else { 0.0 }).collect::<Vec<f32>>()
         };
-        let taken = take_slice(&scan, 0, 0.0, &Beyond::default(), plane, nothing);
+        let taken = slice_of((&scan, 0, 0.0), &Beyond::default(), plane, nothing);
         let at = |column: usize, row: usize| taken.hu[row * 128 + column];
         assert!(at(64, 64) < -20, "{}", at(64, 64));
         assert!(at(5, 64).abs() <= 1 && at(64, 20).abs() <= 1);
@@ -751,14 +659,14 @@ mod tests {
             let filled = |i: usize| (i / 128).abs_diff(64) < 4 && [44, 84].iter().any(|c| (i % 128).abs_diff(*c) < 4);
             (0..128 * 128).map(|i| if metal && filled(i) { 9000.0 } else { 0.0 }).collect::<Vec<f32>>()
         };
-        let taken = take_slice(&scan, 0, 0.0, &Beyond::default(), |_| plane(true), nothing);
+        let taken = slice_of((&scan, 0, 0.0), &Beyond::default(), |_| plane(true), nothing);
         let mean = |columns: std::ops::Range<usize>, row: usize| {
             columns.clone().map(|c| f32::from(taken.hu[row * 128 + c])).sum::<f32>() / columns.len() as f32
         };
         assert!(mean(54..74, 64) < -100.0, "dark between the two: {}", mean(54..74, 64));
         let spread: Vec<f32> = taken.hu[30 * 128..31 * 128].iter().map(|hu| f32::from(*hu)).collect();
         assert!(mean_and_deviation(&spread).1 > 3.0, "streaks reach far: {:?}", mean_and_deviation(&spread));
-        let without = take_slice(&scan, 0, 0.0, &Beyond::default(), |_| plane(false), nothing);
+        let without = slice_of((&scan, 0, 0.0), &Beyond::default(), |_| plane(false), nothing);
         assert!(without.hu.iter().all(|hu| *hu == 0));
     }
 
@@ -767,9 +675,9 @@ mod tests {
         let motion = Some(Motion::Double { z_mm: [0.0, 10.0], shift_mm: [4.0, 0.0], weight: 0.25 });
         let scan = Acquisition { motion, edge_gain: 0.0, ..quiet(64, 64.0) };
         let plane = |_: f32| (0..64 * 64).map(|i| if i % 64 < 20 { 1000.0 } else { 0.0 }).collect::<Vec<f32>>();
-        let within = take_slice(&scan, 0, 5.0, &Beyond::default(), plane, nothing);
+        let within = slice_of((&scan, 0, 5.0), &Beyond::default(), plane, nothing);
         assert_eq!([10, 22, 40].map(|c| within.hu[32 * 64 + c]), [1000, 250, 0]);
-        let without = take_slice(&scan, 0, 15.0, &Beyond::default(), plane, nothing);
+        let without = slice_of((&scan, 0, 15.0), &Beyond::default(), plane, nothing);
         assert_eq!(without.hu[32 * 64 + 22], 0);
     }
 }

@@ -17,6 +17,7 @@ mod fracture;
 mod head;
 mod imaging;
 mod mimic;
+mod noise;
 mod patient;
 mod random;
 mod reference;
@@ -31,6 +32,7 @@ mod throat;
 mod tissue;
 mod trauma;
 mod vessels;
+mod workspace;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! From a person and a scan to slices: painting, the scanner, and what the fracture changed.
 
-use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -10,10 +10,11 @@ use crate::jobs::{Cancelled, JobCtx};
 use super::acquisition::{Acquisition, Protocol};
 use super::build::Build;
 use super::canvas::{Canvas, Grid};
-use super::imaging;
+use super::imaging::{self, Planes};
 use super::patient::{Patient, PatientSpec};
 use super::random::{Stream, Texture};
 use super::reference::{self, Finding};
+use super::workspace::Workspace;
 use super::{spine, surroundings, tissue};
 
 /// One finished slice.
@@ -62,9 +63,9 @@ pub fn slices(patient: &Patient, scan: &Acquisition, grid: &Grid, ctx: &JobCtx) 
     let done = AtomicUsize::new(0);
     (0..grid.slices)
         .into_par_iter()
-        .map(|index| {
+        .map_init(Workspace::default, |work, index| {
             ctx.check()?;
-            let slice = slice(patient, scan, grid, &texture, &build, index);
+            let slice = slice(patient, scan, grid, &texture, &build, index, work);
             ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, grid.slices);
             Ok(slice)
         })
@@ -79,42 +80,70 @@ fn slice(
     texture: &Texture,
     build: &Build,
     index: usize,
+    work: &mut Workspace,
 ) -> Rendered {
     let z_mm = grid.z_mm(index);
-    let canvas_at = |z_mm: f32| Canvas::new(z_mm, grid, patient, texture).moved(scan.motion_shift_mm(z_mm));
+    let canvas_at = |z_mm: f32| Canvas::without_hu(z_mm, grid, patient, texture).moved(scan.motion_shift_mm(z_mm));
     let mut middle = canvas_at(z_mm);
+    middle.hu = work.floats.take(grid.matrix * grid.matrix);
+    middle.hu.fill(Canvas::AIR_HU);
     surroundings::paint_before_spine(&mut middle, build);
     spine::paint_discs(&mut middle);
     spine::paint_canal(&mut middle);
     surroundings::paint_head(&mut middle, build);
     surroundings::paint_support(&mut middle, build);
     let beyond = tissue::beyond(&middle, build);
-    let soft = std::mem::take(&mut middle.hu);
-
-    let labels = RefCell::new(Vec::new());
-    let intact = |height: f32| {
-        let mut canvas = canvas_at(height);
-        canvas.hu.clone_from(&soft);
-        let wanted = labels.borrow().is_empty();
-        let numbers = spine::paint_vertebrae(&mut canvas, &[], wanted);
-        if wanted {
-            labels.replace(numbers);
-        }
-        canvas.hu
+    let canvases: Vec<Canvas> = imaging::heights_in_slice(scan, z_mm).into_iter().map(canvas_at).collect();
+    let mut planes = Vertebrae {
+        patient,
+        soft: std::mem::take(&mut middle.hu),
+        within: canvases.iter().map(spine::pixels_of_vertebrae).reduce(spine::spanning).unwrap_or([0..0, 0..0]),
+        canvases,
+        labels: Vec::new(),
     };
-    let broken = |height: f32, _: &[f32]| {
-        let mut canvas = canvas_at(height);
-        if !patient.breaks.iter().any(|b| b.reaches(canvas.z_mm, patient.spine.vertebra(b.level))) {
-            return None;
-        }
-        canvas.hu.clone_from(&soft);
-        spine::paint_vertebrae(&mut canvas, &patient.breaks, false);
-        Some(canvas.hu)
-    };
-    let taken = imaging::take_slice(scan, index, z_mm, &beyond, intact, broken);
+    let taken = imaging::take_slice(scan, index, z_mm, &beyond, &mut planes, work);
+    work.floats.give(planes.soft);
     let (mask, findings) = match &taken.difference_hu {
         Some(difference_hu) => reference::findings(&middle, difference_hu, |c, r| taken.noise_hu(scan, c, r)),
         None => (vec![0; grid.matrix * grid.matrix], Vec::new()),
     };
-    Rendered { hu: taken.hu, mask, labels: labels.into_inner(), findings }
+    Rendered { hu: taken.hu, mask, labels: planes.labels, findings }
+}
+
+/// The vertebrae at a slice's heights.
+struct Vertebrae<'a> {
+    patient: &'a Patient,
+    soft: Vec<f32>,
+    within: [Range<usize>; 2],
+    canvases: Vec<Canvas<'a>>,
+    /// Which vertebra each pixel belongs to at the first height.
+    labels: Vec<u8>,
+}
+
+impl Planes for Vertebrae<'_> {
+    fn soft(&self) -> &[f32] {
+        &self.soft
+    }
+    fn within(&self) -> [Range<usize>; 2] {
+        self.within.clone()
+    }
+    fn intact(&mut self, number: usize, hu: &mut Vec<f32>) {
+        let (canvas, wanted) = (&mut self.canvases[number], self.labels.is_empty());
+        canvas.hu = std::mem::take(hu);
+        let labels = spine::paint_vertebrae(canvas, &[], wanted);
+        if wanted {
+            self.labels = labels;
+        }
+        *hu = std::mem::take(&mut canvas.hu);
+    }
+    fn is_broken(&self, number: usize) -> bool {
+        let (patient, z_mm) = (self.patient, self.canvases[number].z_mm);
+        patient.breaks.iter().any(|b| b.reaches(z_mm, patient.spine.vertebra(b.level)))
+    }
+    fn broken(&mut self, number: usize, hu: &mut Vec<f32>) {
+        let canvas = &mut self.canvases[number];
+        canvas.hu = std::mem::take(hu);
+        spine::paint_vertebrae(canvas, &self.patient.breaks, false);
+        *hu = std::mem::take(&mut canvas.hu);
+    }
 }

@@ -48,6 +48,15 @@ pub fn ellipsoid(x: f32, y: f32, z: f32, r: [f32; 3]) -> f32 {
     if k1 < 1e-6 { -r[0].min(r[1]).min(r[2]) } else { k0 * (k0 - 1.0) / k1 }
 }
 
+/// Whether [`ellipsoid`] is at least `distance_mm` (above 0), found with less work; not every such point is found.
+#[inline]
+pub fn surely_beyond([x, y, z]: [f32; 3], r: [f32; 3], distance_mm: f32) -> bool {
+    let (ux, uy, uz) = (x / r[0], y / r[1], z / r[2]);
+    // The first-order distance is at least the smallest half-axis times what the scaled radius exceeds 1 by.
+    let scaled = 1.001 + distance_mm / r[0].min(r[1]).min(r[2]);
+    ux * ux + uy * uy + uz * uz > scaled * scaled
+}
+
 /// Rectangle at the origin with half sides `hx`, `hy` and rounded corners.
 #[inline]
 pub fn rounded_rectangle(x: f32, y: f32, hx: f32, hy: f32, corner: f32) -> f32 {

@@ -1,6 +1,8 @@
 //! The vertebrae C1 to T1, the discs, the canal with its cord. Every vertebra is a signed distance in its own frame:
 //! `x` lateral, `p` posterior from the back of the vertebral body, `w` towards the head, mm.
 
+use std::ops::Range;
+
 use super::canvas::{Canvas, Extent};
 use super::column::{Kind, Vertebra};
 use super::fracture::Break;
@@ -311,6 +313,22 @@ fn paint_joints(canvas: &mut Canvas) {
             (coverage(outline.max(0.78 * sheared.abs() - 0.6 * joint.gap_mm), blur_mm), hu)
         });
     }
+}
+
+/// Columns and rows that hold all that [`paint_vertebrae`] can change.
+pub fn pixels_of_vertebrae(canvas: &Canvas) -> [Range<usize>; 2] {
+    let patient = canvas.patient;
+    let extents = patient.spine.vertebrae.iter().filter_map(|v| v.extent_at(canvas.z_mm, &patient.posture));
+    extents.map(|extent| canvas.pixels(extent)).reduce(spanning).unwrap_or([0..0, 0..0])
+}
+
+/// What holds both of two rectangles.
+pub fn spanning(a: [Range<usize>; 2], b: [Range<usize>; 2]) -> [Range<usize>; 2] {
+    [0, 1].map(|i| match (a[i].is_empty(), b[i].is_empty()) {
+        (true, _) => b[i].clone(),
+        (_, true) => a[i].clone(),
+        _ => a[i].start.min(b[i].start)..a[i].end.max(b[i].end),
+    })
 }
 
 /// All vertebrae that meet this slice, with the breaks there are. Says on request which vertebra each pixel belongs to:

@@ -168,17 +168,25 @@ impl Compartment {
         let (along, across) = (along * self.inv_rx, across * self.inv_ry);
         ((along * along + across * across).sqrt() - 1.0) * self.mean_radius
     }
+    /// By how much the distance changes per millimetre at most.
+    fn steepest(&self) -> f32 {
+        self.inv_rx.max(self.inv_ry) * self.mean_radius
+    }
 }
 
 /// Which compartments may be the nearest or second nearest within a few millimetres.
 #[derive(Clone, Copy)]
 struct Candidates {
     count: u8,
+    /// The nearest first.
     which: [u8; COMPARTMENTS.len()],
+    /// No point asked for is nearer to the compartment of the same place than this, mm.
+    least_mm: [f32; COMPARTMENTS.len()],
 }
 
 impl Candidates {
-    fn around(compartments: &[Compartment], x: f32, y: f32) -> Self {
+    /// For points no farther from `(x, y)` than `reach_mm`.
+    fn around(compartments: &[Compartment], x: f32, y: f32, reach_mm: f32) -> Self {
         // Distances change by up to twice the way, on both sides of a comparison.
         const MARGIN_MM: f32 = 12.0;
         let distances: [f32; COMPARTMENTS.len()] = std::array::from_fn(|i| compartments[i].distance(x, y));
@@ -186,12 +194,20 @@ impl Candidates {
         for d in distances {
             (best, second) = if d < best { (d, best) } else { (best, second.min(d)) };
         }
-        let mut found = Self { count: 0, which: [0; COMPARTMENTS.len()] };
-        for (i, d) in (0_u8..).zip(distances) {
-            if d <= second + MARGIN_MM {
-                found.which[usize::from(found.count)] = i;
-                found.count += 1;
+        let mut found = Self { count: 0, which: [0; COMPARTMENTS.len()], least_mm: [0.0; COMPARTMENTS.len()] };
+        for (i, (d, c)) in (0_u8..).zip(distances.into_iter().zip(compartments)) {
+            if d > second + MARGIN_MM {
+                continue;
             }
+            let least_mm = d - reach_mm * c.steepest();
+            let mut place = usize::from(found.count);
+            while place > 0 && found.least_mm[place - 1] > least_mm {
+                found.which[place] = found.which[place - 1];
+                found.least_mm[place] = found.least_mm[place - 1];
+                place -= 1;
+            }
+            (found.which[place], found.least_mm[place]) = (i, least_mm);
+            found.count += 1;
         }
         found
     }
@@ -202,23 +218,42 @@ struct Muscles {
     compartments: [Compartment; COMPARTMENTS.len()],
     /// How far muscle reaches beyond its ellipse where there is room, mm.
     slack_mm: f32,
+    /// By how much the second nearest compartment may be farther than the nearest and still matter, mm.
+    rivals_mm: f32,
 }
 
 impl Muscles {
+    fn new(compartments: [Compartment; COMPARTMENTS.len()], slack_mm: f32) -> Self {
+        let widest = compartments.iter().fold(0.0_f32, |most, c| most.max(c.seam));
+        Self { compartments, slack_mm, rivals_mm: 2.0 * Self::seam_mm(widest) + 0.1 }
+    }
+
+    /// How far from the middle between two compartments a plane of fat is seen.
+    #[inline]
+    fn seam_mm(seam: f32) -> f32 {
+        0.35 + 0.6 * seam
+    }
+
     /// HU of the nearest compartment; fat where two are about equally near and where none is. Planes of fat are as clear
     /// as `strength` says.
     #[inline]
     fn hu(&self, candidates: &Candidates, [x, y]: [f32; 2], slack_mm: f32, strength: f32) -> f32 {
-        let (mut best, mut second, mut nearest) = (f32::MAX, f32::MAX, &self.compartments[0]);
-        for which in &candidates.which[..usize::from(candidates.count)] {
-            let c = &self.compartments[usize::from(*which)];
-            let d = c.distance(x, y);
-            if d < best {
-                (second, best, nearest) = (best, d, c);
+        let (mut best, mut second, mut nearest) = (f32::MAX, f32::MAX, 0);
+        for (which, least_mm) in candidates.which.iter().zip(&candidates.least_mm).take(usize::from(candidates.count)) {
+            // Neither this one nor a later one can be the nearest, or near enough to show.
+            if *least_mm > second.min(best + self.rivals_mm) {
+                break;
+            }
+            let which = usize::from(*which);
+            let d = self.compartments[which].distance(x, y);
+            // Of two as near, the one that is listed first.
+            if d < best || (d == best && which < nearest) {
+                (second, best, nearest) = (best, d, which);
             } else if d < second {
                 second = d;
             }
         }
+        let nearest = &self.compartments[nearest];
         let mut plane = 0.5 * (second - best);
         if y > 20.0 {
             // The nuchal ligament.
@@ -226,7 +261,8 @@ impl Muscles {
         }
         let muscle = mix(-98.0, nearest.hu, smoothstep(-0.4, 0.8, self.slack_mm + slack_mm - best));
         // A thin plane of fat shows as a grey line, a thick one as a black one.
-        let line = smoothstep(0.35 + 0.6 * nearest.seam, 0.1, plane) * (1.4 * nearest.seam * strength).clamp(0.0, 1.0);
+        let line =
+            smoothstep(Self::seam_mm(nearest.seam), 0.1, plane) * (1.4 * nearest.seam * strength).clamp(0.0, 1.0);
         mix(muscle, -98.0, line)
     }
 }
@@ -274,6 +310,9 @@ impl Plane<'_> {
         -105.0 + 16.0 * thread + 70.0 * smoothstep(0.5, 0.8, thread)
     }
 
+    /// By how much the finest waves move a point, mm.
+    const FINE_MM: f32 = 0.9;
+
     /// Where a point lies among the average patient's muscles.
     #[inline]
     fn packed(&self, x: f32, y: f32) -> [f32; 2] {
@@ -287,7 +326,7 @@ impl Plane<'_> {
         let fine = texture.sample(x / 3.6, y / 3.6 + 23.0, z / 8.0);
         let slack_mm = 2.0 * wobble + 3.0 * self.head;
         // Planes of fat come and go.
-        let at = self.packed(x + wx, y + wy + 0.9 * fine);
+        let at = self.packed(x + wx, y + wy + Self::FINE_MM * fine);
         let inner = self.muscles.hu(candidates, at, slack_mm, 0.85 + 0.8 * wobble);
         let muscle = smoothstep(-20.0, 30.0, inner);
         // Fat between the fibres, most in the deep extensors of the old.
@@ -322,10 +361,10 @@ pub fn paint_body(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
     let plane = Plane {
         z,
         texture,
-        muscles: Muscles {
-            compartments: compartments_at(z, patient, build),
-            slack_mm: mix(5.0, 3.6, smoothstep(0.7, 1.8, fat)) - 0.9 * build.old,
-        },
+        muscles: Muscles::new(
+            compartments_at(z, patient, build),
+            mix(5.0, 3.6, smoothstep(0.7, 1.8, fat)) - 0.9 * build.old,
+        ),
         head: smoothstep(-40.0, -10.0, z),
         fat,
         streaks_hu: 60.0 + 220.0 * patient.muscle_fat,
@@ -344,6 +383,7 @@ pub fn paint_body(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
         [2.4 * wobble + 3.0 * slow, 2.4 * other - 3.0 * slow, wobble, x, y]
     });
     let cells = waves.cells();
+    let widest = build.sides[0].max(build.sides[1]).max(1.0);
     let mut candidates = Vec::with_capacity(cells * cells);
     for row in 0..cells {
         for column in 0..cells {
@@ -351,8 +391,16 @@ pub fn paint_body(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
             candidates.push(inside.then(|| {
                 let corners = waves.corners(column, row);
                 let mean = |of: fn(&[f32; 5]) -> f32| 0.25 * corners.iter().map(of).sum::<f32>();
-                let [x, y] = plane.packed(mean(|c| c[3] + c[0]), mean(|c| c[4] + c[1]));
-                Candidates::around(&plane.muscles.compartments, x, y)
+                let (x, y) = (mean(|c| c[3] + c[0]), mean(|c| c[4] + c[1]));
+                // Points of a cell lie between its corners.
+                let from_middle = |c: &[f32; 5]| {
+                    let (dx, dy) = (c[3] + c[0] - x, c[4] + c[1] - y);
+                    (dx * dx + dy * dy).sqrt()
+                };
+                let farthest_mm = corners.iter().map(from_middle).fold(0.0, f32::max);
+                let reach_mm = widest * (farthest_mm + Plane::FINE_MM + 0.05);
+                let [x, y] = plane.packed(x, y);
+                Candidates::around(&plane.muscles.compartments, x, y, reach_mm)
             }));
         }
     }
