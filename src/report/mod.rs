@@ -2,7 +2,7 @@
 //! research line and the atomic write are in one place.
 //!
 //! A report is made in three steps: `content` collects what it says (masked where asked), `layout` sets that on
-//! pages, and `pdf` or `sheet` draw the pages. The JSON is the content itself.
+//! pages, which are `page`'s, and `pdf` or `sheet` draw the pages. The JSON is the content itself.
 
 mod atomic;
 mod content;
@@ -10,6 +10,7 @@ mod fonts;
 mod json;
 mod layout;
 mod mask;
+mod page;
 mod pdf;
 mod picture;
 mod pictures;
@@ -102,8 +103,8 @@ pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
     let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
-    let text = |item: &layout::Item| match item {
-        layout::Item::Text { text, .. } => Some(text.clone()),
+    let text = |item: &page::Item| match item {
+        page::Item::Text { text, .. } => Some(text.clone()),
         _ => None,
     };
     let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);

@@ -14,7 +14,7 @@ use krilla::text::{Font, GlyphId, KrillaGlyph};
 
 use super::ReportError;
 use super::fonts::{self, Face, Placed};
-use super::layout::{Colour, Item, PAGE, Page, Style};
+use super::page::{Colour, Item, PAGE, Page, Style};
 
 /// Picture pixels per point: 216 to the inch.
 const PIXELS_PER_POINT: f32 = 3.0;

@@ -4,7 +4,7 @@ use tiny_skia::{Color, FillRule, Paint, Path, PathBuilder, Pixmap, PixmapPaint, 
 
 use super::ReportError;
 use super::fonts;
-use super::layout::{Colour, Item, PAGE, Page, RULE, Style};
+use super::page::{Colour, Item, PAGE, Page, RULE, Style};
 use super::pdf::PICTURE_TEXT_PT;
 
 /// Pixels per point: 180 to the inch.
