@@ -235,9 +235,16 @@ fn results(evaluation: &Evaluation) -> Vec<Block> {
         cells.extend(sets.iter().map(|set| with_interval(&set.metrics.get(*metric))));
         cells
     });
+    let constant = case.natural.prevalence.and_then(super::best_constant_weighted_loss);
     let caption = if folds { "All metrics, pooled over folds (95 % interval)" } else { "All metrics (95 % interval)" };
     let head = ["Metric", "All images", "Images, case-balanced", "Images 1 : 1", "All cases", "Cases 1 : 1"];
     blocks.push(table(caption, &head, rows.collect()));
+    blocks.push(text(format!(
+        "Log-loss with positives counted twice is, over cases, the patient_overall part of RSNA 2022's weighted log-loss; the best \
+         answer that is the same for all of these cases has {}. The metric's other half asks for a probability of each of C1 to C7, \
+         which this network does not give: the whole is not reported, and no figure here compares with that competition's.",
+        number(constant)
+    )));
     let counts = [("All images", &image.natural), ("All cases", &case.natural)].map(|(name, set)| {
         let counts = &set.confusion;
         let mut cells = vec![name.to_owned()];
