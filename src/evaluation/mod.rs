@@ -25,14 +25,15 @@ pub use calibration::{
     sigmoid, slope_and_intercept, temperature,
 };
 pub use confusion::{Confusion, predictive_values};
-pub use document::{Block, Document, Picture};
+pub use document::{Block, Document, Picture, unbroken};
 pub use intervals::{
     AucDifference, Delong, Interval, Mcnemar, clopper_pearson, delong, delong_difference, mcnemar, wilson,
 };
 pub use localisation::{Froc, FrocPoint, HitRate, hottest_cell_touches};
 pub use measure::{BINS, Estimate, Metric, Metrics, OverFolds};
 pub use proper::{
-    Bin, brier, brier_skill, calibration_error, equal_mass_bins, log_loss, log_loss_of_logits, rsna_weighted_log_loss,
+    Bin, best_constant_weighted_loss, brier, brier_skill, calibration_error, equal_mass_bins, log_loss,
+    log_loss_of_logits, rsna_weighted_log_loss,
 };
 pub use ranking::{average_precision, precision_recall_curve, roc_auc, roc_curve};
 pub use sets::TestSet;
@@ -87,6 +88,7 @@ pub struct CasePrediction {
     pub sex: Option<char>,
     pub age_years: Option<f64>,
     pub slice_thickness_mm: Option<f64>,
+    /// Contrast agent was given; `None` where the header does not say.
     pub contrast: Option<bool>,
     /// Which part of the data it is from, e.g. "iid", "shift", "rsna2022".
     pub source: String,

@@ -1,211 +1,22 @@
-//! The shape of a report: what [`Content`] says, set on A4 pages as plain items in points. PDF and PNG draw these
-//! items and decide nothing themselves.
+//! The shape of a study's report: what [`Content`] says, set on pages.
 
 use std::sync::Arc;
 
 use super::content::{Content, Fact, KeySlice, Notice, made_line};
 use super::fonts::{self, Face};
+use super::page::{
+    ACCENT, BODY, DIM, FOOT, Flow, INK, Item, LEADING, LEFT, PANEL, Page, RIGHT, RULE, SMALL, STOP, Source, Style, TOP,
+    WIDTH, feet, limited, with_replacements_told,
+};
 use super::pictures::{PictureSource, WINDOWS};
 use super::strip;
-use crate::RESEARCH_LINE;
 use crate::findings::Findings;
 use crate::findings::describe::{counted, score_text};
 use crate::study::Series;
 use crate::study::describe::{self, SYNTHETIC_LINE};
 
-/// A4 in points.
-pub(super) const PAGE: [f32; 2] = [595.28, 841.89];
-pub(super) const LEFT: f32 = 48.0;
-pub(super) const RIGHT: f32 = PAGE[0] - 48.0;
-const TOP: f32 = 52.0;
-const FOOT: f32 = PAGE[1] - 62.0;
-const WIDTH: f32 = RIGHT - LEFT;
-const BODY: f32 = 8.6;
-const SMALL: f32 = 7.4;
-const LEADING: f32 = 1.38;
 /// Rows of the table of peaks; the rest stand in the table of all scores.
 const PEAK_ROWS: usize = 6;
-
-pub(super) type Colour = [u8; 3];
-pub(super) const INK: Colour = [24, 27, 31];
-pub(super) const DIM: Colour = [84, 92, 100];
-pub(super) const RULE: Colour = [200, 205, 210];
-pub(super) const PANEL: Colour = [244, 246, 248];
-pub(super) const ACCENT: Colour = [38, 84, 130];
-pub(super) const BAR: Colour = [150, 166, 182];
-pub(super) const STOP: Colour = [150, 38, 38];
-
-/// How heavy letters are drawn; the typeface has one weight, a thin rim makes the other.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Weight {
-    Regular,
-    Strong,
-}
-
-/// How a line of text looks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Style {
-    pub(super) face: Face,
-    pub(super) size: f32,
-    pub(super) weight: Weight,
-    pub(super) colour: Colour,
-}
-
-impl Style {
-    pub(super) const fn text(size: f32, colour: Colour) -> Self {
-        Self { face: Face::Text, size, weight: Weight::Regular, colour }
-    }
-    pub(super) const fn mono(size: f32, colour: Colour) -> Self {
-        Self { face: Face::Mono, size, weight: Weight::Regular, colour }
-    }
-    pub(super) const fn strong(size: f32, colour: Colour) -> Self {
-        Self { face: Face::Text, size, weight: Weight::Strong, colour }
-    }
-    /// Width of the rim in points; the reading typeface is a light one and gets a hair of it always.
-    pub(super) fn rim(&self) -> f32 {
-        let share = match (self.weight, self.face) {
-            (Weight::Strong, _) => 0.045,
-            (Weight::Regular, Face::Text) => 0.012,
-            (Weight::Regular, Face::Mono) => 0.0,
-        };
-        share * self.size
-    }
-    fn width(&self, text: &str) -> f32 {
-        fonts::width(&fonts::drawable(text), self.face, self.size)
-    }
-    fn line(&self) -> f32 {
-        self.size * LEADING
-    }
-}
-
-/// Something on a page; points, origin at the top left, y down.
-#[derive(Debug, Clone)]
-pub(super) enum Item {
-    /// [`fonts::drawable`] text.
-    Text {
-        x: f32,
-        baseline: f32,
-        style: Style,
-        text: String,
-    },
-    /// `[left, top, right, bottom]`.
-    Fill {
-        rect: [f32; 4],
-        colour: Colour,
-    },
-    Line {
-        from: [f32; 2],
-        to: [f32; 2],
-        width: f32,
-        colour: Colour,
-        dash: Option<[f32; 2]>,
-    },
-    Picture {
-        rect: [f32; 4],
-        source: Arc<PictureSource>,
-    },
-}
-
-/// One page.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Page {
-    pub(super) items: Vec<Item>,
-}
-
-impl Page {
-    pub(super) fn text(&mut self, x: f32, baseline: f32, style: Style, text: &str) {
-        let text = fonts::drawable(text);
-        if !text.trim().is_empty() {
-            self.items.push(Item::Text { x, baseline, style, text });
-        }
-    }
-    pub(super) fn right(&mut self, x: f32, baseline: f32, style: Style, text: &str) {
-        self.text(x - style.width(text), baseline, style, text);
-    }
-    pub(super) fn centred(&mut self, x: f32, baseline: f32, style: Style, text: &str) {
-        self.text(x - style.width(text) / 2.0, baseline, style, text);
-    }
-    pub(super) fn rule(&mut self, from: [f32; 2], to: [f32; 2], width: f32, colour: Colour) {
-        self.items.push(Item::Line { from, to, width, colour, dash: None });
-    }
-    pub(super) fn fill(&mut self, rect: [f32; 4], colour: Colour) {
-        self.items.push(Item::Fill { rect, colour });
-    }
-    fn frame(&mut self, [left, top, right, bottom]: [f32; 4], width: f32, colour: Colour) {
-        self.rule([left, top], [right, top], width, colour);
-        self.rule([left, bottom], [right, bottom], width, colour);
-        self.rule([left, top], [left, bottom], width, colour);
-        self.rule([right, top], [right, bottom], width, colour);
-    }
-    /// Wrapped text of at most `lines` lines; returns the y below it.
-    fn block(&mut self, at: [f32; 2], width: f32, style: Style, text: &str, lines: usize) -> f32 {
-        let mut y = at[1];
-        for line in limited(text, style, width, lines) {
-            self.text(at[0], y + style.size, style, &line);
-            y += style.line();
-        }
-        y
-    }
-}
-
-/// The first lines of wrapped text, the last with an ellipsis when there are more.
-fn limited(text: &str, style: Style, width: f32, lines: usize) -> Vec<String> {
-    let mut wrapped = fonts::wrapped(text, style.face, style.size, width);
-    if wrapped.len() > lines {
-        wrapped.truncate(lines);
-        if let Some(last) = wrapped.last_mut() {
-            *last = fonts::ellipsized(&format!("{last}{}", "\u{2026} ".repeat(40)), style.face, style.size, width);
-            *last = format!("{}\u{2026}", last.trim_end_matches(['\u{2026}', ' ']));
-        }
-    }
-    wrapped
-}
-
-/// Pages being filled from the top.
-struct Flow {
-    pages: Vec<Page>,
-    y: f32,
-}
-
-impl Flow {
-    fn page(&mut self) -> &mut Page {
-        if self.pages.is_empty() {
-            self.pages.push(Page::default());
-        }
-        let last = self.pages.len() - 1;
-        &mut self.pages[last]
-    }
-    fn new_page(&mut self) {
-        self.pages.push(Page::default());
-        self.y = TOP + 10.0;
-    }
-    /// Begins a page unless so much is left on this one.
-    fn ensure(&mut self, height: f32) {
-        if self.y + height > FOOT {
-            self.new_page();
-        }
-    }
-    fn heading(&mut self, text: &str, with: f32) {
-        self.ensure(34.0 + with);
-        if self.y > TOP + 10.0 {
-            self.y += 16.0;
-        }
-        let y = self.y;
-        let page = self.page();
-        page.text(LEFT, y + 11.0, Style::strong(11.0, ACCENT), text);
-        page.rule([LEFT, y + 16.5], [RIGHT, y + 16.5], 0.5, RULE);
-        self.y = y + 22.0;
-    }
-    /// Text over the whole width, over as many pages as it takes.
-    fn paragraph(&mut self, indent: f32, style: Style, text: &str) {
-        for line in fonts::wrapped(text, style.face, style.size, WIDTH - indent) {
-            self.ensure(style.line());
-            let y = self.y;
-            self.page().text(LEFT + indent, y + style.size, style, &line);
-            self.y += style.line();
-        }
-    }
-}
 
 /// Sets the whole report. `series` and `findings` give the strip its shape.
 pub(super) fn pages(
@@ -214,7 +25,7 @@ pub(super) fn pages(
     findings: Option<&Findings>,
     pictures: &[Vec<Arc<PictureSource>>],
 ) -> Vec<Page> {
-    let mut flow = Flow { pages: vec![Page::default()], y: TOP };
+    let mut flow = Flow::new();
     title(&mut flow, content);
     identity(&mut flow, content);
     result_panel(&mut flow, content);
@@ -239,13 +50,10 @@ pub(super) fn pages(
         score_table(&mut flow, series, findings, &outcome.standing, outcome.trained);
     }
     let mut pages = flow.pages;
-    let replaced = pages.iter().flat_map(|p| &p.items).any(is_replaced);
-    heads_and_feet(&mut pages, content, replaced);
+    let made = with_replacements_told(&pages, &made_line(content));
+    heads(&mut pages, content);
+    feet(&mut pages, &made);
     pages
-}
-
-fn is_replaced(item: &Item) -> bool {
-    matches!(item, Item::Text { text, .. } if text.contains(fonts::REPLACEMENT))
 }
 
 fn note_style(trained: bool) -> Style {
@@ -403,7 +211,7 @@ fn key_slices(flow: &mut Flow, content: &Content, pictures: &[Vec<Arc<PictureSou
             let left = RIGHT - (WINDOWS.len() as f32 - column) * PICTURE - (1.0 - column) * PICTURE_GAP;
             let top = top + row * (PICTURE + PICTURE_GAP);
             let rect = [left, top, left + PICTURE, top + PICTURE];
-            flow.page().items.push(Item::Picture { rect, source: source.clone() });
+            flow.page().items.push(Item::Picture { rect, source: Source::View(source.clone()) });
         }
         flow.y = top + height + 8.0;
     }
@@ -520,26 +328,15 @@ fn score_row(page: &mut Page, x: f32, baseline: f32, series: &Series, findings: 
     }
 }
 
-fn heads_and_feet(pages: &mut [Page], content: &Content, replaced: bool) {
-    let total = pages.len();
-    for (i, page) in pages.iter_mut().enumerate() {
-        let style = Style::text(SMALL, DIM);
-        if i > 0 {
-            let half = WIDTH * 0.6;
-            let whose = fonts::ellipsized(&content.whose, Face::Text, SMALL, half);
-            let series = fonts::ellipsized(&content.series_name, Face::Text, SMALL, WIDTH - half - 12.0);
-            page.text(LEFT, TOP - 14.0, style, &whose);
-            page.right(RIGHT, TOP - 14.0, style, &series);
-            page.rule([LEFT, TOP - 8.0], [RIGHT, TOP - 8.0], 0.5, RULE);
-        }
-        let foot = FOOT + 16.0;
-        page.rule([LEFT, foot], [RIGHT, foot], 0.5, RULE);
-        page.text(LEFT, foot + 11.0, Style::strong(SMALL, INK), RESEARCH_LINE);
-        let mut made = made_line(content);
-        if replaced {
-            made.push_str(". \u{25a1} stands for a character that the report's typeface does not have.");
-        }
-        page.text(LEFT, foot + 21.0, style, &made);
-        page.right(RIGHT, foot + 21.0, style, &format!("page {} of {total}", i + 1));
+/// Whose report it is, on every page but the first, which says so at length.
+fn heads(pages: &mut [Page], content: &Content) {
+    let style = Style::text(SMALL, DIM);
+    for page in pages.iter_mut().skip(1) {
+        let half = WIDTH * 0.6;
+        let whose = fonts::ellipsized(&content.whose, Face::Text, SMALL, half);
+        let series = fonts::ellipsized(&content.series_name, Face::Text, SMALL, WIDTH - half - 12.0);
+        page.text(LEFT, TOP - 14.0, style, &whose);
+        page.right(RIGHT, TOP - 14.0, style, &series);
+        page.rule([LEFT, TOP - 8.0], [RIGHT, TOP - 8.0], 0.5, RULE);
     }
 }

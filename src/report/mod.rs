@@ -1,29 +1,34 @@
 //! Findings and rendered views to PDF, PNG and JSON. Everything that is exported passes through here, so the
-//! research line and the atomic write are in one place.
+//! research line stands on all of it.
 //!
 //! A report is made in three steps: `content` collects what it says (masked where asked), `layout` sets that on
-//! pages, and `pdf` or `sheet` draw the pages. The JSON is the content itself.
+//! pages, which are `page`'s, and `pdf` or `sheet` draw the pages. The JSON is the content itself. An evaluation's blocks are
+//! set on the same pages by `document`.
 
-mod atomic;
 mod content;
+mod document;
 mod fonts;
 mod json;
 mod layout;
 mod mask;
+mod page;
 mod pdf;
 mod picture;
 mod pictures;
+mod raster;
 mod sheet;
 mod strip;
+mod table;
 
 use std::path::Path;
 
-pub use atomic::write_atomically;
 pub use json::{analysis_json, json_bytes};
 pub use picture::{annotated, view_picture};
 
 pub use crate::study::describe::CornerText;
 
+use crate::evaluation::{Document, Picture};
+use crate::files;
 use crate::findings::Findings;
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
@@ -76,6 +81,12 @@ impl Format {
     }
 }
 
+/// Writes an export whole or not at all; when this returns it survives a power cut. See [`files::write_with`].
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let failed = |source| ReportError::Write { path: path.display().to_string(), source };
+    files::write(path, bytes, files::Synced::FileAndFolder).map_err(failed)
+}
+
 /// Writes the report in the format of the extension, atomically.
 pub fn write_report(input: &ReportInput<'_>, path: &Path) -> Result<(), ReportError> {
     let format = Format::of(path)?;
@@ -92,9 +103,17 @@ pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, 
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
     let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
     match format {
-        Format::Pdf => pdf::document(&pages, &input.created),
+        Format::Pdf => pdf::document(&pages, "dens report", &input.created),
         Format::Png | Format::Json => sheet::png(&pages),
     }
+}
+
+/// A document of blocks as PDF; the same document gives the same bytes, since it carries no time of making.
+///
+/// # Errors
+/// One of its pictures is no PNG.
+pub fn document_pdf(document: &Document, pictures: &[Picture]) -> Result<Vec<u8>, ReportError> {
+    pdf::document(&document::pages(document, pictures)?, "dens evaluation", "")
 }
 
 /// Every line of text on each page of the report, in drawing order: what a PDF reader finds in it.
@@ -102,8 +121,8 @@ pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
     let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
-    let text = |item: &layout::Item| match item {
-        layout::Item::Text { text, .. } => Some(text.clone()),
+    let text = |item: &page::Item| match item {
+        page::Item::Text { text, .. } => Some(text.clone()),
         _ => None,
     };
     let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);

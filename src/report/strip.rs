@@ -1,6 +1,6 @@
 //! The strip as a plot: head at the left, feet at the right, one bar per slice, readable without colour.
 
-use super::layout::{ACCENT, BAR, DIM, INK, Item, Page, RULE, Style};
+use super::page::{ACCENT, BAR, DIM, INK, Item, Page, RULE, Style};
 use crate::findings::describe::score_text;
 use crate::findings::{Findings, SliceState};
 use crate::study::{Series, describe};
