@@ -24,7 +24,7 @@
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
-//! | [`report`] | findings and rendered views to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, volume, geometry | krilla, tiny-skia, image |
+//! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, evaluation (its document), volume, geometry | krilla, tiny-skia, image |
 //! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
 //! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
 //! | [`cli`] | one file per subcommand | all | clap, indicatif, image |

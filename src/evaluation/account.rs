@@ -7,6 +7,9 @@ use super::paper::{self, PaperRow};
 use super::sets::TestSet;
 use super::summary::{Evaluation, Failure};
 
+/// On every page: a page may be read without the first one.
+const SYNTHETIC: &str = "Synthetic cases: no clinical performance";
+
 /// The report; `pictures` are put where they belong by their file names.
 pub fn account(evaluation: &Evaluation, pictures: &[Picture]) -> Document {
     let title = "Evaluation of a fracture network".to_owned();
@@ -32,7 +35,8 @@ pub fn account(evaluation: &Evaluation, pictures: &[Picture]) -> Document {
     picture(&mut blocks, &["strips.png"]);
     blocks.extend(method(evaluation));
     blocks.push(Block::Text(crate::RESEARCH_LINE.to_owned()));
-    Document { title, blocks }
+    let standing = if evaluation.provenance.synthetic { SYNTHETIC } else { "" };
+    Document { title, standing: standing.to_owned(), blocks }
 }
 
 fn heading(text: &str) -> Block {
@@ -105,10 +109,9 @@ fn what(evaluation: &Evaluation) -> Vec<Block> {
         rows.push(row(
             &name,
             format!(
-                "{}, {}, trained on: {}; thresholds: image {:.4}, case {:.4} ({}); {calibrated}; SHA-256 {}",
-                model.name,
-                model.architecture,
-                model.trained_on,
+                "{}; {}; thresholds: image {:.4}, case {:.4} ({}); {calibrated}; SHA-256 {}",
+                named(&model.name, &model.architecture),
+                trained(&model.trained_on),
                 model.slice_threshold,
                 model.case_threshold,
                 model.threshold_rule,
@@ -126,6 +129,17 @@ fn what(evaluation: &Evaluation) -> Vec<Block> {
     rows.retain(|row| row.iter().all(|cell| !cell.is_empty()));
     blocks.push(table("Network, data and program", &["", "Value"], rows));
     blocks
+}
+
+/// A name often begins with the architecture.
+fn named(name: &str, architecture: &str) -> String {
+    if name.starts_with(architecture) { name.to_owned() } else { format!("{name}, {architecture}") }
+}
+
+/// Cards say it as a phrase or as a sentence of their own.
+fn trained(on: &str) -> String {
+    let is_whole = ["trained", "untrained"].iter().any(|begin| on.trim_start().to_lowercase().starts_with(begin));
+    if is_whole { on.to_owned() } else { format!("trained on: {on}") }
 }
 
 fn data(evaluation: &Evaluation) -> Vec<Block> {
@@ -511,6 +525,16 @@ mod tests {
         assert!(!markdown(1, false).contains("synthetic cases"));
         for text in [markdown(1, true), markdown(2, false)] {
             assert!(text.contains("Not for diagnosis") && !text.to_lowercase().contains("no fracture"));
+        }
+    }
+
+    #[test]
+    fn a_network_is_told_once() {
+        assert_eq!(named("ResNet-10 + BLSTM on phantom", "ResNet-10 + BLSTM"), "ResNet-10 + BLSTM on phantom");
+        assert_eq!(named("neck one", "ResNet-50"), "neck one, ResNet-50");
+        assert_eq!(trained("synthetic necks only"), "trained on: synthetic necks only");
+        for whole in ["trained on synthetic necks only", "Untrained: the numbers mean nothing"] {
+            assert_eq!(trained(whole), whole);
         }
     }
 

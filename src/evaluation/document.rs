@@ -1,4 +1,4 @@
-//! A report as blocks, written as Markdown or as one HTML file that needs nothing beside it.
+//! A report as blocks, written as Markdown or as one HTML file that needs nothing beside it. (As PDF: [`crate::report`].)
 
 /// A picture of the report.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Block {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Document {
     pub title: String,
+    /// What must stand on every page where the document has pages; may be empty.
+    pub standing: String,
     pub blocks: Vec<Block>,
 }
 
@@ -147,12 +149,36 @@ fn markdown_table(caption: &str, head: &[String], rows: &[Vec<String>]) -> Strin
     format!("**{}**\n\n{}{rule}{rows}\n", markdown_text(caption), line(head))
 }
 
+/// A cell with spaces that do not break where a break would part what is read together: a short number, an interval, a ratio.
+/// "0.81 (0.74 to 0.87)" may break before the parenthesis only.
+pub fn unbroken(cell: &str) -> String {
+    const SHORT: usize = 16;
+    const KEPT: &str = "\u{a0}";
+    let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    let cell = cell.replace(" : ", "\u{a0}:\u{a0}");
+    if has_digit(&cell) && cell.chars().count() <= SHORT {
+        return cell.replace(' ', KEPT);
+    }
+    let mut out = String::with_capacity(cell.len());
+    let mut rest = cell.as_str();
+    while let Some(open) = rest.find('(') {
+        let (before, from) = rest.split_at(open);
+        out += before;
+        let end = from.find(')').map_or(from.len(), |close| close + 1);
+        let (inside, after) = from.split_at(end);
+        let keep = has_digit(inside) && inside.chars().count() <= SHORT + 2;
+        out += &if keep { inside.replace(' ', KEPT) } else { inside.to_owned() };
+        rest = after;
+    }
+    out + rest
+}
+
 fn html_table(caption: &str, head: &[String], rows: &[Vec<String>]) -> String {
     let heads: String = head.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect();
     let row = |cells: &Vec<String>| {
         let cell = |(column, cell): (usize, &String)| match column {
-            0 => format!("<th scope=\"row\">{}</th>", escaped(cell)),
-            _ => format!("<td>{}</td>", escaped(cell)),
+            0 => format!("<th scope=\"row\">{}</th>", escaped(&unbroken(cell))),
+            _ => format!("<td>{}</td>", escaped(&unbroken(cell))),
         };
         format!("<tr>{}</tr>\n", cells.iter().enumerate().map(cell).collect::<String>())
     };
@@ -197,9 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_together_stays_together() {
+        assert_eq!(unbroken("0.812 (0.741 to 0.867)"), "0.812 (0.741\u{a0}to\u{a0}0.867)");
+        assert_eq!(unbroken("below C7"), "below\u{a0}C7");
+        assert_eq!(unbroken("Images of (199 : 3592)"), "Images of (199\u{a0}:\u{a0}3592)");
+        assert_eq!(
+            unbroken("a long name (of many more words, 2) of a row"),
+            "a long name (of many more words, 2) of a row"
+        );
+        assert_eq!(
+            [unbroken("open (2"), unbroken("no more than words"), unbroken("")],
+            ["open\u{a0}(2", "no more than words", ""]
+        );
+    }
+
+    #[test]
     fn text_from_files_becomes_no_markup() {
         let document = Document {
             title: "<b>".into(),
+            standing: String::new(),
             blocks: vec![
                 Block::Text("<script>alert(1)</script>".into()),
                 Block::Table { caption: "c".into(), head: vec!["a".into()], rows: vec![vec!["x|y*z\n".into()]] },

@@ -25,7 +25,7 @@ pub use calibration::{
     sigmoid, slope_and_intercept, temperature,
 };
 pub use confusion::{Confusion, predictive_values};
-pub use document::{Block, Document, Picture};
+pub use document::{Block, Document, Picture, unbroken};
 pub use intervals::{
     AucDifference, Delong, Interval, Mcnemar, clopper_pearson, delong, delong_difference, mcnemar, wilson,
 };

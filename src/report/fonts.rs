@@ -118,12 +118,17 @@ pub(super) fn ellipsized(text: &str, face: Face, size: f32, max: f32) -> String 
     if kept.is_empty() || width(&cut, face, size) > max { String::new() } else { cut }
 }
 
+/// The words between spaces where a line may break, [`drawable`]. A space that does not break stays in its word.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty()).map(drawable)
+}
+
 /// The text in lines no longer than `max`, broken at spaces, and inside a word only where the word alone is longer.
 pub(super) fn wrapped(text: &str, face: Face, size: f32, max: f32) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in drawable(text).split(' ').filter(|w| !w.is_empty()) {
+    for word in words(text) {
         let line = lines.last().map_or("", String::as_str);
-        let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
         if width(&longer, face, size) <= max {
             lines.pop();
             lines.push(longer);
@@ -132,7 +137,7 @@ pub(super) fn wrapped(text: &str, face: Face, size: f32, max: f32) -> Vec<String
         if line.is_empty() {
             lines.pop();
         }
-        lines.extend(broken(word, face, size, max));
+        lines.extend(broken(&word, face, size, max));
     }
     lines.retain(|l| !l.is_empty());
     lines

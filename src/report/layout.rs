@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::content::{Content, Fact, KeySlice, Notice, made_line};
 use super::fonts::{self, Face};
 use super::page::{
-    ACCENT, BODY, DIM, FOOT, Flow, INK, Item, LEADING, LEFT, PANEL, Page, RIGHT, RULE, SMALL, STOP, Style, TOP, WIDTH,
-    feet, limited, with_replacements_told,
+    ACCENT, BODY, DIM, FOOT, Flow, INK, Item, LEADING, LEFT, PANEL, Page, RIGHT, RULE, SMALL, STOP, Source, Style, TOP,
+    WIDTH, feet, limited, with_replacements_told,
 };
 use super::pictures::{PictureSource, WINDOWS};
 use super::strip;
@@ -25,7 +25,7 @@ pub(super) fn pages(
     findings: Option<&Findings>,
     pictures: &[Vec<Arc<PictureSource>>],
 ) -> Vec<Page> {
-    let mut flow = Flow { pages: vec![Page::default()], y: TOP };
+    let mut flow = Flow::new();
     title(&mut flow, content);
     identity(&mut flow, content);
     result_panel(&mut flow, content);
@@ -211,7 +211,7 @@ fn key_slices(flow: &mut Flow, content: &Content, pictures: &[Vec<Arc<PictureSou
             let left = RIGHT - (WINDOWS.len() as f32 - column) * PICTURE - (1.0 - column) * PICTURE_GAP;
             let top = top + row * (PICTURE + PICTURE_GAP);
             let rect = [left, top, left + PICTURE, top + PICTURE];
-            flow.page().items.push(Item::Picture { rect, source: source.clone() });
+            flow.page().items.push(Item::Picture { rect, source: Source::View(source.clone()) });
         }
         flow.y = top + height + 8.0;
     }

@@ -2,10 +2,12 @@
 //! research line and the atomic write are in one place.
 //!
 //! A report is made in three steps: `content` collects what it says (masked where asked), `layout` sets that on
-//! pages, which are `page`'s, and `pdf` or `sheet` draw the pages. The JSON is the content itself.
+//! pages, which are `page`'s, and `pdf` or `sheet` draw the pages. The JSON is the content itself. An evaluation's blocks are
+//! set on the same pages by `document`.
 
 mod atomic;
 mod content;
+mod document;
 mod fonts;
 mod json;
 mod layout;
@@ -14,8 +16,10 @@ mod page;
 mod pdf;
 mod picture;
 mod pictures;
+mod raster;
 mod sheet;
 mod strip;
+mod table;
 
 use std::path::Path;
 
@@ -25,6 +29,7 @@ pub use picture::{annotated, view_picture};
 
 pub use crate::study::describe::CornerText;
 
+use crate::evaluation::{Document, Picture};
 use crate::findings::Findings;
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
@@ -93,9 +98,17 @@ pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, 
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
     let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
     match format {
-        Format::Pdf => pdf::document(&pages, &input.created),
+        Format::Pdf => pdf::document(&pages, "dens report", &input.created),
         Format::Png | Format::Json => sheet::png(&pages),
     }
+}
+
+/// A document of blocks as PDF; the same document gives the same bytes, since it carries no time of making.
+///
+/// # Errors
+/// One of its pictures is no PNG.
+pub fn document_pdf(document: &Document, pictures: &[Picture]) -> Result<Vec<u8>, ReportError> {
+    pdf::document(&document::pages(document, pictures)?, "dens evaluation", "")
 }
 
 /// Every line of text on each page of the report, in drawing order: what a PDF reader finds in it.

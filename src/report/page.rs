@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fonts::{self, Face};
 use super::pictures::PictureSource;
+use super::raster::Raster;
 use crate::RESEARCH_LINE;
 
 /// A4 in points.
@@ -94,8 +95,16 @@ pub(super) enum Item {
     },
     Picture {
         rect: [f32; 4],
-        source: Arc<PictureSource>,
+        source: Source,
     },
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// Square, drawn at whatever size the output asks for.
+    View(Arc<PictureSource>),
+    Raster(Arc<Raster>),
 }
 
 /// One page.
@@ -160,6 +169,13 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    pub(super) fn new() -> Self {
+        Self { pages: vec![Page::default()], y: TOP }
+    }
+    /// Height of an empty page.
+    pub(super) fn whole_page() -> f32 {
+        FOOT - TOP - 10.0
+    }
     pub(super) fn page(&mut self) -> &mut Page {
         if self.pages.is_empty() {
             self.pages.push(Page::default());

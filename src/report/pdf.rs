@@ -14,19 +14,18 @@ use krilla::text::{Font, GlyphId, KrillaGlyph};
 
 use super::ReportError;
 use super::fonts::{self, Face, Placed};
-use super::page::{Colour, Item, PAGE, Page, Style};
+use super::page::{Colour, Item, PAGE, Page, Source, Style};
 
 /// Picture pixels per point: 216 to the inch.
 const PIXELS_PER_POINT: f32 = 3.0;
 /// Type size in pictures, points.
 pub(super) const PICTURE_TEXT_PT: f32 = 6.2;
 
-/// The pages as a PDF. `created` becomes the file's creation date where it begins with an ISO date and time.
-pub(super) fn document(pages: &[Page], created: &str) -> Result<Vec<u8>, ReportError> {
+/// The pages as a PDF. `title` names the program and nobody: it is shown where the file is only listed. `created` becomes the file's creation date where it begins with an ISO date and time.
+pub(super) fn document(pages: &[Page], title: &str, created: &str) -> Result<Vec<u8>, ReportError> {
     let mut document = Document::new();
-    // The title names the program and nobody: it is shown where the file is only listed.
     let mut metadata = Metadata::new()
-        .title("dens report".to_owned())
+        .title(title.to_owned())
         .creator(crate::SOFTWARE.to_owned())
         .description(crate::RESEARCH_LINE.to_owned())
         .language("en".to_owned());
@@ -120,9 +119,13 @@ fn draw(surface: &mut Surface<'_>, item: &Item, faces: &Typefaces) -> Result<(),
             }
         }
         Item::Picture { rect: [left, top, right, bottom], source } => {
-            let side = ((right - left) * PIXELS_PER_POINT).round().max(1.0) as u32;
-            let rgba = source.render(side, PICTURE_TEXT_PT * PIXELS_PER_POINT / 16.0);
-            let image = image(side, &rgba)?;
+            let image = match source {
+                Source::View(view) => {
+                    let side = ((right - left) * PIXELS_PER_POINT).round().max(1.0) as u32;
+                    image([side, side], &view.render(side, PICTURE_TEXT_PT * PIXELS_PER_POINT / 16.0))?
+                }
+                Source::Raster(raster) => image([raster.width, raster.height], &raster.rgba)?,
+            };
             surface.push_transform(&Transform::from_translate(*left, *top));
             if let Some(size) = Size::from_wh(right - left, bottom - top) {
                 surface.draw_image(image, size);
@@ -159,7 +162,7 @@ fn draw_text(surface: &mut Surface<'_>, faces: &Typefaces, at: [f32; 2], style: 
 /// Raw samples; grey where every pixel is, which a picture without heatmap is.
 #[derive(Clone, Hash)]
 struct Samples {
-    side: u32,
+    size: [u32; 2],
     bytes: Arc<Vec<u8>>,
     grey: bool,
 }
@@ -175,7 +178,7 @@ impl CustomImage for Samples {
         BitsPerComponent::Eight
     }
     fn size(&self) -> (u32, u32) {
-        (self.side, self.side)
+        (self.size[0], self.size[1])
     }
     fn icc_profile(&self) -> Option<&[u8]> {
         None
@@ -185,12 +188,12 @@ impl CustomImage for Samples {
     }
 }
 
-fn image(side: u32, rgba: &[u8]) -> Result<Image, ReportError> {
+fn image(size: [u32; 2], rgba: &[u8]) -> Result<Image, ReportError> {
     let pixels = || rgba.chunks_exact(4);
     let grey = pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
     let bytes: Vec<u8> =
         if grey { pixels().map(|p| p[0]).collect() } else { pixels().flat_map(|p| [p[0], p[1], p[2]]).collect() };
-    Image::from_custom(Samples { side, bytes: Arc::new(bytes), grey }, true).map_err(ReportError::Layout)
+    Image::from_custom(Samples { size, bytes: Arc::new(bytes), grey }, true).map_err(ReportError::Layout)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The report's pages as one tall PNG, one under the other.
 
-use tiny_skia::{Color, FillRule, Paint, Path, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, StrokeDash, Transform};
+use tiny_skia::{
+    Color, FillRule, FilterQuality, Paint, Path, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, StrokeDash, Transform,
+};
 
 use super::ReportError;
 use super::fonts;
-use super::page::{Colour, Item, PAGE, Page, RULE, Style};
+use super::page::{Colour, Item, PAGE, Page, RULE, Source, Style};
 use super::pdf::PICTURE_TEXT_PT;
 
 /// Pixels per point: 180 to the inch.
@@ -61,11 +63,21 @@ impl Canvas<'_> {
                     self.stroke(&path, &Stroke { width: *width, dash, ..Stroke::default() }, *colour);
                 }
             }
-            Item::Picture { rect, source } => {
+            Item::Picture { rect, source: Source::Raster(raster) } => {
+                let picture = tiny_skia::IntSize::from_wh(raster.width, raster.height)
+                    .and_then(|size| Pixmap::from_vec(raster.rgba.clone(), size));
+                if let Some(picture) = picture {
+                    let paint = PixmapPaint { quality: FilterQuality::Bilinear, ..PixmapPaint::default() };
+                    let scale = (rect[2] - rect[0]) / raster.width.max(1) as f32;
+                    let place = Transform::from_row(scale, 0.0, 0.0, scale, rect[0], rect[1]);
+                    self.pixmap.draw_pixmap(0, 0, picture.as_ref(), &paint, self.transform().pre_concat(place), None);
+                }
+            }
+            Item::Picture { rect, source: Source::View(view) } => {
                 let (left, top) =
                     ((rect[0] * self.scale).round() as i32, (self.top + rect[1] * self.scale).round() as i32);
                 let side = ((rect[2] - rect[0]) * self.scale).round().max(1.0) as u32;
-                let rgba = source.render(side, PICTURE_TEXT_PT * self.scale / 16.0);
+                let rgba = view.render(side, PICTURE_TEXT_PT * self.scale / 16.0);
                 let picture = tiny_skia::IntSize::from_wh(side, side).and_then(|size| Pixmap::from_vec(rgba, size));
                 if let Some(picture) = picture {
                     let paint = PixmapPaint::default();

@@ -55,7 +55,7 @@ pub struct EvaluateArgs {
     /// Bootstrap draws
     #[arg(long, default_value_t = Options::default().draws)]
     pub draws: usize,
-    /// F.json, F.md, F.html, or a folder for all of them with plots and predictions; may be given several times
+    /// F.json, F.md, F.html, F.pdf, or a folder for all of them with plots and predictions; may be given several times
     #[arg(long = "out", value_name = "F", required = true)]
     pub outs: Vec<PathBuf>,
     /// Folder for the plots as PNG

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Refusal;
 use crate::evaluation::{CasePrediction, Document, Evaluation, Picture};
-use crate::report::write_atomically;
+use crate::report::{document_pdf, write_atomically};
 
 /// Folder of the plots in a folder of everything.
 const PLOTS: &str = "plots";
@@ -14,6 +14,7 @@ enum Kind {
     Json,
     Markdown,
     Html,
+    Pdf,
     Folder,
 }
 
@@ -48,12 +49,14 @@ impl Outputs {
             match kind {
                 Kind::Json => write(out, &json(evaluation)?)?,
                 Kind::Html => write(out, &document.html(pictures))?,
+                Kind::Pdf => write_pdf(out, document, pictures)?,
                 Kind::Markdown => write(out, &document.markdown(pictures, self.plots_from(out).as_deref()))?,
                 Kind::Folder => {
                     make_folder(out)?;
                     write_pictures(&out.join(PLOTS), pictures)?;
                     write(&out.join("evaluation.json"), &json(evaluation)?)?;
                     write(&out.join("evaluation.html"), &document.html(pictures))?;
+                    write_pdf(&out.join("evaluation.pdf"), document, pictures)?;
                     write(&out.join("evaluation.md"), &document.markdown(pictures, Some(&format!("{PLOTS}/"))))?;
                     write(&out.join("predictions.json"), &json(predictions)?)?;
                 }
@@ -81,9 +84,10 @@ fn kind_of(out: &Path) -> Result<Kind, Refusal> {
         Some("json") => Kind::Json,
         Some("md") => Kind::Markdown,
         Some("html") => Kind::Html,
+        Some("pdf") => Kind::Pdf,
         Some(other) => {
             return Err(Refusal(format!(
-                "an evaluation is not written as .{other}: use .json, .md, .html, or a folder for all of them"
+                "an evaluation is not written as .{other}: use .json, .md, .html, .pdf, or a folder for all of them"
             )));
         }
     };
@@ -102,6 +106,11 @@ fn json(value: impl serde::Serialize) -> Result<String, Refusal> {
 
 fn write(path: &Path, text: &str) -> Result<(), Refusal> {
     write_atomically(path, text.as_bytes()).map_err(Refusal::from_error)
+}
+
+fn write_pdf(path: &Path, document: &Document, pictures: &[Picture]) -> Result<(), Refusal> {
+    let pdf = document_pdf(document, pictures).map_err(Refusal::from_error)?;
+    write_atomically(path, &pdf).map_err(Refusal::from_error)
 }
 
 fn make_folder(folder: &Path) -> Result<(), Refusal> {
@@ -124,11 +133,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let kind = |name: &str| kind_of(&folder.path().join(name)).expect("known");
         assert_eq!(
-            [kind("a.json"), kind("a.MD"), kind("a.html"), kind("a")],
-            [Kind::Json, Kind::Markdown, Kind::Html, Kind::Folder]
+            [kind("a.json"), kind("a.MD"), kind("a.html"), kind("a.pdf"), kind("a")],
+            [Kind::Json, Kind::Markdown, Kind::Html, Kind::Pdf, Kind::Folder]
         );
         let refused = |name: &str| kind_of(&folder.path().join(name)).expect_err("refused").0;
-        assert!(refused("a.pdf").contains(".html") && refused("none/a.json").contains("is no folder"));
+        assert!(refused("a.docx").contains(".html") && refused("none/a.json").contains("is no folder"));
     }
 
     #[test]
