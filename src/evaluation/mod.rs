@@ -87,6 +87,7 @@ pub struct CasePrediction {
     pub sex: Option<char>,
     pub age_years: Option<f64>,
     pub slice_thickness_mm: Option<f64>,
+    /// Contrast agent was given; `None` where the header does not say.
     pub contrast: Option<bool>,
     /// Which part of the data it is from, e.g. "iid", "shift", "rsna2022".
     pub source: String,

@@ -187,7 +187,7 @@ fn technique_warnings(series: &Series) -> Vec<String> {
         warnings
             .push(format!("the patient is {years:.0} years old; open growth plates look like fractures to a network"));
     }
-    if !series.technique.contrast_agent.is_empty() {
+    if describe::contrast_given(series) == Some(true) {
         warnings.push(
             "the series was taken with contrast agent; networks of this kind change their scores with it".to_owned(),
         );

@@ -158,6 +158,17 @@ pub fn is_synthetic(series: &Series) -> bool {
     [&series.patient.name, &series.patient.id].iter().any(|text| text.to_lowercase().contains("synthetic"))
 }
 
+/// Whether contrast agent was given, as far as the header says. DICOM fills the tag only where it was, and archives that
+/// remove identities often empty it, so an empty one says nothing, except in what this program made.
+pub fn contrast_given(series: &Series) -> Option<bool> {
+    let agent = series.technique.contrast_agent.trim().to_lowercase();
+    match agent.as_str() {
+        "" => is_synthetic(series).then_some(false),
+        "none" | "no" | "n" => Some(false),
+        _ => Some(true),
+    }
+}
+
 /// "120 kV, 200 mAs", as far as known.
 pub fn exposure_text(series: &Series) -> String {
     let kv = series.technique.kvp.map_or_else(String::new, |v| format!("{} kV", short(v)));
@@ -416,5 +427,16 @@ mod tests {
         series.patient = Arc::new(Patient { name: "SYNTHETIC, Neck".into(), ..Patient::default() });
         let text = corner_text(&series, 0, &Window::BONE, 1.0, Identity::Hidden);
         assert_eq!(text.top_right, [SYNTHETIC_LINE]);
+    }
+
+    #[test]
+    fn an_empty_tag_does_not_say_that_no_contrast_agent_was_given() {
+        let with = |agent: &str| {
+            let technique = Technique { contrast_agent: agent.into(), ..Technique::default() };
+            contrast_given(&Series { technique, ..bare() })
+        };
+        assert_eq!([with(""), with("OMNIPAQUE 350"), with("None ")], [None, Some(true), Some(false)]);
+        let patient = crate::study::Patient { name: "SYNTHETIC^ONE".into(), ..Default::default() };
+        assert_eq!(contrast_given(&Series { patient: Arc::new(patient), ..bare() }), Some(false));
     }
 }

@@ -22,7 +22,7 @@ use crate::evaluation::Fracture;
 use crate::geometry::PixelBox;
 use crate::jobs::{Cancelled, JobCtx};
 use crate::preprocess::{Crop, Recipe, network_input, plan, thinned};
-use crate::study::Series;
+use crate::study::{Series, describe};
 use crate::truth::{CaseTruth, SliceLabel, SliceTruth};
 
 const MAGIC: &[u8] = b"dens slices 1\n";
@@ -181,7 +181,7 @@ fn head_of(series: &Series, truth: &CaseTruth, side: usize, fractured: bool, sli
         slices,
         fractures: truth.fractures.iter().map(fracture).collect(),
         slice_thickness_mm: series.technique.slice_thickness_mm,
-        contrast: Some(!series.technique.contrast_agent.is_empty()),
+        contrast: describe::contrast_given(series),
         baselines: BTreeMap::new(),
     }
 }

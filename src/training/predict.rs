@@ -5,6 +5,7 @@ use super::dataset::{CaseRef, LabelledCase};
 use crate::evaluation::{CasePrediction, Fracture, SlicePrediction, hottest_cell_touches};
 use crate::findings::{Findings, SliceFinding, SliceOutcome, SliceState};
 use crate::geometry::PixelBox;
+use crate::study::describe::contrast_given;
 use crate::truth::{CaseTruth, SliceLabel, SliceTruth};
 
 /// The prediction of a case from its findings. Slices without a score are not in it.
@@ -25,7 +26,7 @@ pub fn case_prediction(
         let why = findings.warnings.last().map(|warning| format!(": {warning}")).unwrap_or_default();
         format!("the network gave no score for the case{why}")
     })?;
-    let technique = &case.loaded.series.technique;
+    let series = &case.loaded.series;
     Ok(CasePrediction {
         id: reference.id.clone(),
         patient: reference.patient.clone(),
@@ -36,8 +37,8 @@ pub fn case_prediction(
         fractures: case.truth.fractures.iter().map(fracture).collect(),
         sex: reference.sex,
         age_years: reference.age_years,
-        slice_thickness_mm: technique.slice_thickness_mm,
-        contrast: None,
+        slice_thickness_mm: series.technique.slice_thickness_mm,
+        contrast: contrast_given(series),
         source: reference.source.clone(),
         twin: reference.twin.clone(),
         baselines: baselines::of_volume(&case.loaded),
