@@ -214,6 +214,7 @@ fn curves(rows: &[LogRow]) -> Vec<Chart> {
         let chart = |what: &str, series: Vec<Series>, y_range, legend| Chart {
             title: format!("{title}, {what}"),
             x_label: "epoch".into(),
+            x_is_counted: true,
             y_label: what.into(),
             y_range,
             series,

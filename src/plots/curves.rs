@@ -176,6 +176,7 @@ fn strip(title: &str, case: &CasePrediction, threshold: f64) -> Chart {
     Chart {
         title: format!("{title}: {}, case score {:.3}", case.id, case.score),
         x_label: "Slice, head to feet".into(),
+        x_is_counted: true,
         y_label: "Slice score".into(),
         x_range: Some((first - step, last + step)),
         y_range: UNIT,

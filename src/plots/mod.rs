@@ -6,6 +6,8 @@ use std::sync::Once;
 
 use image::{ExtendedColorType, ImageEncoder};
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{BoldPoints, DefaultFormatting, KeyPointHint, Ranged};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::register_font;
 
@@ -57,6 +59,8 @@ pub struct Chart {
     /// What the data span where `None`.
     pub x_range: Option<(f64, f64)>,
     pub y_range: Option<(f64, f64)>,
+    /// x is counted, as epochs and slices are: marks stand at whole numbers only.
+    pub x_is_counted: bool,
     pub series: Vec<Series>,
     /// Spans of x with a tinted ground.
     pub shades: Vec<(f64, f64)>,
@@ -152,7 +156,7 @@ fn draw(chart: &Chart, area: &Area<'_>) -> Result<(), PlotError> {
         .margin_right(22 * SCALE)
         .x_label_area_size(44 * SCALE)
         .y_label_area_size(62 * SCALE)
-        .build_cartesian_2d(x.0..x.1, y.0..y.1)
+        .build_cartesian_2d(Axis::new(x, chart.x_is_counted), y.0..y.1)
         .map_err(failed)?;
     let shades = chart.shades.iter().map(|&(from, to)| {
         Rectangle::new([(from.max(x.0), y.0), (to.min(x.1), y.1)], RGBColor(255, 226, 190).filled())
@@ -197,8 +201,7 @@ fn draw(chart: &Chart, area: &Area<'_>) -> Result<(), PlotError> {
     Ok(())
 }
 
-type Context<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedF64, RangedF64>>;
-type RangedF64 = plotters::coord::types::RangedCoordf64;
+type Context<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, RangedCoordf64>>;
 
 fn draw_series(series: &Series, colour: RGBColor, context: &mut Context<'_, '_>) -> Result<(), PlotError> {
     let bars = series.bars.iter().filter(|bar| [bar.0, bar.1, bar.2].iter().all(|v| v.is_finite()));
@@ -227,6 +230,46 @@ fn draw_series(series: &Series, colour: RGBColor, context: &mut Context<'_, '_>)
         first = false;
     }
     Ok(())
+}
+
+/// The x axis with marks of our choice. (plotters' own combinator for that has no labels for f64.)
+struct Axis {
+    range: RangedCoordf64,
+    marks: Vec<f64>,
+}
+
+impl Axis {
+    fn new(range: (f64, f64), counted: bool) -> Self {
+        Self { range: (range.0..range.1).into(), marks: x_marks(range, counted) }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.range.map(value, limit)
+    }
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // Lines between the marks are not drawn.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.marks.clone() }
+    }
+    fn range(&self) -> std::ops::Range<f64> {
+        self.range.range()
+    }
+}
+
+/// Where the x axis has its marks; whole numbers are 1, 2 or 5 apart, or ten times that and so on.
+fn x_marks((low, high): (f64, f64), counted: bool) -> Vec<f64> {
+    const MOST: usize = 11;
+    if !counted {
+        return RangedCoordf64::from(low..high).key_points(BoldPoints(MOST));
+    }
+    let mut steps = (0..=15).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
+    let Some(step) = steps.find(|step| (high - low) / step < MOST as f64) else { return Vec::new() };
+    let first = (low / step).ceil();
+    (0..MOST).map(|mark| step * (first + mark as f64)).take_while(|mark| *mark <= high).collect()
 }
 
 /// The range asked for, or what the data span with a little room; never empty.
@@ -285,6 +328,16 @@ mod tests {
         let still = Chart { series: vec![Series::line("", vec![(1.0, 5.0)])], ..Chart::default() };
         chart(&still).expect("one point");
         assert!(charts(&[], 3).is_ok());
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_marks() {
+        assert_eq!(x_marks((0.97, 3.03), true), [1.0, 2.0, 3.0]);
+        assert_eq!(x_marks((0.5, 1.5), true), [1.0]);
+        assert_eq!(x_marks((1.0, 30.0), true), [5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
+        assert_eq!(x_marks((-12.0, 400.0), true), [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0]);
+        assert!(x_marks((0.97, 3.03), false).iter().any(|mark| mark.fract() != 0.0));
+        assert!(x_marks((0.0, 1e300), true).is_empty());
     }
 
     #[test]
