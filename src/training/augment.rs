@@ -199,6 +199,67 @@ mod tests {
         assert!((warp.shifted(f32::from(planes[2]) / 255.0, 0) - (128.0 / 255.0 + 0.1)).abs() < 1e-6);
     }
 
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        warps: Vec<GoldenWarp>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct GoldenWarp {
+        name: String,
+        side: usize,
+        rotation_deg: f64,
+        scale: f64,
+        shift_px: [f64; 2],
+        flip: bool,
+        /// Of 0..=255, as the samples.
+        sum: f64,
+        /// Row, column, value.
+        samples: Vec<(usize, usize, f64)>,
+    }
+
+    /// The picture of `tests/fixtures/augment/make.py`, the same in all channels.
+    fn waves(side: usize) -> Vec<u8> {
+        let value = |row: usize, column: usize| match (row, column) {
+            (0, 0..3) => 200,
+            (_, column) if column == side - 1 => 255,
+            _ => ((7 * column + 13 * row + (column * row) % 29 * 3 + (column / 4 + row / 6) % 2 * 55) % 256) as u8,
+        };
+        let plane: Vec<u8> = (0..side * side).map(|i| value(i / side, i % side)).collect();
+        [plane.as_slice(); 3].concat()
+    }
+
+    /// Of 255. The fixture is rounded to 0.001, so half of that may be its own; shares of pixels and values are f32 here and f64
+    /// there, which is below 0.0001.
+    const GOLDEN_TOLERANCE: f64 = 7e-4;
+
+    #[test]
+    fn torchvision_turns_scales_shifts_and_flips_the_same_way() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/fixtures/augment/golden.json")).expect("the fixture fits");
+        for expected in &golden.warps {
+            let (name, side) = (&expected.name, expected.side);
+            let warp = Warp {
+                flip: expected.flip,
+                rotation_deg: expected.rotation_deg,
+                shift: expected.shift_px.map(|px| px / side as f64),
+                scale: expected.scale,
+                offset_hu: 0.0,
+            };
+            let mut out = vec![0.0; 3 * side * side];
+            warp.apply(&waves(side), side, [0.0; 3], [1.0; 3], &mut out);
+            let planes: Vec<&[f32]> = out.chunks(side * side).collect();
+            assert!(planes.iter().all(|plane| *plane == planes[0]), "{name}: the channels differ");
+            for &(row, column, value) in &expected.samples {
+                let found = 255.0 * f64::from(out[row * side + column]);
+                assert!((found - value).abs() <= GOLDEN_TOLERANCE, "{name} {row} {column}: {found} for {value}");
+            }
+            // Roundings of the thousand pixels add up, by chance and not all one way.
+            let sum = planes[0].iter().map(|&v| 255.0 * f64::from(v)).sum::<f64>();
+            assert!((sum - expected.sum).abs() < 0.05, "{name}: {sum} for {}", expected.sum);
+        }
+    }
+
     proptest! {
         #[test]
         fn a_blob_goes_where_the_matrix_says(
