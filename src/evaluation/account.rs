@@ -228,16 +228,7 @@ fn results(evaluation: &Evaluation) -> Vec<Block> {
     let notes = paper::IMAGES.iter().chain(&paper::CASES).filter(|row| !row.note.is_empty());
     let notes = notes.map(|row| format!("{}: {}", row.set, row.note));
     blocks.push(Block::List(paper::REMARKS.iter().map(|remark| (*remark).to_owned()).chain(notes).collect()));
-    let sets: Vec<&TestSet> =
-        vec![&image.natural, &image.case_balanced, &image.one_to_one, &case.natural, &case.one_to_one];
-    let rows = Metric::ALL.iter().map(|metric| {
-        let mut cells = vec![metric.title().to_owned()];
-        cells.extend(sets.iter().map(|set| with_interval(&set.metrics.get(*metric))));
-        cells
-    });
-    let caption = if folds { "All metrics, pooled over folds (95 % interval)" } else { "All metrics (95 % interval)" };
-    let head = ["Metric", "All images", "Images, case-balanced", "Images 1 : 1", "All cases", "Cases 1 : 1"];
-    blocks.push(table(caption, &head, rows.collect()));
+    blocks.extend(all_metrics(evaluation));
     let counts = [("All images", &image.natural), ("All cases", &case.natural)].map(|(name, set)| {
         let counts = &set.confusion;
         let mut cells = vec![name.to_owned()];
@@ -251,6 +242,33 @@ fn results(evaluation: &Evaluation) -> Vec<Block> {
         counts.to_vec(),
     ));
     blocks
+}
+
+/// Every metric of every set.
+fn all_metrics(evaluation: &Evaluation) -> Vec<Block> {
+    let (image, case) = (&evaluation.image, &evaluation.case);
+    let sets: Vec<&TestSet> =
+        vec![&image.natural, &image.case_balanced, &image.one_to_one, &case.natural, &case.one_to_one];
+    let rows = Metric::ALL.iter().map(|metric| {
+        let mut cells = vec![metric.title().to_owned()];
+        cells.extend(sets.iter().map(|set| with_interval(&set.metrics.get(*metric))));
+        cells
+    });
+    let constant = case.natural.prevalence.and_then(super::best_constant_weighted_loss);
+    let caption = if evaluation.population.folds > 1 {
+        "All metrics, pooled over folds (95 % interval)"
+    } else {
+        "All metrics (95 % interval)"
+    };
+    let head = ["Metric", "All images", "Images, case-balanced", "Images 1 : 1", "All cases", "Cases 1 : 1"];
+    let metrics = table(caption, &head, rows.collect());
+    let weighted = text(format!(
+        "Log-loss with positives counted twice is, over cases, the patient_overall part of RSNA 2022's weighted log-loss; the best \
+         answer that is the same for all of these cases has {}. The metric's other half asks for a probability of each of C1 to C7, \
+         which this network does not give: the whole is not reported, and no figure here compares with that competition's.",
+        number(constant)
+    ));
+    vec![metrics, weighted]
 }
 
 fn points(evaluation: &Evaluation) -> Vec<Block> {

@@ -4,7 +4,7 @@
 use serde::ser::SerializeMap;
 
 use super::confusion::Confusion;
-use super::proper::{bins_of_groups, error_of_bins, loss};
+use super::proper::{POSITIVE_WEIGHT, bins_of_groups, error_of_bins, loss};
 
 /// Bins of the calibration error and the reliability diagram.
 pub const BINS: usize = 10;
@@ -25,11 +25,13 @@ pub enum Metric {
     Youden,
     Brier,
     LogLoss,
+    /// Log-loss in which a positive counts as two negatives: over cases the patient_overall part of RSNA 2022's metric.
+    WeightedLogLoss,
     CalibrationError,
 }
 
 impl Metric {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RocAuc,
         Self::AveragePrecision,
         Self::Sensitivity,
@@ -43,6 +45,7 @@ impl Metric {
         Self::Youden,
         Self::Brier,
         Self::LogLoss,
+        Self::WeightedLogLoss,
         Self::CalibrationError,
     ];
 
@@ -62,6 +65,7 @@ impl Metric {
             Self::Youden => "youden",
             Self::Brier => "brier",
             Self::LogLoss => "log_loss",
+            Self::WeightedLogLoss => "log_loss_positives_twice",
             Self::CalibrationError => "ece",
         }
     }
@@ -81,6 +85,7 @@ impl Metric {
             Self::Youden => "Youden J",
             Self::Brier => "Brier score",
             Self::LogLoss => "Log-loss",
+            Self::WeightedLogLoss => "Log-loss, positives twice",
             Self::CalibrationError => "Calibration error (ECE)",
         }
     }
@@ -174,7 +179,7 @@ pub(super) type Values = [Option<f64>; Metric::ALL.len()];
 /// All metrics of items sorted by falling score; an item of weight 0 is not there.
 pub(super) fn measure(items: &[Item], weight: impl Fn(usize, &Item) -> f64) -> (Values, Confusion) {
     let mut counts = Confusion::default();
-    let (mut squares, mut losses) = (0.0, 0.0);
+    let (mut squares, mut losses, mut weighted_losses) = (0.0, 0.0, 0.0);
     let mut groups: Vec<(f64, f64, f64)> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let w = weight(index, item);
@@ -185,6 +190,7 @@ pub(super) fn measure(items: &[Item], weight: impl Fn(usize, &Item) -> f64) -> (
         let away = item.score - if item.label { 1.0 } else { 0.0 };
         squares += w * away * away;
         losses += w * item.loss;
+        weighted_losses += w * item.loss * if item.label { POSITIVE_WEIGHT } else { 1.0 };
         if groups.last().is_none_or(|group| group.0 != item.score) {
             groups.push((item.score, 0.0, 0.0));
         }
@@ -212,6 +218,10 @@ pub(super) fn measure(items: &[Item], weight: impl Fn(usize, &Item) -> f64) -> (
         Metric::Youden => counts.youden(),
         Metric::Brier => mean(squares),
         Metric::LogLoss => mean(losses),
+        Metric::WeightedLogLoss => {
+            let weights = POSITIVE_WEIGHT * counts.positives() + counts.negatives();
+            (weights > 0.0).then(|| weighted_losses / weights)
+        }
         Metric::CalibrationError => ece,
     });
     (values, counts)
@@ -287,6 +297,22 @@ mod tests {
                 prop_assert!((a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < 1e-9);
             }
         }
+    }
+
+    #[test]
+    fn a_positive_counts_twice_in_the_weighted_loss() {
+        let place = Metric::ALL.iter().position(|metric| *metric == Metric::WeightedLogLoss).expect("listed");
+        let (values, _) = measure(&items(&[(9, true, 0), (2, false, 0)]), |_, _| 1.0);
+        let expected = (2.0 * -(0.9f64.ln()) - 0.8f64.ln()) / 3.0;
+        assert!((values[place].expect("two things") - expected).abs() < 1e-12);
+        // The same answer for all, at best: the weighted share of the positives.
+        let constant = crate::evaluation::best_constant_weighted_loss(0.2).expect("both classes");
+        let p: f64 = 0.4 / 1.2;
+        assert!((constant - -(0.4 * p.ln() + 0.8 * (1.0 - p).ln()) / 1.2).abs() < 1e-12);
+        assert_eq!(
+            [0.0, 1.0, f64::NAN].map(crate::evaluation::best_constant_weighted_loss),
+            [Some(0.0), Some(0.0), None]
+        );
     }
 
     #[test]

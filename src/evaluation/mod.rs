@@ -32,7 +32,8 @@ pub use intervals::{
 pub use localisation::{Froc, FrocPoint, HitRate, hottest_cell_touches};
 pub use measure::{BINS, Estimate, Metric, Metrics, OverFolds};
 pub use proper::{
-    Bin, brier, brier_skill, calibration_error, equal_mass_bins, log_loss, log_loss_of_logits, rsna_weighted_log_loss,
+    Bin, best_constant_weighted_loss, brier, brier_skill, calibration_error, equal_mass_bins, log_loss,
+    log_loss_of_logits, rsna_weighted_log_loss,
 };
 pub use ranking::{average_precision, precision_recall_curve, roc_auc, roc_curve};
 pub use sets::TestSet;

@@ -119,6 +119,21 @@ pub fn calibration_error(probabilities: &[f64], labels: &[bool], bins: usize) ->
     error_of_bins(&equal_mass_bins(probabilities, labels, bins))
 }
 
+/// How often RSNA 2022's metric counts a positive.
+pub(super) const POSITIVE_WEIGHT: f64 = 2.0;
+
+/// The least log-loss with positives counted twice that one answer for all can have, at a prevalence (0..=1): what any network
+/// must beat.
+pub fn best_constant_weighted_loss(prevalence: f64) -> Option<f64> {
+    if !(0.0..=1.0).contains(&prevalence) {
+        return None;
+    }
+    let (yes, no) = (POSITIVE_WEIGHT * prevalence, 1.0 - prevalence);
+    let answer = yes / (yes + no);
+    let part = |weight: f64, probability: f64| if weight > 0.0 { -weight * probability.ln() } else { 0.0 };
+    Some((part(yes, answer) + part(no, 1.0 - answer)) / (yes + no))
+}
+
 /// RSNA 2022's weighted log-loss: per study C1 to C7 and the patient as a whole; weights 1 for a negative and 2 for a
 /// positive level, 7 and 14 for the patient, divided by the sum of weights.
 pub fn rsna_weighted_log_loss(probabilities: &[[f64; 8]], labels: &[[bool; 8]]) -> Option<f64> {
@@ -131,7 +146,7 @@ pub fn rsna_weighted_log_loss(probabilities: &[[f64; 8]], labels: &[[bool; 8]]) 
             if !(0.0..=1.0).contains(&p) {
                 return None;
             }
-            let weight = if place == 7 { 7.0 } else { 1.0 } * if y { 2.0 } else { 1.0 };
+            let weight = if place == 7 { 7.0 } else { 1.0 } * if y { POSITIVE_WEIGHT } else { 1.0 };
             sum += weight * loss(p, y);
             weights += weight;
         }
