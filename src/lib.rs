@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | [`geometry`] | patient space (LPS, mm), slice poses, orientation letters | nothing of ours | |
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
+//! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
 //! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, statistics | geometry | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
@@ -16,15 +17,15 @@
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
-//! | [`model`] | network, its layers (also while they learn), weights, model card, device | random | candle-*, gemm, safetensors, libm |
+//! | [`model`] | network, its layers (also while they learn), weights, model card, device | files, random | candle-*, gemm, safetensors, libm |
 //! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
-//! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, random, jobs | candle-*, libm |
+//! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |
 //! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
-//! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, evaluation (its document), volume, geometry | krilla, tiny-skia, image |
+//! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, evaluation (its document), files, volume, geometry | krilla, tiny-skia, image |
 //! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
 //! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
 //! | [`cli`] | one file per subcommand | all | clap, indicatif, image |
@@ -48,6 +49,7 @@ pub mod app;
 pub mod cli;
 pub mod dicom;
 pub mod evaluation;
+pub mod files;
 pub mod findings;
 pub mod geometry;
 pub mod gpu;

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use super::card::shown;
 use super::resnet::conv_shapes;
 use super::{Architecture, ModelCard, ModelError, NamedTensors, Pooling};
+use crate::files;
 
 /// Key of the card among the header's metadata.
 pub const CARD_KEY: &str = "dens.card";
@@ -156,17 +157,12 @@ impl Weights {
     /// The folder cannot be written.
     pub fn save(&self, card: &ModelCard, path: &Path) -> Result<String, ModelError> {
         let failed = |error: std::io::Error| refused(path, format!("the weights could not be written: {error}"));
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.prefix(".dens-weights").tempfile_in(folder).map_err(failed)?;
-        let mut writer = BufWriter::new(file.as_file_mut());
-        let sha256 = self.write(card, &mut writer).map_err(failed)?;
-        writer.flush().map_err(failed)?;
-        drop(writer);
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
+        let mut sha256 = String::new();
+        let written = files::write_whole(path, |file| {
+            sha256 = self.write(card, file)?;
+            Ok(())
+        });
+        written.map_err(failed)?;
         Ok(sha256)
     }
 

@@ -1,11 +1,10 @@
 //! Findings and rendered views to PDF, PNG and JSON. Everything that is exported passes through here, so the
-//! research line and the atomic write are in one place.
+//! research line stands on all of it.
 //!
 //! A report is made in three steps: `content` collects what it says (masked where asked), `layout` sets that on
 //! pages, which are `page`'s, and `pdf` or `sheet` draw the pages. The JSON is the content itself. An evaluation's blocks are
 //! set on the same pages by `document`.
 
-mod atomic;
 mod content;
 mod document;
 mod fonts;
@@ -23,13 +22,13 @@ mod table;
 
 use std::path::Path;
 
-pub use atomic::write_atomically;
 pub use json::{analysis_json, json_bytes};
 pub use picture::{annotated, view_picture};
 
 pub use crate::study::describe::CornerText;
 
 use crate::evaluation::{Document, Picture};
+use crate::files;
 use crate::findings::Findings;
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
@@ -80,6 +79,12 @@ impl Format {
             _ => Err(ReportError::UnknownFormat(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into())),
         }
     }
+}
+
+/// Writes an export whole or not at all; when this returns it survives a power cut. See [`files::write_with`].
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let failed = |source| ReportError::Write { path: path.display().to_string(), source };
+    files::write(path, bytes, files::Synced::FileAndFolder).map_err(failed)
 }
 
 /// Writes the report in the format of the extension, atomically.

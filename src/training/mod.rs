@@ -21,7 +21,6 @@ pub mod baselines;
 pub mod cache;
 mod crossfit;
 pub mod dataset;
-mod files;
 mod fold;
 pub mod folds;
 mod images;
@@ -49,6 +48,7 @@ use fold::Fold;
 use folds::Subject;
 use log::{LogRow, RunLog};
 
+use crate::files;
 use crate::jobs::{Cancelled, JobCtx};
 use crate::model::{DevicePreference, ModelError};
 

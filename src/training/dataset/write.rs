@@ -4,14 +4,14 @@
 //! cancellation. The same order gives the same bytes.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::dicom::{self, Written};
+use crate::files;
 use crate::geometry::{PixelBox, SlicePose};
 use crate::jobs::{Cancelled, JobCtx};
 use crate::phantom::{self, Difficulty, PatientSpec, Person, Sex, SyntheticPatient};
@@ -610,18 +610,7 @@ fn unwritten(path: &Path, error: &std::io::Error) -> DatasetError {
     ))
 }
 
-/// Writes a file whole or not at all.
+/// Whole or not at all; without a sync, since a data set is many small files and the same command makes them again.
 fn persist(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
-    let write = || -> std::io::Result<()> {
-        let folder: PathBuf = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".dens-").suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|failed| failed.error)?;
-        Ok(())
-    };
-    write().map_err(|e| unwritten(path, &e))
+    files::write(path, bytes, files::Synced::Nothing).map_err(|error| unwritten(path, &error))
 }
