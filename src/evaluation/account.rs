@@ -145,7 +145,8 @@ fn trained(on: &str) -> String {
 fn data(evaluation: &Evaluation) -> Vec<Block> {
     let population = &evaluation.population;
     let count = |name: &str, value: usize| vec![name.to_owned(), value.to_string()];
-    let rows = vec![
+    let below_c7 = population.positive_cases_below_c7_only;
+    let mut rows = vec![
         count("Cases evaluated", population.cases),
         count("of them with a fracture", population.positive_cases),
         count("of them without", population.negative_cases),
@@ -157,6 +158,9 @@ fn data(evaluation: &Evaluation) -> Vec<Block> {
         count("Cases left out", population.left_out.len()),
         count("Folds", population.folds),
     ];
+    if below_c7 > 0 {
+        rows.insert(2, count("of these with fractures below C7 only", below_c7));
+    }
     let mut blocks = vec![heading("Data"), table("Flow of cases and images", &["", "Count"], rows)];
     if !population.left_out.is_empty() {
         let row = |left: &super::LeftOut| vec![left.id.clone(), left.reason.clone()];
@@ -431,8 +435,22 @@ fn localisation(evaluation: &Evaluation) -> Vec<Block> {
         };
         let rows = evaluation.levels.iter().map(row).collect();
         blocks.push(table("Images by level", &["Level", "Positive", "Negative", "ROC-AUC"], rows));
+        blocks.push(text(by_level(evaluation.population.positive_cases_below_c7_only)));
     }
     blocks
+}
+
+/// What the table of levels counts, and what the levels of the field do not hold.
+fn by_level(cases_below_c7_only: usize) -> String {
+    let at =
+        "An image stands at the level of its largest finding, else at that of the vertebra it shows, by the reference.";
+    if cases_below_c7_only == 0 {
+        return at.to_owned();
+    }
+    format!(
+        "{at} T1 is none of the levels that the paper and RSNA 2022 speak of: cases that are fractured there only \
+         ({cases_below_c7_only} here) have no fractured level in RSNA's form and count as fractured all the same."
+    )
 }
 
 fn subgroups(evaluation: &Evaluation) -> Vec<Block> {
