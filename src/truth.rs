@@ -95,13 +95,12 @@ impl CaseTruth {
 
     /// The case in a sentence. It says what the source says and never that a neck is sound.
     pub fn sentence(&self) -> String {
-        let levels: Vec<&str> = match (&self.levels, self.fractures.is_empty()) {
-            (Some(levels), _) => {
-                Level::ALL.iter().zip(levels).filter(|(_, hit)| **hit).map(|(l, _)| l.name()).collect()
-            }
-            (None, false) => self.fractures.iter().map(|fracture| fracture.level.name()).collect(),
-            (None, true) => Vec::new(),
+        // The levels of a source end at C7; a fracture of T1 stands among the fractures only.
+        let is_hit = |level: &Level| {
+            let said = self.levels.and_then(|levels| levels.get(level.index()).copied());
+            said.unwrap_or_else(|| self.fractures.iter().any(|fracture| fracture.level == *level))
         };
+        let levels: Vec<&str> = Level::ALL.iter().filter(|level| is_hit(level)).map(|level| level.name()).collect();
         let said = match (self.fractured, levels.is_empty()) {
             (Some(true), false) => format!("fractured, {}", levels.join(", ")),
             (Some(true), true) => "fractured".to_owned(),
@@ -133,6 +132,21 @@ mod tests {
         };
         assert_eq!(truth.positive_stretches(), [[1, 2], [5, 6]]);
         assert_eq!(truth.sentence(), "reference (phantom geometry): fractured, C2, C5");
+        let lowest = FractureTruth {
+            level: Level::T1,
+            kind: "spinous process".into(),
+            displacement_mm: None,
+            conspicuity: None,
+            slices: None,
+        };
+        truth.fractures = vec![lowest];
+        assert_eq!(truth.sentence(), "reference (phantom geometry): fractured, C2, C5, T1");
+        for levels in [Some([false; 7]), None] {
+            truth.levels = levels;
+            assert_eq!(truth.sentence(), "reference (phantom geometry): fractured, T1");
+        }
+        truth.fractures.clear();
+        assert_eq!(truth.sentence(), "reference (phantom geometry): fractured");
         truth.fractured = Some(false);
         assert_eq!(truth.sentence(), "reference (phantom geometry): labelled negative");
     }

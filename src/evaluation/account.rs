@@ -145,7 +145,8 @@ fn trained(on: &str) -> String {
 fn data(evaluation: &Evaluation) -> Vec<Block> {
     let population = &evaluation.population;
     let count = |name: &str, value: usize| vec![name.to_owned(), value.to_string()];
-    let rows = vec![
+    let below_c7 = population.positive_cases_below_c7_only;
+    let mut rows = vec![
         count("Cases evaluated", population.cases),
         count("of them with a fracture", population.positive_cases),
         count("of them without", population.negative_cases),
@@ -157,6 +158,9 @@ fn data(evaluation: &Evaluation) -> Vec<Block> {
         count("Cases left out", population.left_out.len()),
         count("Folds", population.folds),
     ];
+    if below_c7 > 0 {
+        rows.insert(2, count("of these with fractures below C7 only", below_c7));
+    }
     let mut blocks = vec![heading("Data"), table("Flow of cases and images", &["", "Count"], rows)];
     if !population.left_out.is_empty() {
         let row = |left: &super::LeftOut| vec![left.id.clone(), left.reason.clone()];
@@ -228,23 +232,7 @@ fn results(evaluation: &Evaluation) -> Vec<Block> {
     let notes = paper::IMAGES.iter().chain(&paper::CASES).filter(|row| !row.note.is_empty());
     let notes = notes.map(|row| format!("{}: {}", row.set, row.note));
     blocks.push(Block::List(paper::REMARKS.iter().map(|remark| (*remark).to_owned()).chain(notes).collect()));
-    let sets: Vec<&TestSet> =
-        vec![&image.natural, &image.case_balanced, &image.one_to_one, &case.natural, &case.one_to_one];
-    let rows = Metric::ALL.iter().map(|metric| {
-        let mut cells = vec![metric.title().to_owned()];
-        cells.extend(sets.iter().map(|set| with_interval(&set.metrics.get(*metric))));
-        cells
-    });
-    let constant = case.natural.prevalence.and_then(super::best_constant_weighted_loss);
-    let caption = if folds { "All metrics, pooled over folds (95 % interval)" } else { "All metrics (95 % interval)" };
-    let head = ["Metric", "All images", "Images, case-balanced", "Images 1 : 1", "All cases", "Cases 1 : 1"];
-    blocks.push(table(caption, &head, rows.collect()));
-    blocks.push(text(format!(
-        "Log-loss with positives counted twice is, over cases, the patient_overall part of RSNA 2022's weighted log-loss; the best \
-         answer that is the same for all of these cases has {}. The metric's other half asks for a probability of each of C1 to C7, \
-         which this network does not give: the whole is not reported, and no figure here compares with that competition's.",
-        number(constant)
-    )));
+    blocks.extend(all_metrics(evaluation));
     let counts = [("All images", &image.natural), ("All cases", &case.natural)].map(|(name, set)| {
         let counts = &set.confusion;
         let mut cells = vec![name.to_owned()];
@@ -258,6 +246,33 @@ fn results(evaluation: &Evaluation) -> Vec<Block> {
         counts.to_vec(),
     ));
     blocks
+}
+
+/// Every metric of every set.
+fn all_metrics(evaluation: &Evaluation) -> Vec<Block> {
+    let (image, case) = (&evaluation.image, &evaluation.case);
+    let sets: Vec<&TestSet> =
+        vec![&image.natural, &image.case_balanced, &image.one_to_one, &case.natural, &case.one_to_one];
+    let rows = Metric::ALL.iter().map(|metric| {
+        let mut cells = vec![metric.title().to_owned()];
+        cells.extend(sets.iter().map(|set| with_interval(&set.metrics.get(*metric))));
+        cells
+    });
+    let constant = case.natural.prevalence.and_then(super::best_constant_weighted_loss);
+    let caption = if evaluation.population.folds > 1 {
+        "All metrics, pooled over folds (95 % interval)"
+    } else {
+        "All metrics (95 % interval)"
+    };
+    let head = ["Metric", "All images", "Images, case-balanced", "Images 1 : 1", "All cases", "Cases 1 : 1"];
+    let metrics = table(caption, &head, rows.collect());
+    let weighted = text(format!(
+        "Log-loss with positives counted twice is, over cases, the patient_overall part of RSNA 2022's weighted log-loss; the best \
+         answer that is the same for all of these cases has {}. The metric's other half asks for a probability of each of C1 to C7, \
+         which this network does not give: the whole is not reported, and no figure here compares with that competition's.",
+        number(constant)
+    ));
+    vec![metrics, weighted]
 }
 
 fn points(evaluation: &Evaluation) -> Vec<Block> {
@@ -420,8 +435,22 @@ fn localisation(evaluation: &Evaluation) -> Vec<Block> {
         };
         let rows = evaluation.levels.iter().map(row).collect();
         blocks.push(table("Images by level", &["Level", "Positive", "Negative", "ROC-AUC"], rows));
+        blocks.push(text(by_level(evaluation.population.positive_cases_below_c7_only)));
     }
     blocks
+}
+
+/// What the table of levels counts, and what the levels of the field do not hold.
+fn by_level(cases_below_c7_only: usize) -> String {
+    let at =
+        "An image stands at the level of its largest finding, else at that of the vertebra it shows, by the reference.";
+    if cases_below_c7_only == 0 {
+        return at.to_owned();
+    }
+    format!(
+        "{at} T1 is none of the levels that the paper and RSNA 2022 speak of: cases that are fractured there only \
+         ({cases_below_c7_only} here) have no fractured level in RSNA's form and count as fractured all the same."
+    )
 }
 
 fn subgroups(evaluation: &Evaluation) -> Vec<Block> {

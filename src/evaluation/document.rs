@@ -227,7 +227,10 @@ mod tests {
         assert_eq!(unbroken("0.812 (0.741 to 0.867)"), "0.812 (0.741\u{a0}to\u{a0}0.867)");
         assert_eq!(unbroken("below C7"), "below\u{a0}C7");
         assert_eq!(unbroken("Images of (199 : 3592)"), "Images of (199\u{a0}:\u{a0}3592)");
-        assert_eq!(unbroken("a long name (of many words, 2) of a row"), "a long name (of many words, 2) of a row");
+        assert_eq!(
+            unbroken("a long name (of many more words, 2) of a row"),
+            "a long name (of many more words, 2) of a row"
+        );
         assert_eq!(
             [unbroken("open (2"), unbroken("no more than words"), unbroken("")],
             ["open\u{a0}(2", "no more than words", ""]

@@ -14,6 +14,8 @@ use crate::jobs::{Cancelled, JobCtx};
 
 /// Points kept of a curve for drawing.
 const CURVE_POINTS: usize = 400;
+/// C1 to C7.
+const CERVICAL_LEVELS: usize = 7;
 /// Cases of each kind named among the worst.
 const WORST: usize = 5;
 
@@ -100,6 +102,8 @@ pub struct LeftOut {
 pub struct Population {
     pub cases: usize,
     pub positive_cases: usize,
+    /// Positives whose fractures all lie below C7, where the source names its fractures.
+    pub positive_cases_below_c7_only: usize,
     pub negative_cases: usize,
     pub patients: usize,
     pub images: usize,
@@ -386,6 +390,7 @@ impl<'a> Body<'a> {
         Population {
             cases: self.cases.len(),
             positive_cases,
+            positive_cases_below_c7_only: self.cases.iter().filter(|usable| is_below_c7_only(usable.case)).count(),
             negative_cases: self.cases.len() - positive_cases,
             patients: self.patients,
             images: positive_images + negative_images,
@@ -425,6 +430,11 @@ impl<'a> Body<'a> {
         }
         notes
     }
+}
+
+fn is_below_c7_only(case: &CasePrediction) -> bool {
+    let fractures = &case.fractures;
+    case.label && !fractures.is_empty() && fractures.iter().all(|fracture| fracture.level >= CERVICAL_LEVELS)
 }
 
 fn is_usable(slice: &super::SlicePrediction) -> bool {
@@ -617,6 +627,25 @@ pub(crate) mod tests {
         let ids: Vec<&str> = found.population.left_out.iter().map(|l| l.id.as_str()).collect();
         assert_eq!(ids, ["0-3", "0-7"]);
         assert!(found.notes.iter().any(|note| note.starts_with("2 cases were left out")));
+    }
+
+    #[test]
+    fn cases_fractured_below_c7_only_are_positives_and_counted() {
+        let mut parts = parts(1, 12);
+        let fracture = |level| crate::evaluation::Fracture {
+            level,
+            kind: "spinous process".into(),
+            displacement_mm: None,
+            conspicuity: None,
+        };
+        let positives: Vec<&mut CasePrediction> = parts[0].cases.iter_mut().filter(|case| case.label).collect();
+        for (case, levels) in positives.into_iter().zip([vec![7], vec![6, 7], vec![]]) {
+            case.fractures = levels.into_iter().map(fracture).collect();
+        }
+        let found = run(&parts);
+        assert_eq!((found.population.positive_cases, found.population.positive_cases_below_c7_only), (3, 1));
+        let below = found.subgroups.iter().find(|part| part.group == "below C7").expect("a part of its own");
+        assert_eq!(below.positives, 2);
     }
 
     #[test]

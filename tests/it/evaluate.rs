@@ -76,6 +76,8 @@ fn a_runs_test_parts_become_numbers_tables_and_plots() {
     let html = read("e.html");
     assert!(html.contains("data:image/png;base64,") && html.contains("&lt;lamina&gt;") && !html.contains("<lamina>"));
     assert!(read("all/evaluation.md").contains("(plots/roc.png)"));
+    let pdf = std::fs::read(folder.path().join("all/evaluation.pdf")).expect("a PDF");
+    assert!(pdf.starts_with(b"%PDF-") && pdf.len() > 100_000, "pages with plots: {} bytes", pdf.len());
     for plot in ["roc", "precision-recall", "reliability", "froc", "strips"] {
         let bytes = std::fs::read(folder.path().join(format!("all/plots/{plot}.png"))).expect("a plot");
         assert!(bytes.starts_with(b"\x89PNG"), "{plot}");
@@ -93,7 +95,7 @@ fn evaluate_refuses_before_any_work() {
         assert!(!output.status.success() && text.contains(says), "{says:?} is not in {text}");
     };
     refused(&["--run", "none", "--out", "e.json"], "dens train");
-    refused(&["--run", "none", "--out", "e.pdf"], ".html");
+    refused(&["--run", "none", "--out", "e.docx"], ".html");
     refused(&["--run", "none", "--out", "no/such/e.json"], "no/such is no folder");
     refused(&["--dataset", "soup:1", "--model", "none.safetensors", "--out", "e.json"], "none.safetensors");
     refused(&["--out", "e.json"], "--dataset");
