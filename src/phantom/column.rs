@@ -80,6 +80,11 @@ impl Frame {
         let x = x + self.x0;
         [x, self.p[0] * y + self.p[1], self.w[0] * y + self.w[1] + self.w[2] * x]
     }
+    /// Where the plane meets `[x, p]` within half sides of a middle.
+    pub fn extent(&self, [x, p]: [f32; 2], [half_x, half_p]: [f32; 2]) -> Extent {
+        let (x, y) = (x - self.x0, (p - self.p[1]) / self.p[0]);
+        Extent::around(x, y, half_x, half_p / self.p[0])
+    }
 }
 
 impl Vertebra {

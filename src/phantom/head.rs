@@ -5,7 +5,7 @@ use super::canvas::{BLUR_MM, Canvas, Extent, NOTHING};
 use super::random::Texture;
 use super::shapes::{
     coverage, ellipse, ellipsoid, intersect, mix, rounded_rectangle, segment, segment3, smooth_min, smoothstep,
-    surely_beyond,
+    surely_beyond, surely_within,
 };
 
 /// Compact bone at the surface, spongy within. `depth_mm` is measured inward.
@@ -15,10 +15,12 @@ fn bone_hu(depth_mm: f32, shell_mm: f32, spongy_hu: f32, texture: &Texture, at: 
     mix(spongy_hu + 130.0 * fine, 1250.0 + 80.0 * fine, smoothstep(shell_mm + 0.7, shell_mm - 0.3, depth_mm))
 }
 
+const CAVITY_MM: [f32; 3] = [68.0, 46.0, 56.0];
+
 /// Distance to the inside of the skull. The floor of the posterior fossa lies at z = -8.
 #[inline]
 fn cranial_cavity(x: f32, y: f32, z: f32) -> f32 {
-    ellipsoid(x, y - 50.0, z - 48.0, [68.0, 46.0, 56.0])
+    ellipsoid(x, y - 50.0, z - 48.0, CAVITY_MM)
 }
 
 const PETROUS_MM: [f32; 3] = [22.0, 8.0, 9.0];
@@ -40,10 +42,11 @@ fn paint_skull(canvas: &mut Canvas, build: &Build) {
     let old_mm = 2.5 + 2.0 * build.old;
     canvas.paint(Extent::wide(74.0, [-30.0, 110.0]), |x, y| {
         let x = x * build.sides[usize::from(x < 0.0)];
-        let even = cranial_cavity(x, y, z);
+        let cavity_at = [x, y - 50.0, z - 48.0];
         let petrous_at = [x.abs() - 33.0, y - 4.0 + 0.5 * (x.abs() - 33.0), z - 19.0];
         let condyle_at = [x.abs() - 17.0, y + 1.0, z - 6.0];
-        if !(-MOVED_MM - SEAMS_MM..=MOVED_MM + SHELL_MM + SEAMS_MM).contains(&even)
+        if (surely_beyond(cavity_at, CAVITY_MM, MOVED_MM + SHELL_MM + SEAMS_MM)
+            || surely_within(cavity_at, CAVITY_MM, MOVED_MM + SEAMS_MM))
             && (x.abs() > 13.0 + SEAMS_MM || y > SEAMS_MM + 4.2)
             && surely_beyond(petrous_at, PETROUS_MM, SEAMS_MM)
             && surely_beyond(condyle_at, CONDYLE_MM, SEAMS_MM)
@@ -51,7 +54,7 @@ fn paint_skull(canvas: &mut Canvas, build: &Build) {
             return NOTHING;
         }
         let uneven = texture.sample(x / 14.0, y / 14.0, z / 14.0) + 0.4 * texture.sample(x / 5.0, y / 5.0, z / 5.0);
-        let cavity = even + (0.8 + 1.6 * low) * uneven;
+        let cavity = cranial_cavity(x, y, z) + (0.8 + 1.6 * low) * uneven;
         let thick = 6.0 + 1.2 * uneven + 4.0 * smoothstep(14.0, 0.0, x.abs()) * smoothstep(40.0, 80.0, y);
         let mut bone = (cavity - thick).max(-cavity);
         let clivus = segment(y, z, [-4.0, 5.0], [-24.0, 32.0]).0 - 4.2;
@@ -70,10 +73,10 @@ fn paint_skull(canvas: &mut Canvas, build: &Build) {
     });
     canvas.paint(Extent::wide(66.0, [-20.0, 100.0]), |x, y| {
         let x = x * build.sides[usize::from(x < 0.0)];
-        let even = cranial_cavity(x, y, z);
-        if even > MOVED_MM + BLUR_MM {
+        if surely_beyond([x, y - 50.0, z - 48.0], CAVITY_MM, MOVED_MM + BLUR_MM) {
             return NOTHING;
         }
+        let even = cranial_cavity(x, y, z);
         let (fill, near_bone) = if even < -MOVED_MM - 0.7 - old_mm {
             (1.0, 0.0)
         } else {

@@ -87,11 +87,12 @@ fn slice(
     let mut middle = canvas_at(z_mm);
     middle.hu = work.floats.take(grid.matrix * grid.matrix);
     middle.hu.fill(Canvas::AIR_HU);
-    surroundings::paint_before_spine(&mut middle, build);
+    let skin = tissue::skin(&middle, build);
+    surroundings::paint_before_spine(&mut middle, build, &skin);
     spine::paint_discs(&mut middle);
     spine::paint_canal(&mut middle);
     surroundings::paint_head(&mut middle, build);
-    surroundings::paint_support(&mut middle, build);
+    surroundings::paint_support(&mut middle, build, &skin);
     let beyond = tissue::beyond(&middle, build);
     let canvases: Vec<Canvas> = imaging::heights_in_slice(scan, z_mm).into_iter().map(canvas_at).collect();
     let mut planes = Vertebrae {

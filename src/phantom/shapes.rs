@@ -51,10 +51,18 @@ pub fn ellipsoid(x: f32, y: f32, z: f32, r: [f32; 3]) -> f32 {
 /// Whether [`ellipsoid`] is at least `distance_mm` (above 0), found with less work; not every such point is found.
 #[inline]
 pub fn surely_beyond([x, y, z]: [f32; 3], r: [f32; 3], distance_mm: f32) -> bool {
-    let (ux, uy, uz) = (x / r[0], y / r[1], z / r[2]);
+    let (ux, uy, uz) = (x * (1.0 / r[0]), y * (1.0 / r[1]), z * (1.0 / r[2]));
     // The first-order distance is at least the smallest half-axis times what the scaled radius exceeds 1 by.
     let scaled = 1.001 + distance_mm / r[0].min(r[1]).min(r[2]);
     ux * ux + uy * uy + uz * uz > scaled * scaled
+}
+
+/// Whether [`ellipsoid`] is at least `depth_mm` below 0; found as [`surely_beyond`] is.
+#[inline]
+pub fn surely_within([x, y, z]: [f32; 3], r: [f32; 3], depth_mm: f32) -> bool {
+    let (ux, uy, uz) = (x * (1.0 / r[0]), y * (1.0 / r[1]), z * (1.0 / r[2]));
+    let scaled = (0.999 - depth_mm / r[0].min(r[1]).min(r[2])).max(0.0);
+    ux * ux + uy * uy + uz * uz < scaled * scaled
 }
 
 /// Rectangle at the origin with half sides `hx`, `hy` and rounded corners.
@@ -126,6 +134,25 @@ mod tests {
         assert!((rounded_rectangle(6.0, 0.0, 4.0, 2.0, 1.0) - 2.0).abs() < 1e-5);
         assert_eq!(segment(5.0, 3.0, [0.0, 0.0], [10.0, 0.0]), (3.0, 0.5));
         assert!((extrude(-3.0, 6.0, 4.0, 1.0) - 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn sure_bounds_of_an_ellipsoid_hold() {
+        let r = [6.5, 10.5, 6.0];
+        let (mut beyond, mut within) = (0, 0);
+        for i in 0..41 * 41 * 41 {
+            let [x, y, z] = [i % 41, i / 41 % 41, i / (41 * 41)].map(|at| (at - 20) as f32);
+            let d = ellipsoid(x, y, z, r);
+            if surely_beyond([x, y, z], r, 2.5) {
+                beyond += 1;
+                assert!(d >= 2.5, "{x} {y} {z}: {d}");
+            }
+            if surely_within([x, y, z], r, 2.5) {
+                within += 1;
+                assert!(d <= -2.5, "{x} {y} {z}: {d}");
+            }
+        }
+        assert!(beyond > 50_000 && within > 100, "{beyond} {within}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::build::Build;
 use super::canvas::{Canvas, Extent};
 use super::coarse::Coarse;
 use super::random::Texture;
-use super::shapes::{coverage, ellipsoid, mix, segment3, smooth_min, smoothstep};
+use super::shapes::{coverage, ellipsoid, mix, segment3, smooth_min, smoothstep, surely_beyond};
 
 /// Compact at the surface, spongy within.
 #[inline]
@@ -42,7 +42,7 @@ pub fn paint_shoulders(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
             if distance > -4.0 || across < 10.0 {
                 continue;
             }
-            let d = girdle([across, y, z]).max(distance + 5.0);
+            let d = girdle([across, y, z], 0.5 * blur_mm).max(distance + 5.0);
             let fill = coverage(d, blur_mm);
             if fill > 0.0 {
                 let hu = bone_hu(-d, 1.6, spongy_hu, texture, [x, y, z]);
@@ -53,24 +53,44 @@ pub fn paint_shoulders(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
     }
 }
 
-/// Distance to clavicle, shoulder blade and upper arm of one side.
+/// Distance to a rod, or some large number where it is surely above `least_mm`.
 #[inline]
-fn girdle(p: [f32; 3]) -> f32 {
+fn rod(p: [f32; 3], a: [f32; 3], b: [f32; 3], radius_mm: f32, least_mm: f32) -> f32 {
+    let far_mm = radius_mm + least_mm;
+    let far = |i: usize| p[i] < a[i].min(b[i]) - far_mm || p[i] > a[i].max(b[i]) + far_mm;
+    if far(2) || far(1) || far(0) { f32::MAX } else { segment3(p, a, b).0 - radius_mm }
+}
+
+/// Distance to clavicle, shoulder blade and upper arm of one side; exact up to `within_mm`.
+#[inline]
+fn girdle(p: [f32; 3], within_mm: f32) -> f32 {
+    // What is farther than a seam and a quarter shapes nothing that near.
+    let [narrow_mm, wide_mm] = [4.0, 5.0].map(|seam_mm| within_mm + 1.25 * seam_mm + 0.1);
     // The clavicle is an S from the breastbone to the shoulder's roof.
-    let inner = segment3(p, [16.0, -52.0, -160.0], [70.0, -48.0, -142.0]).0 - 7.0;
-    let outer = segment3(p, [70.0, -48.0, -142.0], [148.0, -2.0, -128.0]).0 - 6.0;
+    let inner = rod(p, [16.0, -52.0, -160.0], [70.0, -48.0, -142.0], 7.0, narrow_mm);
+    let outer = rod(p, [70.0, -48.0, -142.0], [148.0, -2.0, -128.0], 6.0, narrow_mm);
     let clavicle = smooth_min(inner, outer, 4.0);
-    let roof = segment3(p, [148.0, 0.0, -128.0], [150.0, 28.0, -130.0]).0 - 7.5;
-    let ridge = segment3(p, [150.0, 28.0, -131.0], [70.0, 60.0, -150.0]).0 - 5.0;
-    let blade = segment3(p, [72.0, 52.0, -140.0], [80.0, 58.0, -190.0]).0 - 4.0;
-    let neck = segment3(p, [80.0, 50.0, -158.0], [138.0, 14.0, -152.0]).0 - 6.5;
-    let arm = ellipsoid(p[0] - 166.0, p[1] - 10.0, p[2] + 158.0, [24.0, 24.0, 25.0]);
+    let roof = rod(p, [148.0, 0.0, -128.0], [150.0, 28.0, -130.0], 7.5, wide_mm);
+    let ridge = rod(p, [150.0, 28.0, -131.0], [70.0, 60.0, -150.0], 5.0, wide_mm);
+    let blade = rod(p, [72.0, 52.0, -140.0], [80.0, 58.0, -190.0], 4.0, wide_mm);
+    let neck = rod(p, [80.0, 50.0, -158.0], [138.0, 14.0, -152.0], 6.5, wide_mm);
+    let arm_at = [p[0] - 166.0, p[1] - 10.0, p[2] + 158.0];
+    let arm = if surely_beyond(arm_at, ARM_MM, within_mm + 0.1) {
+        f32::MAX
+    } else {
+        ellipsoid(arm_at[0], arm_at[1], arm_at[2], ARM_MM)
+    };
     clavicle.min(smooth_min(roof, ridge, 5.0)).min(smooth_min(blade, neck, 5.0)).min(arm)
 }
+
+const ARM_MM: [f32; 3] = [24.0, 24.0, 25.0];
 
 /// The first ribs beyond what belongs to T1, and the second where the scan reaches it.
 fn paint_ribs(canvas: &mut Canvas) {
     let (z, texture) = (canvas.z_mm, canvas.texture);
+    if z > -141.0 {
+        return;
+    }
     let blur_mm = canvas.blur_mm;
     canvas.paint(Extent::wide(78.0, [-60.0, 50.0]), |x, y| {
         let p = [x.abs(), y, z];

@@ -303,15 +303,31 @@ fn paint_joints(canvas: &mut Canvas) {
     let (z, blur_mm) = (canvas.z_mm, canvas.blur_mm);
     let patient = canvas.patient;
     for (vertebra, joint) in patient.spine.vertebrae[1..].iter().zip(&patient.spine.joints) {
-        let Some(extent) = vertebra.extent_at(z, &patient.posture) else { continue };
+        if vertebra.extent_at(z, &patient.posture).is_none() {
+            continue;
+        }
         let frame = vertebra.frame(z, &patient.posture);
-        canvas.paint(extent, |x, y| {
+        let sheared = |p: f32, w: f32| w + vertebra.facet_slope * (p - 5.5) + vertebra.pillar[1] + 0.6 * joint.gap_mm;
+        let edge_mm = 0.5 * blur_mm + 0.1;
+        let reach_mm = (0.6 * joint.gap_mm + edge_mm) / 0.78;
+        let paint = |x: f32, y: f32| {
             let [x, p, w] = frame.local(x, y);
             let hu = if x < 0.0 { joint.hu[1] } else { joint.hu[0] };
             let outline = rounded_rectangle(x.abs() - vertebra.pillar_x, p - 5.5, 5.4, 5.0, 3.6);
-            let sheared = w + vertebra.facet_slope * (p - 5.5) + vertebra.pillar[1] + 0.6 * joint.gap_mm;
-            (coverage(outline.max(0.78 * sheared.abs() - 0.6 * joint.gap_mm), blur_mm), hu)
-        });
+            (coverage(outline.max(0.78 * sheared(p, w).abs() - 0.6 * joint.gap_mm), blur_mm), hu)
+        };
+        for side in [1.0, -1.0] {
+            let extent = frame.extent([side * vertebra.pillar_x, 5.5], [5.4 + edge_mm, 5.0 + edge_mm]);
+            // The joint is a plane, so the corners tell whether it passes.
+            let corners = extent.x.map(|x| extent.y.map(|y| frame.local(x, y)).map(|[_, p, w]| sheared(p, w)));
+            let (least, most) = corners
+                .iter()
+                .flatten()
+                .fold((f32::MAX, f32::MIN), |(least, most), at| (least.min(*at), most.max(*at)));
+            if least <= reach_mm && most >= -reach_mm {
+                canvas.paint(extent, paint);
+            }
+        }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::build::Build;
 use super::canvas::Canvas;
+use super::coarse::Coarse;
 use super::{head, shoulders, table, throat, tissue, vessels};
 
 /// What discs, canal and vertebrae are painted over: body, vessels, throat, shoulders.
-pub fn paint_before_spine(canvas: &mut Canvas, build: &Build) {
-    let skin = tissue::skin(canvas, build);
-    tissue::paint_body(canvas, build, &skin);
+pub fn paint_before_spine(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
+    tissue::paint_body(canvas, build, skin);
     vessels::paint_vessels_and_glands(canvas, build);
     throat::paint_airway(canvas, build);
     throat::paint_larynx(canvas, build);
-    shoulders::paint_shoulders(canvas, build, &skin);
+    shoulders::paint_shoulders(canvas, build, skin);
 }
 
 /// The head, after discs and canal and before the vertebrae.
@@ -20,9 +20,8 @@ pub fn paint_head(canvas: &mut Canvas, build: &Build) {
 }
 
 /// What the patient lies on.
-pub fn paint_support(canvas: &mut Canvas, build: &Build) {
-    let skin = tissue::skin(canvas, build);
-    table::paint_table(canvas, build, &skin);
+pub fn paint_support(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
+    table::paint_table(canvas, build, skin);
 }
 
 #[cfg(test)]
@@ -49,9 +48,10 @@ mod tests {
         let build = Build::of(patient, &scan(patient.seed));
         let grid = Grid { centre_mm: [patient.posture.shift_mm[0], 12.0 + patient.posture.shift_mm[1]], ..GRID };
         let mut canvas = Canvas::new(z_mm, &grid, patient, &texture);
-        paint_before_spine(&mut canvas, &build);
+        let skin = tissue::skin(&canvas, &build);
+        paint_before_spine(&mut canvas, &build, &skin);
         paint_head(&mut canvas, &build);
-        paint_support(&mut canvas, &build);
+        paint_support(&mut canvas, &build, &skin);
         canvas.hu
     }
 

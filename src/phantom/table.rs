@@ -2,7 +2,7 @@
 //! however the patient is turned.
 
 use super::build::Build;
-use super::canvas::{Canvas, Extent};
+use super::canvas::{Canvas, Extent, NOTHING};
 use super::coarse::Coarse;
 use super::shapes::{coverage, mix, smoothstep};
 
@@ -27,6 +27,10 @@ pub fn paint_table(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
         for column in columns.clone() {
             let [x, y] = canvas.scanner(column, row);
             if y < nearest_y {
+                break;
+            }
+            let [distance] = skin.at(&edge, column);
+            if distance <= 0.0 {
                 continue;
             }
             let from_middle = x - posture_x;
@@ -34,8 +38,8 @@ pub fn paint_table(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
                 // A trough of radius 118 mm, cut off at the height of the ears, lined with foam.
                 let up = y - head_back - build.pad_mm + 112.0;
                 let d = (from_middle * from_middle + up * up).sqrt() - 112.0;
-                if up < 34.0 {
-                    (0.0, 0.0)
+                if up < 34.0 || (d - 3.3).abs() > 4.9 + blur_mm {
+                    NOTHING
                 } else {
                     let shell = coverage((d - 7.0).abs() - 1.1, blur_mm);
                     let foam = coverage((d - 2.5).abs() - 3.3, blur_mm);
@@ -45,6 +49,9 @@ pub fn paint_table(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
                 // A sandwich: carbon, foam, carbon; on it a mattress.
                 let sag = from_middle * from_middle / 2600.0;
                 let d = y - table_y + sag;
+                if d < -2.7 - blur_mm || d > 37.0 + blur_mm {
+                    continue;
+                }
                 let half = smoothstep(215.0, 205.0, from_middle.abs());
                 let skins = coverage((d - 11.0).abs() - 1.0, blur_mm).max(coverage((d - 36.0).abs() - 1.0, blur_mm));
                 let core = coverage((d - 23.5).abs() - 12.0, blur_mm);
@@ -59,7 +66,6 @@ pub fn paint_table(canvas: &mut Canvas, build: &Build, skin: &Coarse<1>) {
                 continue;
             }
             let at = row * matrix + column;
-            let [distance] = skin.at(&edge, column);
             let open = smoothstep(0.0, reach_mm, distance);
             canvas.hu[at] = mix(canvas.hu[at], hu, fill * open);
         }

@@ -59,16 +59,21 @@ pub fn paint_airway(canvas: &mut Canvas, build: &Build) {
     let folded = smoothstep(-100.0, -70.0, z);
     // The back of the trachea has no cartilage and is flat.
     let flat = smoothstep(-100.0, -112.0, z);
-    let outline = |x: f32, y: f32| {
-        let fold = 1.8 * texture.sample(x / 5.0, y / 5.0, z / 7.0) * folded;
-        let tube = ellipse(x - x_mm, y - cy, rx, ry) + fold;
+    // Exact up to `within_mm`.
+    let outline = |x: f32, y: f32, within_mm: f32| {
+        let even = ellipse(x - x_mm, y - cy, rx, ry);
+        if even > within_mm + 2.0 * folded {
+            return f32::MAX;
+        }
+        let fold = if folded > 0.0 { 1.8 * texture.sample(x / 5.0, y / 5.0, z / 7.0) * folded } else { 0.0 };
+        let tube = even + fold;
         tube.max(y - cy - mix(1.5, 0.72, flat) * ry)
     };
-    canvas.paint(extent, |x, y| (coverage(outline(x, y) - wall, BLUR_MM), 50.0));
+    canvas.paint(extent, |x, y| (coverage(outline(x, y, wall + BLUR_MM) - wall, BLUR_MM), 50.0));
     // The piriform sinuses run down beside the larynx.
     let sinus = smoothstep(-60.0, -68.0, z) * smoothstep(-87.0, -78.0, z);
     canvas.paint(extent, |x, y| {
-        let mut d = outline(x, y);
+        let mut d = outline(x, y, 2.0 + BLUR_MM);
         if sinus > 0.05 {
             let own = if x > x_mm { 1.0 } else { 0.75 };
             let pouch = ellipse((x - x_mm).abs() - 11.5, y - cy - 7.0, 3.6 * sinus * own, 5.5 * sinus * own);

@@ -70,6 +70,16 @@ impl Outline {
         }
     }
 
+    /// Whether a point is outside, found with less work; not every such point is found.
+    fn surely_outside(&self, x: f32, y: f32) -> bool {
+        // What the seams between the ellipses add, at most.
+        const SEAMS_MM: f32 = 9.5;
+        [self.neck, self.face, self.shoulders].iter().all(|[centre, rx, ry]| {
+            let scaled = 1.0 + SEAMS_MM / rx.min(*ry);
+            x.abs() > rx * scaled || (y - centre).abs() > ry * scaled
+        })
+    }
+
     /// Distance to the skin, negative inside.
     #[inline]
     pub fn distance(&self, x: f32, y: f32) -> f32 {
@@ -260,6 +270,9 @@ impl Muscles {
             plane = plane.min(0.8 * x + 0.2);
         }
         let muscle = mix(-98.0, nearest.hu, smoothstep(-0.4, 0.8, self.slack_mm + slack_mm - best));
+        if plane >= Self::seam_mm(nearest.seam) {
+            return muscle;
+        }
         // A thin plane of fat shows as a grey line, a thick one as a black one.
         let line =
             smoothstep(Self::seam_mm(nearest.seam), 0.1, plane) * (1.4 * nearest.seam * strength).clamp(0.0, 1.0);
@@ -467,7 +480,7 @@ pub fn beyond(canvas: &Canvas, build: &Build) -> Beyond {
     let outline = Outline::at(canvas.z_mm, canvas.patient, build);
     let inside = |at: [f32; 2]| {
         let [x, y] = canvas.anatomy_of(at);
-        outline.distance(x, y) < 0.0
+        !outline.surely_outside(x, y) && outline.distance(x, y) < 0.0
     };
     let last = canvas.matrix - 1;
     let ([left, top], [right, bottom]) = (canvas.scanner(0, 0), canvas.scanner(last, last));
