@@ -8,6 +8,7 @@ mod gpu;
 mod memory;
 mod model_golden;
 mod pipeline;
+mod planes;
 mod preprocess_golden;
 mod report;
 mod rules;
