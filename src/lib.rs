@@ -6,11 +6,11 @@
 //!
 //! | Module | Purpose | may use | outside crates confined to it |
 //! |---|---|---|---|
-//! | [`geometry`] | patient space (LPS, mm), slice poses, orientation letters | nothing of ours | |
+//! | [`geometry`] | patient space (LPS, mm), slice poses, stacks, planes, orientation letters | nothing of ours | |
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
-//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, statistics | geometry | |
+//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, statistics | geometry | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
 //! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |

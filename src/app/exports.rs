@@ -4,18 +4,37 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::findings::Findings;
+use crate::geometry::Plane;
 use crate::report::{self, ReportInput, ViewPicture};
-use crate::state::{AnalysisState, AppState, Effect, Event, ExportRefusal};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportRefusal};
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
 use crate::ui;
-use crate::view::{ResolvedView, ViewDraw};
+use crate::view::planes::{Pane, PlaneDraw};
+use crate::view::{ImageLayer, ImageShape, Interpolation, PixelFromScreen, ResolvedView, ViewDraw, raster};
+use crate::volume::{Slice, SlicePixels};
 
 /// An export with everything it needs.
 pub enum Export {
     Report { path: PathBuf, replace: bool, content: Box<ReportContent> },
-    Picture { path: PathBuf, replace: bool, picture: Box<ViewPicture> },
-    Clipboard { picture: Box<ViewPicture> },
+    Picture { path: PathBuf, replace: bool, picture: Box<Picture> },
+    Clipboard { picture: Box<Picture> },
+}
+
+/// A view as it is on the screen; a plane is cut when the picture is drawn.
+pub struct Picture {
+    view: ViewPicture,
+    plane: Option<PlaneDraw>,
+}
+
+impl Picture {
+    fn drawn(mut self) -> ViewPicture {
+        if let Some(plane) = self.plane {
+            let slice = raster::plane_slice(&plane, self.view.width as usize, self.view.height as usize);
+            self.view.draw.image.slice = Arc::new(slice);
+        }
+        self.view
+    }
 }
 
 pub struct ReportContent {
@@ -100,22 +119,51 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
     })
 }
 
-/// The view as it is on the screen, `width` x `height` physical pixels.
-pub fn picture(state: &AppState, width: u32, height: u32) -> Option<ViewPicture> {
+/// The focused pane as it is on the screen, `width` x `height` physical pixels.
+fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
     let active = state.active.as_ref()?;
+    if let Pane::Across(plane) = state.focused_pane() {
+        return plane_picture(state, active, plane, width, height);
+    }
     let image = active.image_layer(state.settings.interpolation)?;
     let resolved =
         active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     let mut text = ui::corner_lines(state, active);
     text.bottom_left.extend(ui::heatmap_note(state));
-    Some(ViewPicture {
+    let view = ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
         width,
         height,
         text,
         pixels_per_mm: active.series.spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: 1.0,
-    })
+    };
+    Some(Picture { view, plane: None })
+}
+
+fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u32, height: u32) -> Option<Picture> {
+    // From every voxel, also where the screen shows a reduced volume.
+    let mut draw = active.plane_draw(plane, state.slab, 1, state.settings.interpolation)?;
+    let shape = ImageShape { rows: draw.grid.rows, columns: draw.grid.columns, spacing: [draw.grid.spacing_mm; 2] };
+    let view = active.view_of(Pane::Across(plane));
+    let resolved = view.resolve(shape, f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
+    draw.pixel_from_screen = resolved.pixel_from_screen;
+    let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
+    let image = ImageLayer {
+        slice: Arc::new(nothing),
+        window: draw.window,
+        invert: draw.invert,
+        interpolation: Interpolation::Nearest,
+    };
+    let view = ViewPicture {
+        draw: ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None },
+        width,
+        height,
+        text: ui::plane_corner_text(state, active, plane, draw.grid.pose),
+        pixels_per_mm: Some(resolved.screen_px_per_unit),
+        text_scale: 1.0,
+    };
+    Some(Picture { view, plane: Some(draw) })
 }
 
 impl Export {
@@ -131,11 +179,12 @@ impl Export {
             Self::Picture { path, replace, picture } => {
                 let path = if path.extension().is_none() { path.with_extension("png") } else { path };
                 let result = unless_exists(&path, replace).and_then(|()| {
-                    report::write_picture(&picture, &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
+                    report::write_picture(&picture.drawn(), &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
                 });
                 Event::Exported { path, result }
             }
             Self::Clipboard { picture } => {
+                let picture = picture.drawn();
                 let rgba = report::view_picture(&picture);
                 let size = [picture.width as usize, picture.height as usize];
                 ctx.copy_image(egui::ColorImage::from_rgba_unmultiplied(size, &rgba));

@@ -90,6 +90,9 @@ impl App {
             settings_changed: None,
             no_picture,
         };
+        if let Some(render_state) = &cc.wgpu_render_state {
+            app.cache.max_volume_side = paint::max_volume_side(render_state);
+        }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
         if settings.auto_analyse {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::volume::Window;
+use crate::volume::{Projection, Window};
 
 pub use open::display_available;
 
@@ -46,7 +46,7 @@ enum Command {
     Demo(DemoArgs),
     /// List what a folder or file holds
     Info(InfoArgs),
-    /// Write one slice as a PNG
+    /// Write one slice, or a plane or slab across the slices, as a PNG; planes also as HU in an NRRD file
     Render(RenderArgs),
     /// Run the network and write scores and maps as JSON
     Analyze(AnalyzeArgs),
@@ -98,8 +98,23 @@ pub struct RenderArgs {
     #[arg(long)]
     pub series: Option<usize>,
     /// Slice in display order, from 1
-    #[arg(long)]
-    pub slice: usize,
+    #[arg(long, required_unless_present = "plane", conflicts_with = "plane")]
+    pub slice: Option<usize>,
+    /// Cut a plane of the body from the whole volume instead of showing a slice as acquired
+    #[arg(long, value_enum, requires = "at")]
+    pub plane: Option<PlaneChoice>,
+    /// Where the plane lies: z (axial), x (sagittal) or y (coronal) in DICOM's patient space (LPS), mm
+    #[arg(long, value_name = "MM", requires = "plane", allow_negative_numbers = true)]
+    pub at: Option<f64>,
+    /// Thickness of a slab, half of it on each side of the plane, mm
+    #[arg(long, value_name = "MM", requires = "plane")]
+    pub slab: Option<f64>,
+    /// What becomes of the values across a slab
+    #[arg(long, value_enum, default_value_t, requires = "slab")]
+    pub projection: ProjectionChoice,
+    /// Distance of the plane's pixels, mm (default: the smallest spacing of the volume)
+    #[arg(long, value_name = "MM", requires = "plane")]
+    pub spacing: Option<f64>,
     /// Preset name or CENTER,WIDTH
     #[arg(long, default_value = "bone", allow_hyphen_values = true)]
     pub window: Window,
@@ -110,7 +125,7 @@ pub struct RenderArgs {
     #[arg(long)]
     pub size: Option<String>,
     /// Run the network on this slice and draw its map
-    #[arg(long, conflicts_with = "exact")]
+    #[arg(long, conflicts_with_all = ["exact", "plane"])]
     pub heatmap: bool,
     /// Weight file for --heatmap (default as in analyze)
     #[arg(long)]
@@ -120,8 +135,37 @@ pub struct RenderArgs {
     pub force: bool,
     #[arg(long, value_enum, default_value_t = Renderer::Cpu)]
     pub renderer: Renderer,
+    /// F.png; for planes also F.nrrd (HU without windowing)
     #[arg(long)]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlaneChoice {
+    Axial,
+    Sagittal,
+    Coronal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProjectionChoice {
+    /// The mean: a thicker slice
+    #[default]
+    Mean,
+    /// The largest value
+    Mip,
+    /// The smallest value
+    Minip,
+}
+
+impl From<ProjectionChoice> for Projection {
+    fn from(choice: ProjectionChoice) -> Self {
+        match choice {
+            ProjectionChoice::Mean => Self::Mean,
+            ProjectionChoice::Mip => Self::Mip,
+            ProjectionChoice::Minip => Self::MinIp,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -346,7 +346,7 @@ pub(super) fn geometry(slices: &[SliceInfo]) -> (Option<f64>, Vec<Warning>) {
             Kind::GantryTilt,
             format!(
                 "The slices are stacked {tilt_deg:.1} degrees off their normal (gantry tilt). Every slice keeps its own \
-                 position; planes across the slices would be sheared."
+                 position, and planes across the slices are resampled from there."
             ),
         ));
     }

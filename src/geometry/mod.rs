@@ -1,5 +1,11 @@
 //! Patient space (DICOM LPS: +x to the patient's left, +y to posterior, +z to the head; millimetres),
-//! the pose of a slice in it, and the letters that name directions.
+//! the pose of a slice in it, stacks of slices and planes across them, and the letters that name directions.
+
+mod plane;
+mod stack;
+
+pub use plane::{Plane, PlaneError, PlaneGrid};
+pub use stack::{SlicePosition, StackError, StackGeometry, VoxelPoint};
 
 use std::ops::{Add, Mul, Sub};
 

@@ -17,7 +17,7 @@ impl SourceKey {
     fn address(&self) -> usize {
         self.0.as_ptr().cast::<()>() as usize
     }
-    fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         self.0.strong_count() == 0
     }
 }

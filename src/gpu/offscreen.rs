@@ -3,9 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::planes::PlaneViews;
 use super::views::Views;
 use super::{GpuError, check_slice};
 use crate::view::ViewDraw;
+use crate::view::planes::{PlaneDraw, Upload};
 
 /// The shader writes display values; a format without transfer function keeps them as they are.
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
@@ -22,6 +24,7 @@ pub struct Offscreen {
     adapter_name: String,
     format: wgpu::TextureFormat,
     views: Mutex<Views>,
+    planes: Mutex<PlaneViews>,
 }
 
 impl Offscreen {
@@ -36,10 +39,11 @@ impl Offscreen {
             .map_err(|error| GpuError::Device(error.to_string()))?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let views = Mutex::new(Views::new(&device, &queue, format));
+        let planes = Mutex::new(PlaneViews::new(&device, format));
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Device(error.to_string()));
         }
-        Ok(Self { device, queue, adapter_name: super::adapter_words(&adapter.get_info()), format, views })
+        Ok(Self { device, queue, adapter_name: super::adapter_words(&adapter.get_info()), format, views, planes })
     }
 
     /// The adapter in words.
@@ -62,6 +66,44 @@ impl Offscreen {
         let limit = self.max_texture_side();
         check_slice(limit, width as usize, height as usize)?;
         check_slice(limit, draw.image.slice.columns, draw.image.slice.rows)?;
+        self.picture(width, height, |pass| {
+            let mut views = self.views();
+            views.prepare(&self.device, &self.queue, VIEW, draw, ([0, 0], [width, height]));
+            views.record(pass, VIEW);
+        })
+    }
+
+    /// RGBA of a plane; the same picture as [`crate::view::raster::plane_rgba8`] but for what f32 cannot hold of a
+    /// place in the volume.
+    pub fn render_plane(&self, draw: &PlaneDraw, width: u32, height: u32) -> Result<Vec<u8>, GpuError> {
+        check_slice(self.max_texture_side(), width as usize, height as usize)?;
+        let upload = Upload::default();
+        self.picture(width, height, |pass| {
+            let mut planes = self.planes.lock().unwrap_or_else(PoisonError::into_inner);
+            let slices = draw.stack.geometry.positions().len();
+            while upload.slices() < slices && !upload.failed() {
+                planes.prepare(&self.device, &self.queue, VIEW, draw, [0, 0], &upload);
+            }
+            planes.record(pass, VIEW);
+        })
+        .and_then(|picture| match upload.failed() {
+            false => Ok(picture),
+            true => Err(GpuError::Device("it has no room for a volume of this size".to_owned())),
+        })
+    }
+
+    /// Longest edge of a volume, in voxels.
+    pub fn max_volume_side(&self) -> usize {
+        self.device.limits().max_texture_dimension_3d as usize
+    }
+
+    /// Draws into a new target and reads it back; errors of the device on the way are errors of the picture.
+    fn picture(
+        &self,
+        width: u32,
+        height: u32,
+        draw: impl FnOnce(&mut wgpu::RenderPass<'_>),
+    ) -> Result<Vec<u8>, GpuError> {
         if width == 0 || height == 0 {
             return Ok(Vec::new());
         }
@@ -81,7 +123,7 @@ impl Offscreen {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn draw_target(&self, draw: &ViewDraw, width: u32, height: u32) -> wgpu::Texture {
+    fn draw_target(&self, draw: impl FnOnce(&mut wgpu::RenderPass<'_>), width: u32, height: u32) -> wgpu::Texture {
         let target = self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("picture"),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
@@ -94,8 +136,6 @@ impl Offscreen {
         });
         let view = target.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut views = self.views();
-        views.prepare(&self.device, &self.queue, VIEW, draw, ([0, 0], [width, height]));
         {
             let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
                 label: Some("picture"),
@@ -110,7 +150,7 @@ impl Offscreen {
                 })],
                 ..Default::default()
             });
-            views.record(&mut pass, VIEW);
+            draw(&mut pass);
         }
         self.queue.submit([encoder.finish()]);
         target

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use super::GpuError;
+use super::planes::PlaneViews;
 use super::views::Views;
 use crate::view::ViewDraw;
+use crate::view::planes::{PlaneDraw, Upload};
 
 /// A rectangle of whole physical pixels. On fractional scales a rectangle in points rarely begins and ends on pixels;
 /// a view that is drawn for anything but whole ones is blurred.
@@ -47,6 +49,7 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     let device = &render_state.device;
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let views = Views::new(device, &render_state.queue, render_state.target_format);
+    let planes = PlaneViews::new(device, render_state.target_format);
     if let Some(error) = pollster::block_on(scope.pop()) {
         return Err(GpuError::Device(error.to_string()));
     }
@@ -54,7 +57,9 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     if !cfg!(debug_assertions) {
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("graphics: {error}")));
     }
-    render_state.renderer.write().callback_resources.insert(views);
+    let mut renderer = render_state.renderer.write();
+    renderer.callback_resources.insert(views);
+    renderer.callback_resources.insert(planes);
     Ok(())
 }
 
@@ -63,20 +68,32 @@ pub fn max_texture_side(render_state: &egui_wgpu::RenderState) -> u32 {
     render_state.device.limits().max_texture_dimension_2d
 }
 
+/// Longest edge of a volume that the window's device can hold, in voxels.
+pub fn max_volume_side(render_state: &egui_wgpu::RenderState) -> usize {
+    render_state.device.limits().max_texture_dimension_3d as usize
+}
+
 /// The adapter in words, for the about page and the log.
 pub fn adapter_name(render_state: &egui_wgpu::RenderState) -> String {
     super::adapter_words(&render_state.adapter.get_info())
 }
 
-/// Size of the uploaded slices and maps.
+/// Size of the uploaded slices, maps and volume.
 pub fn texture_bytes(render_state: &egui_wgpu::RenderState) -> u64 {
-    render_state.renderer.read().callback_resources.get::<Views>().map_or(0, Views::texture_bytes)
+    let renderer = render_state.renderer.read();
+    let resources = &renderer.callback_resources;
+    resources.get::<Views>().map_or(0, Views::texture_bytes)
+        + resources.get::<PlaneViews>().map_or(0, PlaneViews::texture_bytes)
 }
 
 /// Gives back all textures, when a study is closed. (Opening another one does so by itself, as it needs the room.)
 pub fn clear(render_state: &egui_wgpu::RenderState) {
-    if let Some(views) = render_state.renderer.write().callback_resources.get_mut::<Views>() {
+    let mut renderer = render_state.renderer.write();
+    if let Some(views) = renderer.callback_resources.get_mut::<Views>() {
         views.clear();
+    }
+    if let Some(planes) = renderer.callback_resources.get_mut::<PlaneViews>() {
+        planes.clear();
     }
 }
 
@@ -102,6 +119,9 @@ impl egui_wgpu::CallbackTrait for ViewCallback {
         _encoder: &mut wgpu::CommandEncoder,
         resources: &mut egui_wgpu::CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(planes) = resources.get_mut::<PlaneViews>() {
+            planes.forget_closed();
+        }
         if let Some(views) = resources.get_mut::<Views>() {
             let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
             let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
@@ -117,6 +137,46 @@ impl egui_wgpu::CallbackTrait for ViewCallback {
     ) {
         if let Some(views) = resources.get::<Views>() {
             views.record(pass, self.view_id);
+        }
+    }
+}
+
+/// The shape that draws a plane; otherwise as [`paint_callback`]. The volume comes to the device a part per frame: ask
+/// for another frame until `upload` counts all slices.
+pub fn plane_callback(rect: egui::Rect, view_id: u32, draw: PlaneDraw, upload: Arc<Upload>) -> egui::Shape {
+    egui_wgpu::Callback::new_paint_callback(rect, PlaneCallback { rect, view_id, draw, upload }).into()
+}
+
+struct PlaneCallback {
+    rect: egui::Rect,
+    view_id: u32,
+    draw: PlaneDraw,
+    upload: Arc<Upload>,
+}
+
+impl egui_wgpu::CallbackTrait for PlaneCallback {
+    fn prepare(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        screen: &egui_wgpu::ScreenDescriptor,
+        _encoder: &mut wgpu::CommandEncoder,
+        resources: &mut egui_wgpu::CallbackResources,
+    ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(planes) = resources.get_mut::<PlaneViews>() {
+            let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
+            planes.prepare(device, queue, self.view_id, &self.draw, [place.left_px, place.top_px], &self.upload);
+        }
+        Vec::new()
+    }
+    fn paint(
+        &self,
+        _info: egui::PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &egui_wgpu::CallbackResources,
+    ) {
+        if let Some(planes) = resources.get::<PlaneViews>() {
+            planes.record(pass, self.view_id);
         }
     }
 }

@@ -1,11 +1,16 @@
 //! The view pipeline: layouts and shader, built once per device and target format, never changed.
-//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl`. CPU twin: [`crate::view::raster`].
+//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl` and `shaders/display.wgsl`. CPU twin: [`crate::view::raster`].
 
 use super::uniforms::ViewUniforms;
 
 /// The shader as the device gets it. WGSL has no include, and declarations may stand in any order.
-pub const SHADER: &str =
-    concat!(include_str!("../../shaders/slice.wgsl"), "\n", include_str!("../../shaders/heatmap.wgsl"));
+pub const SHADER: &str = concat!(
+    include_str!("../../shaders/slice.wgsl"),
+    "\n",
+    include_str!("../../shaders/heatmap.wgsl"),
+    "\n",
+    include_str!("../../shaders/display.wgsl")
+);
 
 /// Built once, never changed.
 pub struct ViewPipeline {
@@ -27,38 +32,50 @@ impl ViewPipeline {
             label: Some("view texture"),
             entries: &[texture_entry(0)],
         });
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("view"),
-            bind_group_layouts: &[Some(&view_layout), Some(&texture_layout), Some(&texture_layout)],
-            immediate_size: 0,
-        });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("slice and heatmap"),
-            source: wgpu::ShaderSource::Wgsl(SHADER.into()),
-        });
-        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("view"),
-            layout: Some(&layout),
-            vertex: wgpu::VertexState {
-                module: &module,
-                entry_point: Some("vs_main"),
-                buffers: &[],
-                compilation_options: Default::default(),
-            },
-            primitive: wgpu::PrimitiveState::default(),
-            depth_stencil: None,
-            multisample: wgpu::MultisampleState::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &module,
-                entry_point: Some(if format.is_srgb() { "fs_srgb" } else { "fs_display" }),
-                targets: &[Some(format.into())],
-                compilation_options: Default::default(),
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
+        let groups = [Some(&view_layout), Some(&texture_layout), Some(&texture_layout)];
+        let pipeline = render_pipeline(device, format, "view", SHADER, &groups);
         Self { pipeline, view_layout, texture_layout }
     }
+}
+
+/// One triangle over the viewport, coloured by the shader's fragment part.
+pub fn render_pipeline(
+    device: &wgpu::Device,
+    format: wgpu::TextureFormat,
+    label: &str,
+    shader: &str,
+    groups: &[Option<&wgpu::BindGroupLayout>],
+) -> wgpu::RenderPipeline {
+    let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(label),
+        bind_group_layouts: groups,
+        immediate_size: 0,
+    });
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(shader.into()),
+    });
+    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label: Some(label),
+        layout: Some(&layout),
+        vertex: wgpu::VertexState {
+            module: &module,
+            entry_point: Some("vs_main"),
+            buffers: &[],
+            compilation_options: Default::default(),
+        },
+        primitive: wgpu::PrimitiveState::default(),
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module: &module,
+            entry_point: Some(if format.is_srgb() { "fs_srgb" } else { "fs_display" }),
+            targets: &[Some(format.into())],
+            compilation_options: Default::default(),
+        }),
+        multiview_mask: None,
+        cache: None,
+    })
 }
 
 fn uniform_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
@@ -114,15 +131,16 @@ mod tests {
     }
 
     fn macro_offsets() -> Vec<(&'static str, usize)> {
+        use super::super::uniforms::VoiUniforms;
         macro_rules! offsets {
-            ($($field:ident),*) => { vec![$((stringify!($field), std::mem::offset_of!(ViewUniforms, $field))),*] };
+            ($of:ty, $base:expr, $($field:ident),*) => {
+                vec![$((stringify!($field), $base + std::mem::offset_of!($of, $field))),*]
+            };
         }
-        offsets![
-            origin_px,
-            image_size,
-            cam_size,
-            neighbour,
-            flags,
+        let mut all = offsets!(ViewUniforms, 0, origin_px, image_size, cam_size, neighbour, flags);
+        all.extend(offsets!(
+            VoiUniforms,
+            std::mem::offset_of!(ViewUniforms, voi),
             low,
             high,
             offset,
@@ -132,10 +150,10 @@ mod tests {
             padding_low,
             padding_high,
             whole_offset,
-            whole_denominator,
-            cam_maximum,
-            opacity
-        ]
+            whole_denominator
+        ));
+        all.extend(offsets!(ViewUniforms, 0, cam_maximum, opacity));
+        all
     }
 
     #[test]

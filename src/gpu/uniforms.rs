@@ -23,6 +23,15 @@ pub struct ViewUniforms {
     pub cam_size: [i32; 2],
     pub neighbour: i32,
     pub flags: u32,
+    pub voi: VoiUniforms,
+    pub cam_maximum: f32,
+    pub opacity: f32,
+}
+
+/// The window and the padding, as every shader's `View` has them.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct VoiUniforms {
     pub low: f32,
     pub high: f32,
     pub offset: f32,
@@ -33,8 +42,6 @@ pub struct ViewUniforms {
     pub padding_high: f32,
     pub whole_offset: i32,
     pub whole_denominator: i32,
-    pub cam_maximum: f32,
-    pub opacity: f32,
 }
 
 impl ViewUniforms {
@@ -47,11 +54,8 @@ impl ViewUniforms {
             neighbour: if image.interpolation == Interpolation::Linear { 1 } else { 0 },
             ..Self::zeroed()
         };
-        uniforms.set_window(&image.window);
+        (uniforms.voi, uniforms.flags) = VoiUniforms::new(&image.window, image.slice.padding);
         uniforms.flags |= image_flags(image);
-        if let Some([low, high]) = image.slice.padding {
-            (uniforms.padding_low, uniforms.padding_high) = (low, high);
-        }
         if let (Some(layer), Some(cells)) = (&draw.heatmap, shown.cam) {
             uniforms.flags |= HEATMAP;
             uniforms.cam_size = cells.map(|n| i32::try_from(n).unwrap_or(0));
@@ -59,26 +63,36 @@ impl ViewUniforms {
         }
         uniforms
     }
+}
 
+impl VoiUniforms {
+    /// With the flags that go with them.
+    ///
     /// LINEAR is LINEAR_EXACT with half less for the centre and one less for the width (PS3.3 C.11.2.1.3.2), so both
     /// are 255 (2 x + w - 2 c) / (2 w).
-    fn set_window(&mut self, window: &Window) {
+    pub fn new(window: &Window, padding: Option<[f32; 2]>) -> (Self, u32) {
         let (center, width) = match window.function {
             VoiFunction::Linear => (window.center - 0.5, window.width - 1.0),
             VoiFunction::LinearExact | VoiFunction::Sigmoid => (window.center, window.width),
         };
         let (offset, denominator) = (width - 2.0 * center, 2.0 * width);
-        (self.low, self.high) = ((center - width / 2.0) as f32, (center + width / 2.0) as f32);
-        (self.offset, self.denominator) = (offset as f32, denominator as f32);
-        (self.center, self.width) = (center as f32, width as f32);
-        if window.function == VoiFunction::Sigmoid {
-            self.flags |= SIGMOID;
-        }
+        let mut voi = Self {
+            low: (center - width / 2.0) as f32,
+            high: (center + width / 2.0) as f32,
+            offset: offset as f32,
+            denominator: denominator as f32,
+            center: center as f32,
+            width: width as f32,
+            ..Self::zeroed()
+        };
+        [voi.padding_low, voi.padding_high] = padding.unwrap_or_default();
+        let mut flags = if window.function == VoiFunction::Sigmoid { SIGMOID } else { 0 };
         // (2 * 32768 + 4e6) * 255 still fits an i32.
         if let (Some(offset), Some(denominator)) = (whole(offset), whole(denominator).filter(|d| *d > 0)) {
-            (self.whole_offset, self.whole_denominator) = (offset, denominator);
-            self.flags |= WHOLE;
+            (voi.whole_offset, voi.whole_denominator) = (offset, denominator);
+            flags |= WHOLE;
         }
+        (voi, flags)
     }
 }
 
@@ -238,11 +252,7 @@ mod tests {
 
     #[test]
     fn whole_windows_are_told_from_others() {
-        let flags = |center, width, function| {
-            let mut uniforms = ViewUniforms::zeroed();
-            uniforms.set_window(&Window { center, width, function });
-            uniforms.flags
-        };
+        let flags = |center, width, function| VoiUniforms::new(&Window { center, width, function }, None).1;
         assert_eq!(flags(500.0, 1800.0, VoiFunction::Linear), WHOLE);
         assert_eq!(flags(500.25, 1800.0, VoiFunction::Linear), 0);
         assert_eq!(flags(0.0, 1.0, VoiFunction::Linear), 0, "a step has no slope");

@@ -48,6 +48,14 @@ impl AppState {
             | Command::ToggleFullscreen
             | Command::Escape
             | Command::DismissNotices => self.apply_chrome(&command, &mut effects),
+            Command::SetLayout(_)
+            | Command::ToggleLayout
+            | Command::FocusPane(_)
+            | Command::ShowPlane(_)
+            | Command::MoveCrosshair(_)
+            | Command::StepSlab(_)
+            | Command::CycleProjection
+            | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
@@ -278,6 +286,10 @@ impl AppState {
 
     fn apply_to_image(&mut self, command: Command, effects: &mut Vec<Effect>) {
         let user_window = self.settings.user_window;
+        let focus = self.focused_pane();
+        if let (Command::ScrollBy(by), Pane::Across(plane)) = (&command, focus) {
+            return self.scroll_plane(plane, *by, effects);
+        }
         let peaks = self.peaks();
         let Some(active) = &mut self.active else {
             if let Command::SetTool(tool) = command {
@@ -319,33 +331,45 @@ impl AppState {
                 active.window.center = (active.window.center + center).clamp(-70_000.0, 70_000.0).round();
             }
             Command::Zoom { view, x, y, factor } => {
-                active.view.zoom_about(view.image, view.width, view.height, x, y, factor);
+                active.view_mut(focus).zoom_about(view.image, view.width, view.height, x, y, factor);
             }
-            Command::Pan { view, dx, dy } => active.view.pan_by(view.image, view.width, view.height, dx, dy),
+            Command::Pan { view, dx, dy } => active.view_mut(focus).pan_by(view.image, view.width, view.height, dx, dy),
             Command::ResetView => {
                 active.view = ViewState::default();
+                if let Some(planes) = &mut active.planes {
+                    planes.reset_views();
+                }
+                self.slab.thickness_mm = 0.0;
                 active.invert = false;
                 active.window = opening_window(&active.series);
             }
             Command::DoubleClick => self.double_click(effects),
-            Command::FlipHorizontal => active.view.flip_horizontal = !active.view.flip_horizontal,
-            Command::FlipVertical => active.view.flip_vertical = !active.view.flip_vertical,
+            Command::FlipHorizontal => active.view_mut(focus).flip_horizontal ^= true,
+            Command::FlipVertical => active.view_mut(focus).flip_vertical ^= true,
             Command::Invert => active.invert = !active.invert,
             Command::SetTool(tool) => self.tool = tool,
             _ => {}
         }
-        if let Some(active) = &self.active
+        if let Some(active) = &mut self.active
             && active.current != before
         {
+            if let Some(planes) = &mut active.planes {
+                planes.follow(active.current);
+            }
             effects.push(Effect::Focus(active.current));
         }
     }
 
     fn double_click(&mut self, effects: &mut Vec<Effect>) {
+        let (focus, one) = (self.focused_pane(), self.settings.layout == Layout::One);
         let Some(active) = &mut self.active else { return };
-        let fitted = ViewState { zoom: 1.0, pan: [0.0, 0.0], ..active.view };
-        if active.view != fitted {
-            active.view = fitted;
+        let view = active.view_mut(focus);
+        let fitted = ViewState { zoom: 1.0, pan: [0.0, 0.0], ..*view };
+        if one && *view != fitted {
+            *view = fitted;
+            return;
+        }
+        if self.maximise(effects) {
             return;
         }
         let any = self.settings.show_series || self.settings.show_findings;

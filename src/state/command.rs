@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::settings::DeviceSetting;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
+use crate::geometry::{PatientPoint, Plane};
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
+use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, Interpolation};
 use crate::volume::{Slice, Window};
 
@@ -22,6 +24,7 @@ pub enum Tool {
     Zoom,
     Pan,
     Scroll,
+    Crosshair,
 }
 
 /// How much text stands on the image.
@@ -63,7 +66,20 @@ pub enum Command {
     CloseStudy,
     ShowSeries(usize),
     StepSeries(i32),
+    /// In the focused pane, from head to feet or onwards.
     ScrollBy(i64),
+    SetLayout(Layout),
+    /// Between one pane and three.
+    ToggleLayout,
+    /// The pane that keys, zoom and pan act upon.
+    FocusPane(Pane),
+    /// Focuses the pane of a plane; with one pane on the screen, shows it.
+    ShowPlane(Plane),
+    MoveCrosshair(PatientPoint),
+    /// To the next thicker (or thinner) slab.
+    StepSlab(i32),
+    CycleProjection,
+    ToggleLines,
     GoToSlice(usize),
     SetWindow(Window),
     /// Key 1 to 9, from 1; 9 is the user's own.

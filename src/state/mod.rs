@@ -3,6 +3,7 @@
 
 mod apply;
 mod command;
+mod planes;
 mod receive;
 mod settings;
 
@@ -13,14 +14,16 @@ pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
     ViewRect,
 };
+pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
 use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
+use crate::view::planes::{Layout, Pane};
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
-use crate::volume::{Slice, Window};
+use crate::volume::{Slab, Slice, Window};
 
 /// Holding F longer than this peeks instead of toggling, seconds.
 pub const PEEK_S: f64 = 0.35;
@@ -41,6 +44,14 @@ pub struct AppState {
     heatmap_key: Option<f64>,
     /// The reference standard is shown; off at first, so that one reads before one looks it up.
     pub truth_on: bool,
+    /// The pane last used.
+    focus: Pane,
+    /// Where a double click on the maximised pane leads back to.
+    maximised_from: Option<Layout>,
+    /// How thick the planes across the slices are cut.
+    pub slab: Slab,
+    /// Crosshair and reference lines are drawn.
+    pub lines_on: bool,
     pub hide_identity: bool,
     pub fullscreen: bool,
     pub show_help: bool,
@@ -75,6 +86,10 @@ pub struct ActiveSeries {
     pub slices: Vec<Option<Arc<Slice>>>,
     /// Set when all are there.
     pub loaded: Option<LoadedSeries>,
+    /// Planes across the slices; `None` until all are there, and where none can be cut.
+    pub planes: Option<Planes>,
+    /// Why none can be cut.
+    pub no_planes: Option<String>,
     /// The reference standard that lies beside the study.
     pub truth: Option<Arc<CaseTruth>>,
     pub load_failed: Option<String>,
@@ -155,6 +170,19 @@ impl ActiveSeries {
             spacing: self.series.spacing_mm.unwrap_or([1.0, 1.0]),
         }
     }
+    /// Where one looks in a pane.
+    pub fn view_of(&self, pane: Pane) -> &ViewState {
+        match (pane, &self.planes) {
+            (Pane::Across(plane), Some(planes)) => planes.view(plane),
+            _ => &self.view,
+        }
+    }
+    fn view_mut(&mut self, pane: Pane) -> &mut ViewState {
+        match (pane, &mut self.planes) {
+            (Pane::Across(plane), Some(planes)) => planes.view_mut(plane),
+            _ => &mut self.view,
+        }
+    }
     pub fn inverted(&self) -> bool {
         self.invert != (self.series.photometric == Photometric::Monochrome1)
     }
@@ -178,6 +206,10 @@ impl AppState {
             heatmap_on: true,
             heatmap_key: None,
             truth_on: false,
+            focus: Pane::Slices,
+            maximised_from: None,
+            slab: Slab::default(),
+            lines_on: true,
             hide_identity: false,
             fullscreen: false,
             show_help: false,
@@ -252,6 +284,8 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         index,
         slices: vec![None; series.slices.len()],
         loaded: None,
+        planes: None,
+        no_planes: None,
         truth: None,
         load_failed: None,
         refused: Vec::new(),

@@ -129,6 +129,7 @@ impl AppState {
         active.slices = loaded.volume.slices().iter().cloned().map(Some).collect();
         active.load_seconds = seconds;
         active.loaded = Some(loaded);
+        active.make_planes();
         active.refused = refused.clone();
         self.report_refused(&refused);
         if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::command::OverlayDensity;
+use crate::view::planes::Layout;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, Interpolation};
 use crate::volume::Window;
 
@@ -27,6 +28,7 @@ pub struct Settings {
     pub user_window: Option<Window>,
     pub show_series: bool,
     pub show_findings: bool,
+    pub layout: Layout,
     pub overlay: OverlayDensity,
     pub interpolation: Interpolation,
     pub heatmap_opacity: f32,
@@ -47,6 +49,7 @@ impl Default for Settings {
             user_window: None,
             show_series: true,
             show_findings: true,
+            layout: Layout::One,
             overlay: OverlayDensity::Full,
             interpolation: Interpolation::Linear,
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,

@@ -278,3 +278,114 @@ fn excluded_slices_are_kept_apart_from_scores() {
     assert_eq!(findings.slices[0].score(), None);
     assert_eq!(findings.progress(), (1, 3));
 }
+
+/// A state with ten axial slices, 2 mm apart, head first, all there.
+fn with_planes() -> AppState {
+    let mut state = AppState::new(Settings::default());
+    let mut study = series(10);
+    for (i, slice) in study.slices.iter_mut().enumerate() {
+        slice.pose = Some(crate::geometry::SlicePose {
+            origin: PatientPoint(Vec3::new(0.0, 0.0, 20.0 - 2.0 * i as f64)),
+            along_row: Vec3::new(1.0, 0.0, 0.0),
+            along_column: Vec3::new(0.0, 1.0, 0.0),
+        });
+    }
+    let effects = state.apply(Command::OpenPath("/study".into()));
+    let scan = effects.iter().find_map(|e| if let Effect::Scan { request, .. } = e { Some(*request) } else { None });
+    let catalog = Catalog { series: vec![study], ..Catalog::default() };
+    let effects = state.receive(Event::Scanned { request: scan.expect("scans"), result: Ok(Arc::new(catalog)) });
+    let load = effects.iter().find_map(|e| if let Effect::Load { request, .. } = e { Some(*request) } else { None });
+    let result = Ok((loaded_from(&state), Vec::new()));
+    state.receive(Event::Loaded { request: load.expect("loads"), result, seconds: 0.1 });
+    state
+}
+
+use crate::geometry::{PatientPoint, Plane, Vec3};
+use crate::view::planes::{Layout, Pane};
+
+fn planes(state: &AppState) -> &Planes {
+    state.active.as_ref().and_then(|a| a.planes.as_ref()).expect("planes")
+}
+
+fn crosshair(state: &AppState) -> Vec3 {
+    planes(state).crosshair.0
+}
+
+#[test]
+fn the_crosshair_and_the_slice_follow_each_other() {
+    let mut state = with_planes();
+    assert_eq!((state.active.as_ref().map(|a| a.current), crosshair(&state).z), (Some(5), 10.0));
+    state.apply(Command::ScrollBy(2));
+    assert_eq!(crosshair(&state).z, 6.0);
+    let before = crosshair(&state);
+    let effects = state.apply(Command::MoveCrosshair(PatientPoint(Vec3::new(0.5, 1.0, 15.2))));
+    assert_eq!(state.active.as_ref().map(|a| a.current), Some(2), "the slice at 16 mm is nearest to 15.2");
+    assert!(effects.iter().any(|e| matches!(e, Effect::Focus(2))), "the analysis looks there too");
+    assert_eq!(crosshair(&state), Vec3::new(0.5, 1.0, 15.2), "not drawn to a slice");
+    assert_ne!(before, crosshair(&state));
+    state.apply(Command::MoveCrosshair(PatientPoint(Vec3::new(1e9, f64::NAN, 0.0))));
+    assert_eq!(crosshair(&state), Vec3::new(0.5, 1.0, 15.2), "no point");
+    state.apply(Command::MoveCrosshair(PatientPoint(Vec3::new(1e9, 1.0, -1e9))));
+    assert_eq!(crosshair(&state), Vec3::new(1.5, 1.0, 1.25), "the volume's edge");
+}
+
+#[test]
+fn keys_act_on_the_pane_last_used() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    assert_eq!(state.panes(), [Pane::Slices, Pane::Across(Plane::Sagittal), Pane::Across(Plane::Coronal)]);
+    let slice = state.active.as_ref().map(|a| a.current);
+    let x = crosshair(&state).x;
+    state.apply(Command::FocusPane(Pane::Across(Plane::Sagittal)));
+    state.apply(Command::ScrollBy(1));
+    assert_eq!(crosshair(&state).x, x + 0.5, "one pixel to the left");
+    assert_eq!(state.active.as_ref().map(|a| a.current), slice);
+    state.apply(Command::FlipHorizontal);
+    let active = state.active.as_ref().expect("active");
+    assert!(active.view_of(Pane::Across(Plane::Sagittal)).flip_horizontal && !active.view.flip_horizontal);
+    state.apply(Command::ShowPlane(Plane::Axial));
+    assert_eq!(state.focused_pane(), Pane::Slices, "the slices are the axial plane");
+}
+
+#[test]
+fn a_double_click_shows_one_pane_and_leads_back() {
+    let mut state = with_planes();
+    state.apply(Command::SetLayout(Layout::Four));
+    state.apply(Command::FocusPane(Pane::Across(Plane::Coronal)));
+    state.apply(Command::DoubleClick);
+    assert_eq!((state.settings.layout, state.panes()), (Layout::One, vec![Pane::Across(Plane::Coronal)]));
+    state.apply(Command::DoubleClick);
+    assert_eq!(state.settings.layout, Layout::Four);
+    state.apply(Command::SetLayout(Layout::One));
+    assert_eq!(state.panes(), [Pane::Slices]);
+    state.apply(Command::DoubleClick);
+    assert!(!state.settings.show_series, "with one pane it folds the panels away as ever");
+}
+
+#[test]
+fn slabs_grow_in_steps_and_end() {
+    let mut state = with_planes();
+    for expected in [1.0, 2.0, 3.0, 5.0] {
+        state.apply(Command::StepSlab(1));
+        assert_eq!(state.slab.thickness_mm, expected);
+    }
+    state.apply(Command::StepSlab(-100));
+    assert_eq!(state.slab.thickness_mm, 0.0);
+    state.apply(Command::CycleProjection);
+    assert_eq!((state.slab.thickness_mm, state.slab.projection), (5.0, crate::volume::Projection::Mip));
+    state.apply(Command::StepSlab(100));
+    assert_eq!(state.slab.thickness_mm, 50.0);
+}
+
+#[test]
+fn a_series_without_positions_says_why_it_has_no_planes() {
+    let (mut state, load) = opened(4);
+    let result = Ok((loaded_from(&state), Vec::new()));
+    state.receive(Event::Loaded { request: load, result, seconds: 0.1 });
+    state.apply(Command::ToggleLayout);
+    assert!(state.notices.iter().any(|n| n.text.contains("does not say where it lies")), "{:?}", state.notices);
+    state.apply(Command::FocusPane(Pane::Across(Plane::Sagittal)));
+    assert_eq!(state.focused_pane(), Pane::Slices);
+    state.apply(Command::ScrollBy(1));
+    assert_eq!(state.active.as_ref().map(|a| a.current), Some(3), "the slices can still be read");
+}

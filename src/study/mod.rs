@@ -4,12 +4,13 @@
 //! patient, so it is never logged and never used as a path.
 
 pub mod describe;
+pub mod plane_text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::geometry::SlicePose;
-use crate::volume::{Volume, Window};
+use crate::geometry::{SlicePose, StackError, StackGeometry};
+use crate::volume::{Stack, Volume, Window};
 
 /// Why a file or series was refused, or what about it the reader must keep in mind.
 /// The kebab-case names are part of the command line's contract.
@@ -186,6 +187,11 @@ impl Series {
         let along = |slice: &SliceInfo| Some(slice.pose?.origin.0.dot(normal?));
         self.slices.iter().map(|slice| along(slice).unwrap_or(f64::NAN)).collect()
     }
+    /// Where the voxels lie, each slice at its own position; why not, where planes cannot be cut.
+    pub fn stack_geometry(&self) -> Result<StackGeometry, StackError> {
+        let poses: Vec<Option<SlicePose>> = self.slices.iter().map(|slice| slice.pose).collect();
+        StackGeometry::new(&poses, self.spacing_mm, self.rows, self.columns)
+    }
     /// Why no score may be computed from this series, in words; `None` when nothing stands against it.
     /// These are the two hard stops of the program; everything milder is a warning.
     pub fn analysis_stop(&self) -> Option<String> {
@@ -233,4 +239,11 @@ impl Catalog {
 pub struct LoadedSeries {
     pub series: Arc<Series>,
     pub volume: Arc<Volume>,
+}
+
+impl LoadedSeries {
+    /// The voxels with their places, to cut planes from.
+    pub fn stack(&self) -> Result<Stack, StackError> {
+        Ok(Stack { volume: self.volume.clone(), geometry: Arc::new(self.series.stack_geometry()?) })
+    }
 }

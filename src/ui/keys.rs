@@ -3,7 +3,9 @@
 use egui::{Event, Key, Modifiers};
 
 use super::UiCache;
+use crate::geometry::Plane;
 use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
+use crate::view::planes::Layout;
 
 /// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
 pub const HELP: &[(&str, &[(&str, &str)])] = &[
@@ -15,6 +17,17 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("PgUp, PgDn, Left, Right", "previous, next series"),
             ("N, Shift+N", "next, previous peak of the strip"),
             ("Alt + left drag", "scroll the stack"),
+        ],
+    ),
+    (
+        "Planes",
+        &[
+            ("M, Shift+M", "three planes and back, 2 x 2"),
+            ("F2, F3, F4", "axial, sagittal, coronal: focus, or show when there is one pane"),
+            ("Click, drag a line", "move the crosshair, move a plane"),
+            ("X, Shift+X", "left button moves the crosshair; lines on or off"),
+            ("[ ]", "thinner, thicker slab"),
+            ("L", "slab: mean, MIP, MinIP"),
         ],
     ),
     (
@@ -34,10 +47,10 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
         &[
             ("Right drag, Ctrl+wheel", "zoom"),
             ("Middle drag, Space or Shift + left drag", "pan"),
-            ("Double-click", "fit; when fitted, fold the panels away and back"),
+            ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
             ("R", "reset zoom, pan, window and inversion"),
             ("H, V", "flip horizontally, vertically"),
-            ("W, Z, T, S", "left button: window, zoom, translate, scroll"),
+            ("W, Z, T, S, X", "left button: window, zoom, translate, scroll, crosshair"),
             ("O", "text on the image: full, minimal, none"),
             ("F9, F10, F11", "series panel, findings panel, full screen"),
         ],
@@ -110,6 +123,8 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
     let repeatable = match key {
         Key::ArrowDown => Some(Command::ScrollBy(if shift { 10 } else { 1 })),
         Key::ArrowUp => Some(Command::ScrollBy(if shift { -10 } else { -1 })),
+        Key::OpenBracket => Some(Command::StepSlab(-1)),
+        Key::CloseBracket => Some(Command::StepSlab(1)),
         Key::Plus | Key::Equals => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity + 0.05)),
         Key::Minus => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity - 0.05)),
         _ => None,
@@ -125,8 +140,9 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         });
     }
     Some(match key {
-        Key::Home => Command::GoToSlice(0),
-        Key::End => Command::GoToSlice(usize::MAX),
+        // Further than any stack is long.
+        Key::Home => Command::ScrollBy(-1_000_000),
+        Key::End => Command::ScrollBy(1_000_000),
         Key::PageDown | Key::ArrowRight => Command::StepSeries(1),
         Key::PageUp | Key::ArrowLeft => Command::StepSeries(-1),
         Key::Backtick => Command::FileWindow,
@@ -139,6 +155,14 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         Key::N if shift => Command::PreviousPeak,
         Key::N => Command::NextPeak,
         Key::F if shift => Command::SetHeatmapEverywhere(!state.settings.heatmap_everywhere),
+        Key::M if shift => Command::SetLayout(Layout::Four),
+        Key::M => Command::ToggleLayout,
+        Key::F2 => Command::ShowPlane(Plane::Axial),
+        Key::F3 => Command::ShowPlane(Plane::Sagittal),
+        Key::F4 => Command::ShowPlane(Plane::Coronal),
+        Key::L => Command::CycleProjection,
+        Key::X if shift => Command::ToggleLines,
+        Key::X => Command::SetTool(Tool::Crosshair),
         Key::W => Command::SetTool(Tool::Window),
         Key::Z => Command::SetTool(Tool::Zoom),
         Key::T => Command::SetTool(Tool::Pan),

@@ -5,6 +5,7 @@ mod findings_panel;
 mod help;
 mod keys;
 mod overlay;
+mod panes;
 mod series_panel;
 mod start;
 mod status;
@@ -18,19 +19,36 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::state::{AppState, Command, Thumbnail};
+use crate::view::planes::Pane;
 
-pub use overlay::{corner_lines, heatmap_note};
+pub use overlay::{corner_lines, heatmap_note, plane_corner_text};
+pub use viewport::plane_notes;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
-#[derive(Default)]
 pub struct UiCache {
     thumbnails: HashMap<usize, (Arc<Thumbnail>, egui::TextureHandle)>,
-    gesture: Option<viewport::Gesture>,
+    gesture: Option<(Pane, viewport::Gesture)>,
     wheel: wheel::Wheel,
     f_down: bool,
     narrow_start_handled: bool,
-    /// The image view's rectangle in points, from the last frame; exports draw the same view.
+    /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
+    /// Longest edge of a volume that the graphics device can hold, voxels.
+    pub max_volume_side: usize,
+}
+
+impl Default for UiCache {
+    fn default() -> Self {
+        Self {
+            thumbnails: HashMap::new(),
+            gesture: None,
+            wheel: wheel::Wheel::default(),
+            f_down: false,
+            narrow_start_handled: false,
+            view_rect: None,
+            max_volume_side: 2048, // what every device but the oldest can do
+        }
+    }
 }
 
 /// Progress of the running jobs, `(done, total)`; `None` where nothing runs.
@@ -65,7 +83,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
         strip::show(ui, state, &mut commands);
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(egui::Color32::BLACK))
-            .show(ui, |ui| viewport::show(ui, state, cache, &mut commands));
+            .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
     } else {
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(theme::BACKGROUND))

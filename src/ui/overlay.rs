@@ -3,9 +3,11 @@
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, vec2};
 
 use super::theme;
-use crate::geometry::PixelPoint;
+use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
+use crate::study::plane_text;
+use crate::view::planes::Pane;
 use crate::view::{ResolvedView, ruler_length_mm};
 
 /// The corner text of the view as the window shows it; exports burn in the same lines.
@@ -13,6 +15,21 @@ pub fn corner_lines(state: &AppState, active: &ActiveSeries) -> CornerText {
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
     let mut text = describe::corner_text(&active.series, active.current, &active.window, active.view.zoom, identity)
         .flipped(active.view.flip_horizontal, active.view.flip_vertical);
+    if active.invert {
+        text.bottom_right.push("inverted by the reader".to_owned());
+    }
+    text
+}
+
+/// As [`corner_lines`], for a plane across the slices.
+pub fn plane_corner_text(state: &AppState, active: &ActiveSeries, plane: Plane, pose: SlicePose) -> CornerText {
+    let Some(planes) = &active.planes else { return CornerText::default() };
+    let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
+    let view = active.view_of(Pane::Across(plane));
+    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose, slab: state.slab };
+    let shown = (&active.window, view.zoom);
+    let mut text = plane_text::corner_text(&cut, &active.series, &planes.stack.geometry, shown, identity)
+        .flipped(view.flip_horizontal, view.flip_vertical);
     if active.invert {
         text.bottom_right.push("inverted by the reader".to_owned());
     }
@@ -50,12 +67,27 @@ pub fn paint(
     pointer: Option<PixelPoint>,
 ) {
     let mut text = corner_lines(state, active);
-    let density = state.settings.overlay;
     if let Some(line) = pointer.and_then(|at| readout(active, at)) {
         text.bottom_left.push(line);
     }
     reference(painter, rect, state, active, resolved);
     flags(painter, rect, state, active);
+    paint_text(painter, rect, state, active, resolved, text);
+    if state.settings.overlay != OverlayDensity::None {
+        heatmap_scale(painter, rect, state);
+    }
+}
+
+/// Corner text, letters and ruler, as far as the density allows.
+pub(super) fn paint_text(
+    painter: &Painter,
+    rect: Rect,
+    state: &AppState,
+    active: &ActiveSeries,
+    resolved: &ResolvedView,
+    mut text: CornerText,
+) {
+    let density = state.settings.overlay;
     if density == OverlayDensity::None {
         return;
     }
@@ -69,7 +101,6 @@ pub fn paint(
     if active.series.spacing_mm.is_some() {
         ruler(painter, rect, resolved);
     }
-    heatmap_scale(painter, rect, state);
 }
 
 /// The boxes of the reference standard on this slice, with a line that says whose they are.
@@ -106,7 +137,7 @@ fn font(rect: Rect) -> FontId {
 }
 
 /// Text that can be read on bone as well as on air.
-fn legible(painter: &Painter, at: Pos2, align: Align2, text: &str, font: FontId, colour: Color32) -> Rect {
+pub(super) fn legible(painter: &Painter, at: Pos2, align: Align2, text: &str, font: FontId, colour: Color32) -> Rect {
     let shade = Color32::from_black_alpha(190);
     for offset in [vec2(1.0, 1.0), vec2(-1.0, 0.0), vec2(0.0, -1.0), vec2(1.0, 0.0)] {
         painter.text(at + offset, align, text, font.clone(), shade);
@@ -168,7 +199,8 @@ fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView) {
     let Some(length_mm) = ruler_length_mm(f64::from(rect.height() * 0.3 / points_per_mm)) else { return };
     let length = length_mm as f32 * points_per_mm;
     let x = rect.right() - 14.0;
-    let bottom = rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0;
+    // Above the corner below it, also where the view is low.
+    let bottom = (rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0).min(rect.bottom() - 62.0);
     let (top, bottom) = (Pos2::new(x, bottom - length), Pos2::new(x, bottom));
     for (width, colour) in [(4.0, Color32::from_black_alpha(190)), (1.5, theme::TEXT)] {
         let stroke = Stroke::new(width, colour);
@@ -228,6 +260,17 @@ pub fn heatmap_note(state: &AppState) -> Option<String> {
     } else {
         "Heatmap of an UNTRAINED network: means nothing".to_owned()
     })
+}
+
+/// Sentences in the middle at the foot, in amber, whatever the density of the text.
+pub(super) fn paint_notes(painter: &Painter, rect: Rect, notes: &[String]) {
+    let font = font(rect);
+    let mut y = rect.bottom() - MARGIN - 26.0;
+    for line in notes.iter().rev() {
+        let line = fitting(painter, line, &font, rect.width() - 2.0 * MARGIN);
+        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), theme::WARNING);
+        y -= font.size + 4.0;
+    }
 }
 
 /// What must be seen whatever the density of the text: lossy source, warnings, untrained network under a heatmap.

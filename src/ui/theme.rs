@@ -13,6 +13,9 @@ pub const ACCENT_FILL: Color32 = Color32::from_rgb(0x23, 0x3c, 0x54);
 pub const WARNING: Color32 = Color32::from_rgb(0xd8, 0xa0, 0x48);
 /// The reference standard: what is known, in no colour that the network's results have.
 pub const REFERENCE: Color32 = Color32::from_rgb(0x5f, 0xc9, 0xa0);
+/// Lines of the sagittal and of the coronal plane; the axial one's is the accent.
+pub const SAGITTAL: Color32 = Color32::from_rgb(0x86, 0xae, 0x72);
+pub const CORONAL: Color32 = Color32::from_rgb(0xae, 0x87, 0xbd);
 pub const STOP: Color32 = Color32::from_rgb(0xcc, 0x6a, 0x62);
 
 /// Sets fonts, sizes and colours once.

@@ -5,6 +5,7 @@ use egui::{Align, Layout, RichText};
 use super::theme;
 use crate::state::{AppState, Command, ExportKind, PanelSide};
 use crate::study::describe;
+use crate::view::planes;
 use crate::volume::Window;
 
 pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
@@ -49,6 +50,14 @@ fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         toggle(ui, state.truth_on, "Reference", hint, Command::ToggleTruth, commands);
     }
     window_menu(ui, active.window, state, commands);
+    // From right to left.
+    for (layout, text, hint) in [
+        (planes::Layout::Four, "2 x 2", "Shift+M: three planes, and where the crosshair stands"),
+        (planes::Layout::Three, "3-up", "M: axial, sagittal and coronal"),
+        (planes::Layout::One, "1-up", "M: one pane; F2 axial, F3 sagittal, F4 coronal"),
+    ] {
+        toggle(ui, state.settings.layout == layout, text, hint, Command::SetLayout(layout), commands);
+    }
 }
 
 fn toggle(ui: &mut egui::Ui, on: bool, text: &str, hint: &str, command: Command, commands: &mut Vec<Command>) {

@@ -1,14 +1,16 @@
-//! The image view: our own pipeline's picture, the mouse on it, the text over it.
+//! A pane: our own pipeline's picture, the mouse on it, the text over it.
 
 use std::sync::Arc;
 
 use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
+use super::panes::{self, Line, PaneMap};
 use super::{UiCache, overlay, theme};
-use crate::geometry::PixelPoint;
+use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, Tool, ViewRect};
-use crate::view::{ResolvedView, ViewDraw};
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, Planes, Tool, ViewRect};
+use crate::view::planes::{Layout, Pane};
+use crate::view::{ImageShape, ResolvedView, ViewDraw};
 use crate::volume::Window;
 
 /// What a drag that has begun is doing, fixed until the button is released.
@@ -25,11 +27,19 @@ pub enum Gesture {
     Scroll {
         rest: f32,
     },
+    /// The crosshair goes where the pointer is.
+    Crosshair,
+    /// The plane of another pane goes through the pointer.
+    Line(Pane),
 }
 
-/// The view's place on the physical pixel grid.
+/// Distance at which a line is taken hold of, points.
+const GRIP: f32 = 5.0;
+
+/// The pane's place on the physical pixel grid.
 #[derive(Clone, Copy)]
 struct Place {
+    pane: Pane,
     rect: Rect,
     pixels_per_point: f32,
     view: ViewRect,
@@ -42,27 +52,170 @@ impl Place {
     }
 }
 
-pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+pub fn show(
+    ui: &mut egui::Ui,
+    rect: Rect,
+    pane: Pane,
+    state: &AppState,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
     let Some(active) = &state.active else { return };
     let pixels_per_point = ui.ctx().pixels_per_point();
-    let rect = on_pixel_grid(ui.available_rect_before_wrap(), pixels_per_point);
-    cache.view_rect = Some(rect);
-    let response = ui.allocate_rect(rect, Sense::click_and_drag());
+    let rect = on_pixel_grid(rect, pixels_per_point);
+    if pane == state.focused_pane() {
+        cache.view_rect = Some(rect);
+    }
+    let response = ui.interact(rect, ui.scope_id().with(label_of(pane)), Sense::click_and_drag());
+    let label = describe(active, pane);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, label.clone()));
     let size = rect.size() * pixels_per_point;
-    let view =
-        ViewRect { image: active.image_shape(), width: f64::from(size.x.round()), height: f64::from(size.y.round()) };
-    describe(&response, active);
-    let place = Place { rect, pixels_per_point, view };
-    drags(ui, &response, &place, state, active, cache, commands);
+    let Some(image) = shape(active, pane) else {
+        return message(&ui.painter_at(rect), rect, &no_plane(active));
+    };
+    let view = ViewRect { image, width: f64::from(size.x.round()), height: f64::from(size.y.round()) };
+    let place = Place { pane, rect, pixels_per_point, view };
+    let resolved = active.view_of(pane).resolve(view.image, view.width, view.height).map(ResolvedView::snapped);
+    let map = resolved.and_then(|resolved| map(active, pane, rect, pixels_per_point, resolved));
+    let lines = map.map(|map| panes::lines(state, active, pane, &map)).unwrap_or_default();
+    drags(ui, &response, &place, (map.as_ref(), &lines), state, active, cache, commands);
     wheel(ui, &response, &place, cache, commands);
     if response.double_clicked_by(PointerButton::Primary) {
-        commands.push(Command::DoubleClick);
+        commands.extend([Command::FocusPane(pane), Command::DoubleClick]);
     }
     response.context_menu(|ui| menu(ui, state, commands));
-    let Some(resolved) = active.view.resolve(view.image, view.width, view.height).map(ResolvedView::snapped) else {
-        return;
+    let Some(resolved) = resolved else { return };
+    let painter = ui.painter_at(rect);
+    // The lines lie on the picture and under the text.
+    let draw_lines = || {
+        if let (Some(map), Some(planes)) = (map, &active.planes) {
+            panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
+        }
     };
-    draw(ui, state, active, &place, &resolved, &response);
+    match (pane, map) {
+        (Pane::Across(plane), Some(map)) => {
+            draw_plane(&painter, state, active, plane, &map, cache);
+            draw_lines();
+            let pointer = response.hover_pos().map(|at| map.patient(at));
+            let notes = active.planes.as_ref().map(|planes| plane_notes(planes, cache.max_volume_side));
+            let notes = notes.unwrap_or_default();
+            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, &notes);
+        }
+        _ => {
+            draw(ui, state, active, &place, &resolved);
+            draw_lines();
+            let pointer = response.hover_pos().filter(|_| active.slice().is_some()).map(|at| {
+                let (x, y) = place.physical(at);
+                resolved.pixel_from_screen.pixel(x, y)
+            });
+            overlay::paint(&painter, rect, state, active, &resolved, pointer);
+        }
+    }
+    if let Some(at) = response.hover_pos() {
+        let line = lines.iter().find(|line| line.distance(at) <= GRIP);
+        let over_image = over_image(active, pane, &place, &resolved, at);
+        if let Some(icon) = line.map(Line::cursor).or(over_image.then_some(egui::CursorIcon::Crosshair)) {
+            ui.ctx().set_cursor_icon(icon);
+        }
+    }
+}
+
+fn over_image(active: &ActiveSeries, pane: Pane, place: &Place, resolved: &ResolvedView, at: Pos2) -> bool {
+    let (x, y) = place.physical(at);
+    pane != Pane::Slices || (active.slice().is_some() && inside(active, resolved.pixel_from_screen.pixel(x, y)))
+}
+
+fn label_of(pane: Pane) -> &'static str {
+    match pane {
+        Pane::Slices => "slices",
+        Pane::Across(plane) => plane.name(),
+    }
+}
+
+/// Pixels of what a pane shows; `None` for a plane that is not there.
+fn shape(active: &ActiveSeries, pane: Pane) -> Option<ImageShape> {
+    match pane {
+        Pane::Slices => Some(active.image_shape()),
+        Pane::Across(plane) => {
+            let grid = active.planes.as_ref()?.grid(plane)?;
+            Some(ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] })
+        }
+    }
+}
+
+/// `None` where nothing is known of the patient's space.
+fn map(
+    active: &ActiveSeries,
+    pane: Pane,
+    rect: Rect,
+    pixels_per_point: f32,
+    resolved: ResolvedView,
+) -> Option<PaneMap> {
+    let (pose, spacing_mm) = match pane {
+        Pane::Slices => (active.series.slices.get(active.current)?.pose?, active.series.spacing_mm?),
+        Pane::Across(plane) => {
+            let grid = active.planes.as_ref()?.grid(plane)?;
+            (grid.pose, [grid.spacing_mm; 2])
+        }
+    };
+    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing_mm })
+}
+
+fn no_plane(active: &ActiveSeries) -> String {
+    match (&active.no_planes, &active.load_failed) {
+        (Some(why), _) => format!("no plane here: {why}"),
+        (None, Some(why)) => format!("no plane here: {why}"),
+        (None, None) => {
+            format!("planes follow when all slices have been read: {} of {}", active.decoded(), active.slice_count())
+        }
+    }
+}
+
+fn describe(active: &ActiveSeries, pane: Pane) -> String {
+    match (pane, &active.planes) {
+        (Pane::Slices, _) => format!("Image, slice {} of {}", active.current + 1, active.slice_count()),
+        (Pane::Across(plane), Some(planes)) => {
+            format!("Plane, {} at {} {:.1} mm", plane.name(), plane.letter(), planes.coordinate_mm(plane))
+        }
+        (Pane::Across(plane), None) => format!("Plane, {}, not there", plane.name()),
+    }
+}
+
+/// What must be said of a plane as it is drawn: reduced, or not there at all.
+pub fn plane_notes(planes: &Planes, max_volume_side: usize) -> Vec<String> {
+    match planes.reduction(max_volume_side) {
+        Some(1) => Vec::new(),
+        Some(factor) => vec![format!(
+            "REDUCED {factor}x{factor} in the slices' planes: the volume exceeds the graphics memory kept for it"
+        )],
+        None => vec![format!(
+            "{} slices are more than this graphics device can hold ({max_volume_side}); only the slices are shown",
+            planes.stack.volume.slices().len()
+        )],
+    }
+}
+
+fn draw_plane(
+    painter: &egui::Painter,
+    state: &AppState,
+    active: &ActiveSeries,
+    plane: Plane,
+    map: &PaneMap,
+    cache: &UiCache,
+) {
+    let Some(planes) = &active.planes else { return };
+    let draw = planes
+        .reduction(cache.max_volume_side)
+        .and_then(|reduction| active.plane_draw(plane, state.slab, reduction, state.settings.interpolation));
+    let Some(mut draw) = draw else { return };
+    draw.pixel_from_screen = map.resolved.pixel_from_screen;
+    painter.add(paint::plane_callback(map.rect, plane as u32, draw, planes.upload.clone()));
+    if planes.upload.failed() {
+        message(painter, map.rect, "the graphics device has no room for this volume; only the slices are shown");
+    } else if planes.upload.slices() < planes.stack.geometry.positions().len() {
+        // The rest of the volume goes to the device with the next frames.
+        painter.ctx().request_repaint();
+    }
 }
 
 /// Shrunk to whole physical pixels, so that one texture pixel can be one screen pixel at any display scale.
@@ -72,19 +225,7 @@ fn on_pixel_grid(rect: Rect, pixels_per_point: f32) -> Rect {
     Rect::from_min_max(Pos2::new(up(rect.left()), up(rect.top())), Pos2::new(down(rect.right()), down(rect.bottom())))
 }
 
-fn describe(response: &Response, active: &ActiveSeries) {
-    let label = format!("Image, slice {} of {}", active.current + 1, active.slice_count());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, label.clone()));
-}
-
-fn draw(
-    ui: &mut egui::Ui,
-    state: &AppState,
-    active: &ActiveSeries,
-    place: &Place,
-    resolved: &ResolvedView,
-    response: &Response,
-) {
+fn draw(ui: &mut egui::Ui, state: &AppState, active: &ActiveSeries, place: &Place, resolved: &ResolvedView) {
     let painter = ui.painter_at(place.rect);
     let limit = u32::try_from(ui.ctx().input(|i| i.max_texture_side)).unwrap_or(u32::MAX);
     match active.image_layer(state.settings.interpolation) {
@@ -98,14 +239,6 @@ fn draw(
         },
         None => message(&painter, place.rect, &missing(active)),
     }
-    let pointer = response.hover_pos().filter(|_| active.slice().is_some()).map(|at| {
-        let (x, y) = place.physical(at);
-        resolved.pixel_from_screen.pixel(x, y)
-    });
-    if response.hovered() && pointer.is_some_and(|at| inside(active, at)) {
-        ui.ctx().set_cursor_icon(egui::CursorIcon::Crosshair);
-    }
-    overlay::paint(&painter, place.rect, state, active, resolved, pointer);
 }
 
 fn inside(active: &ActiveSeries, at: PixelPoint) -> bool {
@@ -126,7 +259,7 @@ fn message(painter: &egui::Painter, rect: Rect, text: &str) {
     painter.galley(rect.center() - galley.size() / 2.0, galley, theme::DIM);
 }
 
-fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool) -> Option<Gesture> {
+fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, lines: &[Line], tool: Tool) -> Option<Gesture> {
     let zoom = || {
         let at = response.interact_pointer_pos().unwrap_or(place.rect.center());
         let (x, y) = place.physical(at);
@@ -142,9 +275,14 @@ fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool) ->
         return None;
     }
     let (alt, pan) = ui.input(|i| (i.modifiers.alt, i.modifiers.shift || i.key_down(egui::Key::Space)));
+    let pressed = ui.input(|i| i.pointer.press_origin());
+    let held: Vec<&Line> = lines.iter().filter(|line| pressed.is_some_and(|at| line.distance(at) <= GRIP)).collect();
     Some(match tool {
         _ if alt => Gesture::Scroll { rest: 0.0 },
         _ if pan => Gesture::Pan,
+        _ if held.len() > 1 => Gesture::Crosshair,
+        _ if held.len() == 1 => Gesture::Line(held[0].of),
+        Tool::Crosshair => Gesture::Crosshair,
         Tool::Window => Gesture::Window,
         Tool::Zoom => zoom(),
         Tool::Pan => Gesture::Pan,
@@ -152,28 +290,45 @@ fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool) ->
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "all of a frame's state meets here")]
 fn drags(
     ui: &egui::Ui,
     response: &Response,
     place: &Place,
+    (map, lines): (Option<&PaneMap>, &[Line]),
     state: &AppState,
     active: &ActiveSeries,
     cache: &mut UiCache,
     commands: &mut Vec<Command>,
 ) {
-    if let Some(gesture) = gesture_for(ui, response, place, state.tool) {
-        cache.gesture = Some(gesture);
+    let pointer = response.interact_pointer_pos();
+    if response.clicked_by(PointerButton::Primary) || response.clicked_by(PointerButton::Secondary) {
+        commands.push(Command::FocusPane(place.pane));
+    }
+    if let (true, Some(at), Some(map)) = (response.clicked_by(PointerButton::Primary), pointer, map)
+        && state.settings.layout != Layout::One
+    {
+        commands.push(Command::MoveCrosshair(map.patient(at)));
+    }
+    if let Some(gesture) = gesture_for(ui, response, place, lines, state.tool) {
+        cache.gesture = Some((place.pane, gesture));
+        commands.push(Command::FocusPane(place.pane));
     }
     if !response.dragged() {
-        cache.gesture = None;
+        if cache.gesture.is_some_and(|(pane, _)| pane == place.pane) {
+            cache.gesture = None;
+        }
         return;
     }
     let delta = response.drag_delta();
     if delta == egui::Vec2::ZERO {
         return;
     }
+    if let (Some((_, gesture)), Some(at), Some(map)) = (cache.gesture, pointer, map) {
+        commands.extend(moved_crosshair(gesture, active, map.patient(at)).map(Command::MoveCrosshair));
+    }
     let scale = f64::from(place.pixels_per_point);
-    match &mut cache.gesture {
+    match cache.gesture.as_mut().map(|(_, gesture)| gesture) {
         Some(Gesture::Window) => {
             // Fine on narrow windows, quick on wide ones; one screen width is about two window widths.
             let per_point = (active.window.width / 400.0).clamp(0.25, 20.0);
@@ -192,7 +347,7 @@ fn drags(
             commands.push(Command::Pan { view: place.view, dx, dy });
         }
         Some(Gesture::Scroll { rest }) => {
-            let points_per_slice = (place.rect.height() / active.slice_count().max(1) as f32).clamp(2.0, 12.0);
+            let points_per_slice = (place.rect.height() / steps_in(active, place.pane).max(1.0)).clamp(2.0, 12.0);
             *rest += delta.y / points_per_slice;
             let steps = rest.trunc();
             *rest -= steps;
@@ -200,7 +355,29 @@ fn drags(
                 commands.push(Command::ScrollBy(steps as i64));
             }
         }
-        None => {}
+        Some(Gesture::Crosshair | Gesture::Line(_)) | None => {}
+    }
+}
+
+/// Where a gesture takes the crosshair when the pointer is at a point of the patient.
+fn moved_crosshair(gesture: Gesture, active: &ActiveSeries, at: PatientPoint) -> Option<PatientPoint> {
+    let planes = active.planes.as_ref()?;
+    match gesture {
+        Gesture::Crosshair => Some(at),
+        Gesture::Line(Pane::Slices) => Some(planes.onto_slice_through(at)),
+        Gesture::Line(Pane::Across(plane)) => Some(plane.moved_to(planes.crosshair, plane.coordinate_mm(at))),
+        _ => None,
+    }
+}
+
+/// Steps from one end of what a pane scrolls through to the other.
+fn steps_in(active: &ActiveSeries, pane: Pane) -> f32 {
+    match (pane, &active.planes) {
+        (Pane::Across(plane), Some(planes)) => {
+            let [low, high] = planes.stack.geometry.reach_mm(plane.axis());
+            ((high - low) / planes.stack.geometry.smallest_spacing_mm()) as f32
+        }
+        _ => active.slice_count() as f32,
     }
 }
 
@@ -212,6 +389,7 @@ fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache,
         match event {
             Event::MouseWheel { unit, delta, modifiers, .. } => {
                 let notches = cache.wheel.notches(unit, delta, time_s);
+                commands.push(Command::FocusPane(place.pane));
                 if modifiers.command || modifiers.ctrl {
                     let factor = f64::from(notches * 0.15).exp();
                     commands.push(Command::Zoom { view: place.view, x, y, factor });
@@ -223,6 +401,7 @@ fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache,
                 }
             }
             Event::Zoom(factor) => {
+                commands.push(Command::FocusPane(place.pane));
                 commands.push(Command::Zoom { view: place.view, x, y, factor: f64::from(factor) });
             }
             _ => {}

@@ -1,12 +1,13 @@
-//! Draws a [`ViewDraw`] on the CPU. Oracle of `shaders/slice.wgsl` and `shaders/heatmap.wgsl`, and the renderer
-//! of last resort. Interpolates HU first and windows after; composes display values without any gamma.
+//! Draws a [`ViewDraw`] or a [`PlaneDraw`] on the CPU. Oracle of `shaders/slice.wgsl`, `shaders/heatmap.wgsl` and
+//! `shaders/planes.wgsl`, and the renderer of last resort. Interpolates HU first and windows after; composes display values without any gamma.
 
 use rayon::prelude::*;
 
+use super::planes::PlaneDraw;
 use super::{HeatmapLayer, Interpolation, PixelFromScreen, ViewDraw, colormap};
 use crate::findings::Cam;
 use crate::geometry::PixelPoint;
-use crate::volume::Slice;
+use crate::volume::{Slice, SlicePixels};
 
 /// 8-bit grey, one byte per target pixel, without heatmap. Outside the picture is black.
 pub fn grey8(draw: &ViewDraw, width: usize, height: usize) -> Vec<u8> {
@@ -51,6 +52,35 @@ fn grey8_at(draw: &ViewDraw, x: usize, y: usize) -> Option<u8> {
     Some(if image.invert { 255 - grey } else { grey })
 }
 
+/// RGBA of a plane, four bytes per target pixel. Outside the volume and where it has padding it is opaque black.
+pub fn plane_rgba8(draw: &PlaneDraw, width: usize, height: usize) -> Vec<u8> {
+    let image = super::ImageLayer {
+        slice: std::sync::Arc::new(plane_slice(draw, width, height)),
+        window: draw.window,
+        invert: draw.invert,
+        interpolation: Interpolation::Nearest,
+    };
+    rgba8(&ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }, width, height)
+}
+
+/// The values of a plane, one per target pixel; padding where the volume has none or has padding.
+pub fn plane_slice(draw: &PlaneDraw, width: usize, height: usize) -> Slice {
+    let reduced = (draw.reduction > 1).then(|| draw.stack.reduced(draw.reduction));
+    let stack = reduced.as_ref().unwrap_or(&draw.stack);
+    let normal = draw.grid.pose.normal();
+    let padding = stack.volume.padding().unwrap_or([f32::MIN; 2]);
+    let mut values = vec![padding[0]; width * height];
+    values.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, line)| {
+        for (x, value) in line.iter_mut().enumerate() {
+            let at = draw.patient_from_screen(x as f64 + 0.5, y as f64 + 0.5);
+            if let Some(v) = stack.sample_slab(at, normal, &draw.slab, draw.step_mm, draw.sampling()) {
+                *value = v;
+            }
+        }
+    });
+    Slice { rows: height, columns: width, pixels: SlicePixels::F32(values), padding: Some(padding) }
+}
+
 fn nearest(slice: &Slice, at: PixelPoint) -> Option<f32> {
     let (c, r) = ((at.column + 0.5).floor(), (at.row + 0.5).floor());
     (c >= 0.0 && r >= 0.0).then(|| slice.at(c as usize, r as usize)).flatten()
@@ -91,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::view::ImageLayer;
-    use crate::volume::{SlicePixels, Window};
+    use crate::volume::Window;
 
     fn draw(values: Vec<i16>, rows: usize, columns: usize) -> ViewDraw {
         let slice = Arc::new(Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None });

@@ -1,12 +1,15 @@
 //! The voxels of a series as HU (or as stored values where the file does not make them HU), and what can be
-//! computed from them without a screen: windows, sampling, statistics.
+//! computed from them without a screen: windows, sampling, planes and slabs, statistics.
 
 pub mod nifti;
+pub mod nrrd;
+mod resample;
 mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use resample::{Projection, Sampling, Slab, Stack};
 pub use window::{VoiFunction, Window, WindowParseError};
 
 use crate::geometry::PixelPoint;
@@ -96,6 +99,29 @@ impl Slice {
         let bottom = self.at(c0, r1)? * (1.0 - fc) + self.at(c1, r1)? * fc;
         Some(top * (1.0 - fr) + bottom * fr)
     }
+    /// The slice with `factor` columns and rows averaged into one, whole numbers rounded; blocks at the right and lower
+    /// edge may be smaller. Padding counts as what it is stored as.
+    pub fn reduced(&self, factor: usize) -> Self {
+        let factor = factor.max(1);
+        let (rows, columns) = (self.rows.div_ceil(factor), self.columns.div_ceil(factor));
+        let mean = |i: usize| {
+            let (row, column) = (i / columns * factor, i % columns * factor);
+            let (mut sum, mut n) = (0.0, 0.0);
+            for r in row..(row + factor).min(self.rows) {
+                for c in column..(column + factor).min(self.columns) {
+                    sum += self.at(c, r).map_or(0.0, f64::from);
+                    n += 1.0;
+                }
+            }
+            sum / f64::max(n, 1.0)
+        };
+        let means = (0..rows * columns).map(mean);
+        let pixels = match &self.pixels {
+            SlicePixels::I16(_) => SlicePixels::I16(means.map(|v| v.round() as i16).collect()),
+            SlicePixels::F32(_) => SlicePixels::F32(means.map(|v| v as f32).collect()),
+        };
+        Self { rows, columns, pixels, padding: self.padding }
+    }
     /// Smallest and largest value that is not padding; `None` when there is none.
     pub fn min_max(&self) -> Option<[f32; 2]> {
         let mut range: Option<[f32; 2]> = None;
@@ -162,6 +188,10 @@ impl Volume {
     /// Slices in display order.
     pub fn slices(&self) -> &[Arc<Slice>] {
         &self.slices
+    }
+    /// The padding of the first slice that has some.
+    pub fn padding(&self) -> Option<[f32; 2]> {
+        self.slices.iter().find_map(|s| s.padding)
     }
     pub fn is_integer(&self) -> bool {
         self.slices.iter().all(|s| matches!(s.pixels, SlicePixels::I16(_)))

@@ -158,6 +158,41 @@ mod render {
     }
 
     #[test]
+    fn planes_come_as_pictures_and_as_hu_in_place() {
+        let folder = tempfile::tempdir().expect("folder");
+        let written = dens(
+            &["phantom", "--out", "neck", "--cases", "1", "--seed", "3", "--matrix", "64", "--spacing", "4"],
+            folder.path(),
+        );
+        assert!(written.status.success(), "{written:?}");
+        let rendered = |args: &[&str]| {
+            let output = dens(&[&["render", "neck", "--plane", "sagittal", "--at", "0"], args].concat(), folder.path());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        rendered(&["--slab", "6", "--projection", "mip", "--spacing", "2", "--out", "plane.nrrd"]);
+        let bytes = std::fs::read(folder.path().join("plane.nrrd")).expect("the file");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("space: left-posterior-superior") && text.contains("MIP of 6 mm"), "{text}");
+        let sizes = text.lines().find_map(|l| l.strip_prefix("sizes: ")).expect("sizes");
+        let sizes: Vec<u32> = sizes.split(' ').map(|n| n.parse().expect("a number")).collect();
+        rendered(&["--spacing", "2", "--exact", "--out", "exact.png"]);
+        let exact = picture(&folder.path().join("exact.png"));
+        assert_eq!((exact.width(), exact.height(), sizes[2]), (sizes[0], sizes[1], 1));
+        rendered(&["--size", "300x400", "--out", "picture.png"]);
+        assert_eq!(picture(&folder.path().join("picture.png")).width(), 300);
+        let refused = |args: &[&str], says: &str| {
+            check_refusal(&dens(&[&["render", "neck", "--plane", "axial"], args].concat(), folder.path()), says);
+        };
+        refused(&["--at", "9999", "--out", "a.png"], "z 9999 mm lies outside the volume, which reaches from");
+        refused(&["--at", "0", "--out", "a.jpg"], "let it end in .png or .nrrd");
+        refused(&["--at", "-1", "--spacing", "0", "--out", "a.png"], "a spacing of 0 mm cannot be used");
+        refused(&["--at", "-1", "--slab", "nan", "--out", "a.png"], "a slab of NaN mm cannot be cut");
+        let usage = |args: &[&str]| dens(&[&["render", "neck"], args].concat(), folder.path()).status.code();
+        assert_eq!(usage(&["--plane", "axial", "--out", "a.png"]), Some(2), "a plane needs a place");
+        assert_eq!(usage(&["--plane", "axial", "--at", "0", "--slice", "3", "--out", "a.png"]), Some(2));
+    }
+
+    #[test]
     fn wrong_usage_has_its_own_exit_code() {
         let folder = tempfile::tempdir().expect("folder");
         for args in [

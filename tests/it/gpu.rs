@@ -341,3 +341,107 @@ fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
         check_window(scale);
     }
 }
+
+// ---- planes across the slices ----
+
+use dens::geometry::{Plane, PlaneGrid};
+use dens::view::planes::PlaneDraw;
+use dens::volume::{Projection, Slab, Stack};
+
+use crate::planes::synthetic;
+
+fn plane_draw(stack: Stack, plane: Plane, slab: Slab, view: ViewState) -> PlaneDraw {
+    let grid = PlaneGrid::covering(&stack.geometry, plane, 1.7, 0.6).expect("inside");
+    let shape = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] };
+    PlaneDraw {
+        pixel_from_screen: view.resolve(shape, 173.0, 140.0).expect("area").pixel_from_screen,
+        grid,
+        stack,
+        reduction: 1,
+        slab,
+        step_mm: 0.7,
+        window: Window::linear(100.0, 1200.0),
+        invert: false,
+        interpolation: Interpolation::Linear,
+    }
+}
+
+/// Places are f32 on the device and f64 in the twin, which moves a value by less than a thousandth of a voxel: a level
+/// at the border of two, and whole pixels only at the very edge of the volume.
+#[track_caller]
+fn check_plane(offscreen: &Offscreen, draw: &PlaneDraw, what: &str) {
+    let gpu = offscreen.render_plane(draw, 173, 140).expect("a picture");
+    let cpu = raster::plane_rgba8(draw, 173, 140);
+    let apart: Vec<u8> = gpu.chunks_exact(4).zip(cpu.chunks_exact(4)).map(|(a, b)| a[0].abs_diff(b[0])).collect();
+    let share = |least: u8| apart.iter().filter(|d| **d >= least).count() as f64 / apart.len() as f64;
+    assert!(share(1) < 0.01 && share(2) < 0.002, "{what}: {} differ, {} by more than one", share(1), share(2));
+    assert!(cpu.chunks_exact(4).any(|px| px[..3] != cpu[..3]), "{what}: the picture shows nothing");
+}
+
+const UNEVEN_MM: [f64; 7] = [-14.0, -10.0, -6.0, -4.92, 2.08, 9.08, 16.08];
+const EVEN_MM: [f64; 9] = [-12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0];
+
+#[test]
+fn planes_of_every_stack_and_direction_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (z_mm, tilt_deg) in [(&EVEN_MM[..], 0.0), (&EVEN_MM[..], 18.5), (&UNEVEN_MM[..], 0.0), (&UNEVEN_MM[..], -22.0)]
+    {
+        for plane in Plane::ALL {
+            let stack = synthetic(z_mm, tilt_deg, [0.9, 0.7]);
+            for view in [
+                ViewState::default(),
+                ViewState { zoom: 2.7, pan: [0.2, -0.1], flip_horizontal: true, ..ViewState::default() },
+            ] {
+                let draw = plane_draw(stack.clone(), plane, Slab::default(), view);
+                check_plane(&offscreen, &draw, &format!("{plane:?}, tilt {tilt_deg}, {} slices", z_mm.len()));
+            }
+        }
+    }
+}
+
+#[test]
+fn slabs_polarity_nearest_and_reduction_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let stack = synthetic(&UNEVEN_MM, 12.0, [0.9, 0.7]);
+    for projection in [Projection::Mean, Projection::Mip, Projection::MinIp] {
+        let slab = Slab { thickness_mm: 9.0, projection };
+        let draw = plane_draw(stack.clone(), Plane::Sagittal, slab, ViewState::default());
+        check_plane(&offscreen, &draw, &format!("{projection:?}"));
+    }
+    let plain = plane_draw(stack, Plane::Coronal, Slab::default(), ViewState::default());
+    check_plane(&offscreen, &PlaneDraw { invert: true, ..plain.clone() }, "inverted");
+    check_plane(&offscreen, &PlaneDraw { interpolation: Interpolation::Nearest, ..plain.clone() }, "nearest");
+    check_plane(&offscreen, &PlaneDraw { reduction: 2, ..plain }, "reduced");
+}
+
+#[test]
+fn planes_of_fractions_padding_and_no_numbers_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let stack = synthetic(&EVEN_MM, 10.0, [0.9, 0.7]);
+    let slices = stack.volume.slices().iter().enumerate().map(|(k, slice)| {
+        let values = (0..slice.pixels.len()).map(|i| {
+            let value = slice.pixels.get(i).expect("inside");
+            if (i + k) % 997 == 0 { f32::NAN } else { value * 0.73 + 0.125 }
+        });
+        let padding = Some([-420.0, -300.0]);
+        Arc::new(Slice { pixels: SlicePixels::F32(values.collect()), padding, ..Slice::clone(slice) })
+    });
+    let volume = Arc::new(dens::volume::Volume::new(slices.collect()).expect("one size"));
+    let stack = Stack { volume, ..stack };
+    for (plane, thickness_mm) in [(Plane::Coronal, 0.0), (Plane::Axial, 6.0)] {
+        let slab = Slab { thickness_mm, projection: Projection::Mip };
+        check_plane(&offscreen, &plane_draw(stack.clone(), plane, slab, ViewState::default()), "fractions");
+    }
+}
+
+#[test]
+fn two_thousand_slices_are_drawn_reduced_or_whole() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    if offscreen.max_volume_side() < 2000 {
+        return eprintln!("SKIPPED: this adapter takes {} slices at most", offscreen.max_volume_side());
+    }
+    let z_mm: Vec<f64> = (0..2000).map(|i| f64::from(i) * 0.3 - 300.0).collect();
+    let stack = synthetic(&z_mm, 0.0, [0.9, 0.7]);
+    let draw = plane_draw(stack, Plane::Sagittal, Slab::default(), ViewState { zoom: 9.0, ..ViewState::default() });
+    check_plane(&offscreen, &draw, "2,000 slices");
+}

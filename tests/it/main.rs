@@ -9,6 +9,7 @@ mod memory;
 mod model_golden;
 mod phantom;
 mod pipeline;
+mod planes;
 mod preprocess_golden;
 mod report;
 mod rules;

@@ -237,3 +237,99 @@ fn a_real_study_opens_shows_its_series_and_warnings() {
     harness.get_by_label_contains("Image, slice 33 of 64");
     harness.get_by_label_contains("Series 1:");
 }
+
+#[test]
+fn three_planes_are_linked_and_each_answers_to_keys_and_mouse() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    assert!(harness.query_by_label_contains("Plane, sagittal").is_none(), "one pane at first");
+    press(&mut harness, Key::M);
+    harness.get_by_label_contains("Plane, sagittal at x");
+    harness.get_by_label_contains("Plane, coronal at y");
+    harness.get_by_label_contains("Image, slice");
+
+    // A click in the sagittal plane goes to that height; the coronal plane goes to that depth.
+    let place = harness.get_by_label_contains("Plane, sagittal").rect();
+    let (slice, before) = (current(&harness), crosshair(&harness));
+    let at = place.center() + egui::vec2(place.width() * 0.05, -place.height() * 0.3);
+    click(&mut harness, at);
+    let after = crosshair(&harness);
+    assert!(after.z > before.z && after.y > before.y && after.x == before.x, "{before:?} to {after:?}");
+    assert!(current(&harness) < slice, "towards the head");
+    harness.get_by_label(&format!("Plane, coronal at y {:.1} mm", after.y));
+
+    // A drag beside the lines is the window, on a line it moves that line's plane.
+    let window = shown_window(&harness);
+    drag(&mut harness, place.left_top() + egui::vec2(40.0, 200.0), egui::vec2(40.0, -20.0));
+    assert!(shown_window(&harness).width > window.width && shown_window(&harness).center < window.center);
+    assert_eq!(crosshair(&harness), after, "the crosshair stays");
+    drag(&mut harness, egui::pos2(place.left() + 30.0, at.y), egui::vec2(0.0, 30.0));
+    let lower = crosshair(&harness);
+    assert!(lower.z < after.z - 2.0 && (lower.x, lower.y) == (after.x, after.y), "{after:?} to {lower:?}");
+
+    // The keys act there now: down is to the left.
+    press(&mut harness, Key::ArrowDown);
+    assert!(crosshair(&harness).x > after.x);
+    press(&mut harness, Key::CloseBracket);
+    press(&mut harness, Key::L);
+    assert!(harness.state().state().slab.thickness_mm > 0.0);
+
+    press(&mut harness, Key::F4);
+    press(&mut harness, Key::M);
+    assert!(harness.query_by_label_contains("Plane,").is_none(), "M leads back to the slices");
+    press(&mut harness, Key::F3);
+    harness.get_by_label_contains("Plane, sagittal");
+    assert!(harness.query_by_label_contains("Image, slice").is_none(), "one pane shows one plane");
+    harness.get_by_label("2 x 2").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains("Image, slice");
+}
+
+#[test]
+fn a_plane_is_saved_as_it_is_seen() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press(&mut harness, Key::F3);
+    let path = folder.path().join("plane.png");
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::S);
+    harness.run_steps(3);
+    harness.state_mut().command(Command::SetExportPath(path.display().to_string()));
+    harness.run_steps(2);
+    harness.get_by_label("Write").click();
+    until(&mut harness, "the file", |app| app.state().export.is_none());
+    let picture = image::open(&path).expect("a PNG").into_luma8();
+    let bright = picture.pixels().filter(|px| px.0[0] > 100).count();
+    assert!(bright > 2000, "bone is on it: {bright} bright pixels");
+}
+
+fn crosshair(harness: &Harness<'_, App>) -> dens::geometry::Vec3 {
+    let active = harness.state().state().active.as_ref().expect("a series");
+    active.planes.as_ref().expect("planes").crosshair.0
+}
+
+fn drag(harness: &mut Harness<'_, App>, from: egui::Pos2, by: egui::Vec2) {
+    let button = |pos, pressed| {
+        let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
+        egui::Event::PointerButton { pos, button, pressed, modifiers }
+    };
+    harness.hover_at(from);
+    harness.run_steps(2);
+    harness.event(button(from, true));
+    harness.run_steps(1);
+    for share in [0.4, 0.7, 1.0] {
+        harness.hover_at(from + by * share);
+        harness.run_steps(1);
+    }
+    harness.event(button(from + by, false));
+    harness.run_steps(2);
+}
+
+fn click(harness: &mut Harness<'_, App>, at: egui::Pos2) {
+    harness.hover_at(at);
+    harness.run_steps(2);
+    for pressed in [true, false] {
+        let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
+        harness.event(egui::Event::PointerButton { pos: at, button, pressed, modifiers });
+        harness.run_steps(2);
+    }
+}

@@ -1,14 +1,17 @@
-//! `dens render`: one slice as a PNG, the exact grey values or a picture for people.
+//! `dens render`: one slice as a PNG, the exact grey values or a picture for people; or a plane across the slices.
+
+mod plane;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::analyze::{self, Wishes};
-use super::{Refusal, RenderArgs, Renderer, load};
+use super::{PlaneChoice, Refusal, RenderArgs, Renderer, load};
 use crate::findings::describe::{model_lines, score_text};
+use crate::geometry::Plane;
 use crate::gpu::offscreen::Offscreen;
 use crate::report::{self, ViewPicture};
-use crate::study::describe::{self, Identity};
+use crate::study::describe::{self, CornerText, Identity};
 use crate::study::{LoadedSeries, Photometric, Refused, Series};
 use crate::view::{
     self, HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster,
@@ -21,8 +24,21 @@ const DEFAULT_SIZE: [u32; 2] = [1024, 1024];
 /// Smallest edge on which the research line can be read, and the largest that still is a picture and no accident.
 const EDGES: std::ops::RangeInclusive<u32> = 128..=8192;
 
+impl From<PlaneChoice> for Plane {
+    fn from(choice: PlaneChoice) -> Self {
+        match choice {
+            PlaneChoice::Axial => Self::Axial,
+            PlaneChoice::Sagittal => Self::Sagittal,
+            PlaneChoice::Coronal => Self::Coronal,
+        }
+    }
+}
+
 pub fn run(args: &RenderArgs) -> Result<(), Refusal> {
-    check_extension(&args.out)?;
+    if let Some(choice) = args.plane {
+        return plane::run(args, choice.into());
+    }
+    check_extension(&args.out, "a PNG: let it end in .png")?;
     let size = args.size.as_deref().map_or(Ok(DEFAULT_SIZE), parse_size)?;
     let picked = pick(args)?;
     let png = if args.exact { exact_png(args, &picked) } else { picture_png(args, &picked, size) }?;
@@ -60,14 +76,14 @@ impl Picked {
 fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
     if args.path == Path::new(load::DEMO_PATH) {
         let loaded = load::open_series(&args.path, args.series)?.loaded;
-        let index = slice_index(args.slice, loaded.series.slices.len())?;
+        let index = slice_index(number(args), loaded.series.slices.len())?;
         return pick_loaded(args, &loaded, index);
     }
     let mut catalog =
         load::with_bar("reading headers", |ctx| dicom::scan(&args.path, ctx)).map_err(Refusal::from_error)?;
     let chosen = load::choose(&catalog, args.series)?;
     let series = Arc::new(catalog.series.swap_remove(chosen));
-    let index = slice_index(args.slice, series.slices.len())?;
+    let index = slice_index(number(args), series.slices.len())?;
     if !args.heatmap {
         let slice = dicom::decode_slice(&series, index).map_err(|refused| refusal_of(&refused))?;
         return Ok(Picked { series, index, slice: Arc::new(slice), heat: None });
@@ -82,13 +98,13 @@ fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
             .refused
             .iter()
             .find(|r| r.file == wanted)
-            .map_or_else(|| Refusal(format!("slice {} could not be decoded", args.slice)), refusal_of)),
+            .map_or_else(|| Refusal(format!("slice {} could not be decoded", number(args))), refusal_of)),
     }
 }
 
 fn pick_loaded(args: &RenderArgs, loaded: &LoadedSeries, index: usize) -> Result<Picked, Refusal> {
     let slice = loaded.volume.slices().get(index).cloned();
-    let slice = slice.ok_or_else(|| Refusal(format!("slice {} could not be decoded", args.slice)))?;
+    let slice = slice.ok_or_else(|| Refusal(format!("slice {} could not be decoded", number(args))))?;
     let heat = if args.heatmap { Some(map_of(loaded, index, args)?) } else { None };
     Ok(Picked { series: loaded.series.clone(), index, slice, heat })
 }
@@ -113,38 +129,63 @@ fn map_of(loaded: &LoadedSeries, index: usize, args: &RenderArgs) -> Result<Heat
     Ok(Heat { layer, lines })
 }
 
+/// The slice's number, from 1. The parser asks for it wherever there is no plane.
+fn number(args: &RenderArgs) -> usize {
+    args.slice.unwrap_or(0)
+}
+
 /// One grey byte per image pixel, nothing burnt in; the research line stands in the file's text.
 fn exact_png(args: &RenderArgs, picked: &Picked) -> Result<Vec<u8>, Refusal> {
     let draw = picked.draw(args, PixelFromScreen::EXACT, Interpolation::Nearest);
-    let [width, height] = [picked.slice.columns, picked.slice.rows].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    let grey = match args.renderer {
-        Renderer::Cpu => raster::exact_grey8(&draw),
-        Renderer::Gpu => gpu_rgba(&draw, width, height)?.chunks_exact(4).map(|rgba| rgba[0]).collect(),
+    exact_grey(&draw, args.renderer).map(with_text)
+}
+
+fn exact_grey(draw: &ViewDraw, renderer: Renderer) -> Result<Vec<u8>, Refusal> {
+    let slice = &draw.image.slice;
+    let [width, height] = [slice.columns, slice.rows].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    let grey = match renderer {
+        Renderer::Cpu => raster::exact_grey8(draw),
+        Renderer::Gpu => gpu_rgba(draw, width, height)?.chunks_exact(4).map(|rgba| rgba[0]).collect(),
     };
-    let png = report::png_bytes(&grey, width, height, image::ExtendedColorType::L8).map_err(Refusal::from_error)?;
-    Ok(with_text(png))
+    report::png_bytes(&grey, width, height, image::ExtendedColorType::L8).map_err(Refusal::from_error)
+}
+
+/// A picture for people before it has a size.
+struct Picture {
+    /// Its mapping is still to be found.
+    draw: ViewDraw,
+    text: CornerText,
+    /// `[between rows, between columns]` of the slice, where known.
+    spacing_mm: Option<[f64; 2]>,
 }
 
 /// The slice fitted into the picture, with corner text, letters, ruler and the research line. Nobody is named on it.
-fn picture_png(args: &RenderArgs, picked: &Picked, [width, height]: [u32; 2]) -> Result<Vec<u8>, Refusal> {
-    let Picked { series, index, slice, heat } = picked;
-    let shape =
-        ImageShape { rows: slice.rows, columns: slice.columns, spacing: series.spacing_mm.unwrap_or([1.0, 1.0]) };
+fn picture_png(args: &RenderArgs, picked: &Picked, size: [u32; 2]) -> Result<Vec<u8>, Refusal> {
+    let Picked { series, index, heat, .. } = picked;
+    let mut text = describe::corner_text(series, *index, &args.window, 1.0, Identity::Hidden);
+    text.bottom_left.extend(heat.iter().flat_map(|heat| heat.lines.clone()));
+    let draw = picked.draw(args, PixelFromScreen::EXACT, Interpolation::Linear);
+    picture_bytes(Picture { draw, text, spacing_mm: series.spacing_mm }, size, args.renderer)
+}
+
+fn picture_bytes(picture: Picture, [width, height]: [u32; 2], renderer: Renderer) -> Result<Vec<u8>, Refusal> {
+    let Picture { mut draw, text, spacing_mm } = picture;
+    let slice = &draw.image.slice;
+    let shape = ImageShape { rows: slice.rows, columns: slice.columns, spacing: spacing_mm.unwrap_or([1.0, 1.0]) };
     let resolved = ViewState::default()
         .resolve(shape, f64::from(width), f64::from(height))
         .ok_or_else(|| Refusal("the slice has no pixels".to_owned()))?
         .snapped();
-    let mut text = describe::corner_text(series, *index, &args.window, 1.0, Identity::Hidden);
-    text.bottom_left.extend(heat.iter().flat_map(|heat| heat.lines.clone()));
+    draw.pixel_from_screen = resolved.pixel_from_screen;
     let picture = ViewPicture {
-        draw: picked.draw(args, resolved.pixel_from_screen, Interpolation::Linear),
+        draw,
         width,
         height,
         text,
-        pixels_per_mm: series.spacing_mm.map(|_| resolved.screen_px_per_unit),
+        pixels_per_mm: spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: height as f32 / 1000.0,
     };
-    let rgba = match args.renderer {
+    let rgba = match renderer {
         Renderer::Cpu => report::view_picture(&picture),
         Renderer::Gpu => report::annotated(&picture, gpu_rgba(&picture.draw, width, height)?),
     };
@@ -163,12 +204,13 @@ fn gpu_refusal(error: crate::gpu::GpuError) -> Refusal {
     Refusal(format!("{error}. The same picture without graphics hardware: --renderer cpu"))
 }
 
-fn check_extension(path: &Path) -> Result<(), Refusal> {
+/// `what` is the second half of the sentence for a name that does not end in .png.
+fn check_extension(path: &Path, what: &str) -> Result<(), Refusal> {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
         return Ok(());
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    Err(Refusal(format!("\"{name}\" is no name for a PNG: let it end in .png")))
+    Err(Refusal(format!("\"{name}\" is no name for {what}")))
 }
 
 fn parse_size(text: &str) -> Result<[u32; 2], Refusal> {
@@ -234,9 +276,9 @@ mod tests {
 
     #[test]
     fn only_png() {
-        assert!(check_extension(Path::new("a/b.PNG")).is_ok());
+        assert!(check_extension(Path::new("a/b.PNG"), "").is_ok());
         for bad in ["a.jpg", "png", ".png", "a.png/"] {
-            let refused = check_extension(Path::new(bad)).is_err();
+            let refused = check_extension(Path::new(bad), "").is_err();
             assert_eq!(refused, bad != "a.png/", "{bad}");
         }
     }

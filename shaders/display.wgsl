@@ -1,0 +1,66 @@
+// From values to display values, the same for slices and planes. Compiled together with slice.wgsl or planes.wgsl, which
+// say what `view` is and what a pixel shows. Twin on the CPU: volume::Window::grey8.
+
+const FLOAT_BITS = 1u; // the texture holds the bits of f32 values
+const INVERT = 2u;
+const PADDED = 4u;
+const WHOLE = 8u;
+const SIGMOID = 16u;
+const HEATMAP = 32u;
+
+fn has(flag: u32) -> bool {
+    return (view.flags & flag) != 0u;
+}
+
+// One triangle that covers the viewport.
+@vertex
+fn vs_main(@builtin(vertex_index) index: u32) -> @builtin(position) vec4<f32> {
+    let corner = vec2<f32>(f32((index << 1u) & 2u), f32(index & 2u));
+    return vec4<f32>(corner * 2.0 - 1.0, 0.0, 1.0);
+}
+
+// Told from the bits, because a shader compiler may assume that floats are never NaN.
+fn is_nan(bits: i32) -> bool {
+    return has(FLOAT_BITS) && (bits & 0x7fffffff) > 0x7f800000;
+}
+
+fn value_of(bits: i32) -> f32 {
+    if has(FLOAT_BITS) {
+        return bitcast<f32>(bits);
+    }
+    return f32(bits);
+}
+
+// Grey level 0..=255 of a value: the floor, as DICOM's formula has it.
+fn windowed(value: f32) -> i32 {
+    if has(SIGMOID) {
+        let exponent = clamp(-4.0 * (value - view.center) / view.width, -80.0, 80.0);
+        return clamp(i32(floor(255.0 / (1.0 + exp(exponent)))), 0, 255);
+    }
+    // Whole values in whole windows stay in integers, so that no rounding moves a boundary.
+    if has(WHOLE) && value == floor(value) && abs(value) <= 32768.0 {
+        let numerator = (2 * i32(value) + view.whole_offset) * 255;
+        return clamp(max(numerator, 0) / view.whole_denominator, 0, 255);
+    }
+    if value <= view.low {
+        return 0;
+    }
+    if value > view.high {
+        return 255;
+    }
+    return clamp(i32(floor((2.0 * value + view.offset) * 255.0 / view.denominator)), 0, 255);
+}
+
+// For a target without transfer function, which is what egui draws to: the display value is the byte.
+@fragment
+fn fs_display(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    return vec4<f32>(display_value(position), 1.0);
+}
+
+// For an sRGB target, which encodes on writing (IEC 61966-2-1): decode first, so that the same bytes come out.
+@fragment
+fn fs_srgb(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    let encoded = display_value(position);
+    let linear = select(pow((encoded + 0.055) / 1.055, vec3<f32>(2.4)), encoded / 12.92, encoded <= vec3<f32>(0.04045));
+    return vec4<f32>(linear, 1.0);
+}

@@ -1,0 +1,161 @@
+// Draws a plane or slab across the slices of a volume. Twin on the CPU: view::raster::plane_rgba8 over volume::Stack;
+// levels differ by what f32 cannot hold of a place.
+// Compiled together with display.wgsl.
+//
+// The volume is an integer texture read with textureLoad only, as the slices are.
+
+struct View {
+    // Framebuffer pixel of the view's top-left corner; may be negative when the view is partly off the screen.
+    origin_px: vec2<i32>,
+    // Places on each side of the plane at which a slab's values are taken.
+    steps: i32,
+    flags: u32,
+    // Columns, rows and slices of the texture.
+    size: vec4<i32>,
+    // Where the centre of the view's first pixel looks, and how that moves per pixel and per step of the slab. For
+    // even stacks in voxels; else in pixels of the slices and millimetres along the stack, see `voxel_at`.
+    place: vec4<f32>,
+    per_x: vec4<f32>,
+    per_y: vec4<f32>,
+    per_step: vec4<f32>,
+    // As in slice.wgsl.
+    low: f32,
+    high: f32,
+    offset: f32,
+    denominator: f32,
+    center: f32,
+    width: f32,
+    padding_low: f32,
+    padding_high: f32,
+    whole_offset: i32,
+    whole_denominator: i32,
+    spare: vec2<f32>,
+}
+
+const EVEN = 64u; // places are voxels
+const NEAREST = 128u;
+const MIP = 256u;
+const MINIP = 512u;
+
+@group(0) @binding(0) var<uniform> view: View;
+@group(1) @binding(0) var volume: texture_3d<i32>;
+// Bits of f32 for each position of an uneven stack: millimetres along the stack, and the slice's first pixel in pixels
+// along rows and along columns, all counted from the first slice's.
+@group(1) @binding(1) var positions: texture_2d<i32>;
+
+// What a place holds; `found` is 0 outside the volume.
+struct Sample {
+    value: f32,
+    found: f32,
+}
+
+fn position(index: i32) -> vec3<f32> {
+    return bitcast<vec3<f32>>(textureLoad(positions, vec2<i32>(index, 0), 0).rgb);
+}
+
+// A place in voxels. Between two slices of an uneven stack the way from one to the next decides.
+fn voxel_at(place: vec3<f32>) -> vec3<f32> {
+    if has(EVEN) {
+        return place;
+    }
+    var low = 0;
+    var high = view.size.z - 2;
+    while low < high {
+        let middle = (low + high + 1) / 2;
+        if position(middle).x <= place.z {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    let a = position(low);
+    let b = position(low + 1);
+    let f = (place.z - a.x) / (b.x - a.x);
+    return vec3<f32>(place.xy - mix(a.yz, b.yz, f), f32(low) + f);
+}
+
+fn stored(at: vec3<i32>) -> i32 {
+    return textureLoad(volume, at, 0).r;
+}
+
+fn sample(place: vec3<f32>) -> Sample {
+    var voxel = voxel_at(place);
+    let size = vec3<f32>(view.size.xyz);
+    if any(voxel < vec3<f32>(-0.5)) || any(voxel >= size - 0.5) {
+        return Sample(0.0, 0.0);
+    }
+    if has(NEAREST) {
+        voxel = floor(voxel + 0.5);
+    }
+    let last = size - 1.0;
+    let inside = clamp(voxel, vec3<f32>(0.0), last);
+    let low = floor(inside);
+    let f = inside - low;
+    let a = vec3<i32>(low);
+    let b = min(a + 1, view.size.xyz - 1);
+    let b000 = stored(a);
+    let b100 = stored(vec3<i32>(b.x, a.y, a.z));
+    let b010 = stored(vec3<i32>(a.x, b.y, a.z));
+    let b110 = stored(vec3<i32>(b.x, b.y, a.z));
+    let b001 = stored(vec3<i32>(a.x, a.y, b.z));
+    let b101 = stored(vec3<i32>(b.x, a.y, b.z));
+    let b011 = stored(vec3<i32>(a.x, b.y, b.z));
+    let b111 = stored(b);
+    if is_nan(b000) || is_nan(b100) || is_nan(b010) || is_nan(b110)
+        || is_nan(b001) || is_nan(b101) || is_nan(b011) || is_nan(b111) {
+        return Sample(0.0, 0.0);
+    }
+    let near = mix(
+        mix(value_of(b000), value_of(b100), f.x),
+        mix(value_of(b010), value_of(b110), f.x),
+        f.y,
+    );
+    let far = mix(
+        mix(value_of(b001), value_of(b101), f.x),
+        mix(value_of(b011), value_of(b111), f.x),
+        f.y,
+    );
+    return Sample(mix(near, far, f.z), 1.0);
+}
+
+// The slab around a place: trapezoidal mean, largest or smallest of what lies inside the volume.
+fn slab(place: vec3<f32>) -> Sample {
+    if view.steps == 0 {
+        return sample(place);
+    }
+    var sum = 0.0;
+    var weight = 0.0;
+    var least = 3.0e38;
+    var most = -3.0e38;
+    for (var i = -view.steps; i <= view.steps; i++) {
+        let here = sample(place + view.per_step.xyz * f32(i));
+        if here.found > 0.0 {
+            let share = select(1.0, 0.5, abs(i) == view.steps);
+            sum += here.value * share;
+            weight += share;
+            least = min(least, here.value);
+            most = max(most, here.value);
+        }
+    }
+    if weight == 0.0 {
+        return Sample(0.0, 0.0);
+    }
+    if has(MIP) {
+        return Sample(most, 1.0);
+    }
+    if has(MINIP) {
+        return Sample(least, 1.0);
+    }
+    return Sample(sum / weight, 1.0);
+}
+
+// Display value 0..=1 per channel, always a whole number of 255ths.
+fn display_value(position: vec4<f32>) -> vec3<f32> {
+    let target_px = vec2<f32>(floor(position.xy)) - vec2<f32>(view.origin_px);
+    let here = slab(view.place.xyz + view.per_x.xyz * target_px.x + view.per_y.xyz * target_px.y);
+    if here.found == 0.0 || (has(PADDED) && here.value >= view.padding_low && here.value <= view.padding_high) {
+        return vec3<f32>(0.0);
+    }
+    let level = windowed(here.value);
+    return vec3<f32>(f32(select(level, 255 - level, has(INVERT))) / 255.0);
+}

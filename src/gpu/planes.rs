@@ -1,0 +1,414 @@
+//! Draws planes and slabs across the slices of a volume. Shader: `shaders/planes.wgsl` with `shaders/display.wgsl`. CPU
+//! twin: [`crate::view::raster::plane_rgba8`].
+//!
+//! The volume is one 3-D texture of integers, brought to the device a part per frame so that no frame waits for it.
+
+use std::collections::HashMap;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::cache::SourceKey;
+use super::uniforms::{FLOAT_BITS, INVERT, PADDED, VoiUniforms};
+use crate::geometry::{PatientPoint, SlicePosition, StackGeometry, Vec3};
+use crate::view::Interpolation;
+use crate::view::planes::{PlaneDraw, Upload};
+use crate::volume::{Projection, SlicePixels, Volume};
+
+/// The shader as the device gets it.
+pub const SHADER: &str =
+    concat!(include_str!("../../shaders/planes.wgsl"), "\n", include_str!("../../shaders/display.wgsl"));
+
+pub const EVEN: u32 = 64;
+pub const NEAREST: u32 = 128;
+pub const MIP: u32 = 256;
+pub const MINIP: u32 = 512;
+
+/// Voxels that go to the device in one step: a few milliseconds.
+const UPLOAD_BYTES: usize = 24 << 20;
+/// A view that was not drawn for so many draws of others is gone.
+const IDLE_DRAWS: u64 = 512;
+
+/// `View` of `shaders/planes.wgsl`, field by field; a test compares the layouts.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct PlaneUniforms {
+    pub origin_px: [i32; 2],
+    pub steps: i32,
+    pub flags: u32,
+    pub size: [i32; 4],
+    pub place: [f32; 4],
+    pub per_x: [f32; 4],
+    pub per_y: [f32; 4],
+    pub per_step: [f32; 4],
+    pub voi: VoiUniforms,
+    pub spare: [f32; 2],
+}
+
+impl PlaneUniforms {
+    pub fn new(draw: &PlaneDraw, origin_px: [i32; 2]) -> Self {
+        let geometry = draw.stack.geometry.reduced(draw.reduction);
+        let normal = draw.grid.pose.normal();
+        let first = draw.patient_from_screen(0.5, 0.5);
+        let step_px = |x: f64, y: f64| draw.patient_from_screen(0.5 + x, 0.5 + y).0 - first.0;
+        let steps = draw.slab.steps_per_side(draw.step_mm);
+        let step_mm = if steps == 0 { 0.0 } else { draw.slab.thickness_mm / 2.0 / f64::from(steps) };
+        let frame = Frame::new(&geometry);
+        let (voi, mut flags) = VoiUniforms::new(&draw.window, draw.stack.volume.padding());
+        let mut set = |on: bool, flag: u32| flags |= if on { flag } else { 0 };
+        set(geometry.is_even(), EVEN);
+        set(!draw.stack.volume.is_integer(), FLOAT_BITS);
+        set(draw.invert, INVERT);
+        set(draw.stack.volume.padding().is_some(), PADDED);
+        set(draw.interpolation == Interpolation::Nearest, NEAREST);
+        set(draw.slab.projection == Projection::Mip, MIP);
+        set(draw.slab.projection == Projection::MinIp, MINIP);
+        let size = [geometry.columns(), geometry.rows(), geometry.positions().len(), 0];
+        Self {
+            origin_px,
+            steps,
+            flags,
+            size: size.map(|n| i32::try_from(n).unwrap_or(0)),
+            place: frame.place(first),
+            per_x: frame.way(step_px(1.0, 0.0)),
+            per_y: frame.way(step_px(0.0, 1.0)),
+            per_step: frame.way(normal * step_mm),
+            voi,
+            spare: [0.0; 2],
+        }
+    }
+}
+
+/// The shader's coordinates: voxels of an even stack, else pixels of the slices and millimetres along the stack, both
+/// from the first slice's first pixel.
+struct Frame<'a> {
+    geometry: &'a StackGeometry,
+    /// The first slice's first pixel in the frame of the slices, and the way from there to the last slice's; mm.
+    first_mm: [f64; 3],
+    through_mm: [f64; 3],
+}
+
+impl<'a> Frame<'a> {
+    fn new(geometry: &'a StackGeometry) -> Self {
+        let place = |p: &SlicePosition| [p.along_row_mm, p.along_column_mm, p.depth_mm];
+        let first_mm = geometry.positions().first().map_or([0.0; 3], place);
+        let last_mm = geometry.positions().last().map_or([0.0; 3], place);
+        Self { geometry, first_mm, through_mm: std::array::from_fn(|i| last_mm[i] - first_mm[i]) }
+    }
+    fn place(&self, at: PatientPoint) -> [f32; 4] {
+        let at_mm = self.geometry.stack_from_patient_mm(at);
+        self.coordinates(std::array::from_fn(|i| at_mm[i] - self.first_mm[i]))
+    }
+    /// What a displacement in patient space is in the shader's coordinates.
+    fn way(&self, by: Vec3) -> [f32; 4] {
+        self.coordinates(self.geometry.stack_from_patient_mm(PatientPoint(by)))
+    }
+    fn coordinates(&self, [along_row_mm, along_column_mm, depth_mm]: [f64; 3]) -> [f32; 4] {
+        let [between_rows_mm, between_columns_mm] = self.geometry.spacing_mm();
+        if !self.geometry.is_even() {
+            let (column, row) = (along_row_mm / between_columns_mm, along_column_mm / between_rows_mm);
+            return [column as f32, row as f32, depth_mm as f32, 0.0];
+        }
+        let [aside_mm, back_mm, through_mm] = self.through_mm;
+        let share = depth_mm / through_mm;
+        let column = (along_row_mm - share * aside_mm) / between_columns_mm;
+        let row = (along_column_mm - share * back_mm) / between_rows_mm;
+        let slice = share * (self.geometry.positions().len() as f64 - 1.0);
+        [column as f32, row as f32, slice as f32, 0.0]
+    }
+    /// The table of an uneven stack's positions, one texel each.
+    fn positions(&self) -> Vec<[i32; 4]> {
+        let [between_rows_mm, between_columns_mm] = self.geometry.spacing_mm();
+        let [along_row_mm, along_column_mm, depth_mm] = self.first_mm;
+        let texel = |p: &SlicePosition| {
+            let column = (p.along_row_mm - along_row_mm) / between_columns_mm;
+            let row = (p.along_column_mm - along_column_mm) / between_rows_mm;
+            [p.depth_mm - depth_mm, column, row, 0.0].map(|v| (v as f32).to_bits() as i32)
+        };
+        self.geometry.positions().iter().map(texel).collect()
+    }
+}
+
+/// Pipeline, the volume, and the views of one device.
+pub struct PlaneViews {
+    pipeline: wgpu::RenderPipeline,
+    view_layout: wgpu::BindGroupLayout,
+    volume_layout: wgpu::BindGroupLayout,
+    volume: Option<VolumeTexture>,
+    slots: HashMap<u32, Slot>,
+    clock: u64,
+    limit: u32,
+}
+
+/// The volume on the device; one at a time.
+struct VolumeTexture {
+    key: SourceKey,
+    reduction: usize,
+    texture: wgpu::Texture,
+    group: wgpu::BindGroup,
+    uploaded: usize,
+    slices: usize,
+}
+
+struct Slot {
+    uniforms: wgpu::Buffer,
+    group: wgpu::BindGroup,
+    used: u64,
+}
+
+impl PlaneViews {
+    pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
+        let uniforms = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: false,
+            min_binding_size: std::num::NonZeroU64::new(size_of::<PlaneUniforms>() as u64),
+        };
+        let view_layout = layout(device, "plane", &[uniforms]);
+        let volume_layout = layout(
+            device,
+            "volume",
+            &[texture(wgpu::TextureViewDimension::D3), texture(wgpu::TextureViewDimension::D2)],
+        );
+        let pipeline = super::pipeline::render_pipeline(
+            device,
+            format,
+            "plane",
+            SHADER,
+            &[Some(&view_layout), Some(&volume_layout)],
+        );
+        let limit = device.limits().max_texture_dimension_3d;
+        Self { pipeline, view_layout, volume_layout, volume: None, slots: HashMap::new(), clock: 0, limit }
+    }
+    /// Size of the volume on the device.
+    pub fn texture_bytes(&self) -> u64 {
+        self.volume.as_ref().map_or(0, |v| {
+            let bytes = v.texture.format().block_copy_size(None).unwrap_or(4);
+            u64::from(v.texture.width()) * u64::from(v.texture.height()) * v.slices as u64 * u64::from(bytes)
+        })
+    }
+    /// Gives back everything but the pipeline.
+    pub fn clear(&mut self) {
+        self.volume = None;
+        self.slots.clear();
+    }
+    /// Gives back a volume that was closed.
+    pub fn forget_closed(&mut self) {
+        if self.volume.as_ref().is_some_and(|v| v.key.is_gone()) {
+            self.clear();
+        }
+    }
+
+    /// Brings the view up to date and the volume a part further. `upload` says how far it is.
+    pub fn prepare(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        view: u32,
+        draw: &PlaneDraw,
+        origin_px: [i32; 2],
+        upload: &Upload,
+    ) {
+        self.clock += 1;
+        let clock = self.clock;
+        self.slots.retain(|_, slot| clock - slot.used < IDLE_DRAWS);
+        self.bring(device, queue, draw, upload);
+        let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, &self.view_layout));
+        slot.used = clock;
+        queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, origin_px)));
+    }
+
+    /// Draws a prepared view into the pass's viewport; nothing before the volume is complete.
+    pub fn record(&self, pass: &mut wgpu::RenderPass<'_>, view: u32) {
+        let complete = self.volume.as_ref().filter(|v| v.uploaded == v.slices);
+        let (Some(slot), Some(volume)) = (self.slots.get(&view), complete) else { return };
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &slot.group, &[]);
+        pass.set_bind_group(1, &volume.group, &[]);
+        pass.draw(0..3, 0..1);
+    }
+
+    fn bring(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, draw: &PlaneDraw, upload: &Upload) {
+        let key = SourceKey::of(&draw.stack.volume);
+        if !self.volume.as_ref().is_some_and(|v| v.key == key && v.reduction == draw.reduction) {
+            self.volume = None; // before its successor is made, so that both never lie in memory together
+            if upload.failed() {
+                return;
+            }
+            self.volume = VolumeTexture::new(device, queue, draw, key, self.limit, &self.volume_layout);
+            if self.volume.is_none() {
+                upload.set_failed();
+            }
+        }
+        let Some(volume) = &mut self.volume else { return };
+        volume.upload(queue, draw);
+        upload.set_slices(volume.uploaded);
+    }
+}
+
+impl VolumeTexture {
+    /// `None` where the device has no room.
+    fn new(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        draw: &PlaneDraw,
+        key: SourceKey,
+        limit: u32,
+        layout: &wgpu::BindGroupLayout,
+    ) -> Option<Self> {
+        let geometry = draw.stack.geometry.reduced(draw.reduction);
+        let size = [geometry.columns(), geometry.rows(), geometry.positions().len()];
+        let [width, height, depth] = size.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        if [width, height, depth].iter().any(|n| *n == 0 || *n > limit) {
+            return None;
+        }
+        let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let texture = device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("volume"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: depth },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D3,
+            format: format_of(&draw.stack.volume),
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        if pollster::block_on(scope.pop()).is_some() {
+            return None;
+        }
+        let positions = positions_texture(device, queue, &Frame::new(&geometry).positions());
+        let views = [&texture, &positions].map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()));
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("volume"),
+            layout,
+            entries: &[0, 1].map(|i| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: wgpu::BindingResource::TextureView(&views[i]),
+            }),
+        });
+        Some(Self { key, reduction: draw.reduction, texture, group, uploaded: 0, slices: size[2] })
+    }
+
+    fn upload(&mut self, queue: &wgpu::Queue, draw: &PlaneDraw) {
+        let mut bytes = 0;
+        while self.uploaded < self.slices && bytes < UPLOAD_BYTES {
+            let index = draw.stack.geometry.positions().get(self.uploaded).map(|p| p.index);
+            let Some(slice) = index.and_then(|i| draw.stack.volume.slices().get(i)) else { return };
+            let reduced = (self.reduction > 1).then(|| slice.reduced(self.reduction));
+            let texels: &[u8] = match &reduced.as_ref().unwrap_or(slice).pixels {
+                SlicePixels::I16(values) => bytemuck::cast_slice(values),
+                SlicePixels::F32(values) => bytemuck::cast_slice(values),
+            };
+            let (width, height) = (self.texture.width(), self.texture.height());
+            let row = width * self.texture.format().block_copy_size(None).unwrap_or(4);
+            queue.write_texture(
+                wgpu::TexelCopyTextureInfo {
+                    texture: &self.texture,
+                    mip_level: 0,
+                    origin: wgpu::Origin3d { x: 0, y: 0, z: self.uploaded as u32 },
+                    aspect: wgpu::TextureAspect::All,
+                },
+                texels,
+                wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: Some(height) },
+                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            );
+            bytes += texels.len();
+            self.uploaded += 1;
+        }
+    }
+}
+
+fn format_of(volume: &Volume) -> wgpu::TextureFormat {
+    // Floats as bits, as in the slices' textures.
+    if volume.is_integer() { wgpu::TextureFormat::R16Sint } else { wgpu::TextureFormat::R32Sint }
+}
+
+fn positions_texture(device: &wgpu::Device, queue: &wgpu::Queue, table: &[[i32; 4]]) -> wgpu::Texture {
+    let size = wgpu::Extent3d { width: table.len() as u32, height: 1, depth_or_array_layers: 1 };
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("positions"),
+        size,
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Sint,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    });
+    let rows = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(size.width * 16), rows_per_image: None };
+    queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(table), rows, size);
+    texture
+}
+
+impl Slot {
+    fn new(device: &wgpu::Device, layout: &wgpu::BindGroupLayout) -> Self {
+        let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("plane"),
+            size: size_of::<PlaneUniforms>() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("plane"),
+            layout,
+            entries: &[wgpu::BindGroupEntry { binding: 0, resource: uniforms.as_entire_binding() }],
+        });
+        Self { uniforms, group, used: 0 }
+    }
+}
+
+fn texture(view_dimension: wgpu::TextureViewDimension) -> wgpu::BindingType {
+    wgpu::BindingType::Texture { sample_type: wgpu::TextureSampleType::Sint, view_dimension, multisampled: false }
+}
+
+/// Bindings from 0, all for the fragment shader.
+fn layout(device: &wgpu::Device, label: &str, types: &[wgpu::BindingType]) -> wgpu::BindGroupLayout {
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
+        .zip(types)
+        .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::FRAGMENT,
+            ty: *ty,
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uniforms_lie_as_the_shader_reads_them() {
+        let module = naga::front::wgsl::parse_str(SHADER).expect("the shader parses");
+        let (_, view) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("View")).expect("it has View");
+        let naga::TypeInner::Struct { members, span } = &view.inner else { panic!("View is a struct") };
+        assert_eq!(*span as usize, size_of::<PlaneUniforms>());
+        macro_rules! offsets {
+            ($of:ty, $base:expr, $($field:ident),*) => {
+                vec![$((stringify!($field), $base + std::mem::offset_of!($of, $field))),*]
+            };
+        }
+        let mut ours = offsets!(PlaneUniforms, 0, origin_px, steps, flags, size, place, per_x, per_y, per_step);
+        ours.extend(offsets!(
+            VoiUniforms,
+            std::mem::offset_of!(PlaneUniforms, voi),
+            low,
+            high,
+            offset,
+            denominator,
+            center,
+            width,
+            padding_low,
+            padding_high,
+            whole_offset,
+            whole_denominator
+        ));
+        ours.extend(offsets!(PlaneUniforms, 0, spare));
+        let theirs: Vec<(&str, usize)> =
+            members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
+        assert_eq!(theirs, ours);
+        for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP)] {
+            assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! How the screen is divided into panes, and the lines in which the planes of the panes cross.
+
+use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+
+use super::{UiCache, overlay, theme, viewport};
+use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3};
+use crate::state::{ActiveSeries, AppState, Command, Planes};
+use crate::study::plane_text;
+use crate::view::ResolvedView;
+use crate::view::planes::{Layout, Pane};
+use crate::volume::Sampling;
+
+/// Points between two panes.
+const GAP: f32 = 2.0;
+
+pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    let area = ui.available_rect_before_wrap();
+    let rects = places(area, state.settings.layout);
+    let focused = state.focused_pane();
+    for (pane, rect) in state.panes().into_iter().zip(&rects) {
+        viewport::show(ui, *rect, pane, state, cache, commands);
+        if rects.len() > 1 {
+            let colour = if pane == focused { theme::ACCENT } else { theme::LINE };
+            ui.painter().rect_stroke(*rect, 0.0, Stroke::new(1.0, colour), StrokeKind::Inside);
+        }
+    }
+    if let (Layout::Four, Some(rect), Some(active)) = (state.settings.layout, rects.get(3), &state.active) {
+        place_pane(ui, *rect, state, active);
+    }
+}
+
+/// The rectangles of the panes: the slices take the left half where there are three.
+fn places(area: Rect, layout: Layout) -> Vec<Rect> {
+    let cell = |x0: f32, x1: f32, y0: f32, y1: f32| {
+        let at = |x: f32, y: f32| area.min + vec2(area.width() * x, area.height() * y);
+        let inner = |v: f32, end: f32| if v > 0.0 && v < 1.0 { end * GAP / 2.0 } else { 0.0 };
+        Rect::from_min_max(
+            at(x0, y0) + vec2(inner(x0, 1.0), inner(y0, 1.0)),
+            at(x1, y1) + vec2(inner(x1, -1.0), inner(y1, -1.0)),
+        )
+    };
+    match layout {
+        Layout::One => vec![area],
+        Layout::Three => vec![cell(0.0, 0.5, 0.0, 1.0), cell(0.5, 1.0, 0.0, 0.5), cell(0.5, 1.0, 0.5, 1.0)],
+        Layout::Four => {
+            vec![cell(0.0, 0.5, 0.0, 0.5), cell(0.5, 1.0, 0.0, 0.5), cell(0.0, 0.5, 0.5, 1.0), cell(0.5, 1.0, 0.5, 1.0)]
+        }
+    }
+}
+
+/// The fourth pane: where the crosshair stands, in words and numbers.
+fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries) {
+    let painter = ui.painter_at(rect);
+    painter.rect_stroke(rect, 0.0, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
+    let Some(planes) = &active.planes else { return };
+    let at = planes.crosshair.0;
+    let unit = if active.series.values_are_hu { "HU" } else { "value" };
+    let value =
+        planes.stack.sample(planes.crosshair, Sampling::Linear).map_or("outside".to_owned(), |v| format!("{v:.0}"));
+    let mut rows = vec![
+        ("Crosshair", format!("x {:.1}  y {:.1}  z {:.1} mm", at.x, at.y, at.z)),
+        (unit, value),
+        ("Slice", format!("{} of {}", active.current + 1, active.slice_count())),
+        ("Slab", plane_text::slab_text(&state.slab).unwrap_or_else(|| "none: planes without thickness".to_owned())),
+        ("Planes", "linear between the slices' own positions".to_owned()),
+    ];
+    rows.extend(plane_text::resampling(&planes.stack.geometry).into_iter().map(|line| ("", line)));
+    let (font, dim) = (FontId::proportional(13.0), FontId::proportional(12.0));
+    let mut y = rect.top() + 16.0;
+    for (name, text) in rows {
+        painter.text(pos2(rect.left() + 16.0, y), Align2::LEFT_TOP, name, dim.clone(), theme::DIM);
+        let width = (rect.width() - 116.0).max(60.0);
+        let galley = painter.layout(text, font.clone(), theme::TEXT, width);
+        let height = galley.size().y;
+        painter.galley(pos2(rect.left() + 100.0, y), galley, theme::TEXT);
+        y += height + 7.0;
+    }
+}
+
+/// A muted hue per plane, so that a line can be matched with its pane.
+pub fn colour(plane: Plane) -> Color32 {
+    match plane {
+        Plane::Axial => theme::ACCENT,
+        Plane::Sagittal => theme::SAGITTAL,
+        Plane::Coronal => theme::CORONAL,
+    }
+}
+
+/// Where a pane's pixels lie in the patient.
+#[derive(Debug, Clone, Copy)]
+pub struct PaneMap {
+    pub rect: Rect,
+    pub pixels_per_point: f32,
+    pub resolved: ResolvedView,
+    pub pose: SlicePose,
+    /// `[between rows, between columns]`.
+    pub spacing_mm: [f64; 2],
+}
+
+impl PaneMap {
+    pub fn patient(&self, at: Pos2) -> PatientPoint {
+        let scale = f64::from(self.pixels_per_point);
+        let (x, y) = (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale);
+        self.pose.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y), self.spacing_mm)
+    }
+    /// Where the foot of a point on the pane's plane is seen.
+    pub fn screen(&self, at: PatientPoint) -> Pos2 {
+        let from_origin = at.0 - self.pose.origin.0;
+        let pixel = PixelPoint {
+            column: from_origin.dot(self.pose.along_row) / self.spacing_mm[1],
+            row: from_origin.dot(self.pose.along_column) / self.spacing_mm[0],
+        };
+        let (x, y) = self.resolved.pixel_from_screen.screen(pixel);
+        let scale = f64::from(self.pixels_per_point);
+        self.rect.min + vec2((x / scale) as f32, (y / scale) as f32)
+    }
+}
+
+/// The line in which another pane's plane crosses this one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Line {
+    pub of: Pane,
+    pub plane: Plane,
+    from: Pos2,
+    to: Pos2,
+}
+
+impl Line {
+    /// The cursor that shows how the line can be moved.
+    pub fn cursor(&self) -> egui::CursorIcon {
+        let along = self.to - self.from;
+        if along.x.abs() > along.y.abs() {
+            egui::CursorIcon::ResizeVertical
+        } else {
+            egui::CursorIcon::ResizeHorizontal
+        }
+    }
+    /// Distance of a point from the line, points.
+    pub fn distance(&self, at: Pos2) -> f32 {
+        let along = (self.to - self.from).normalized();
+        let d = at - self.from;
+        (d.x * along.y - d.y * along.x).abs()
+    }
+}
+
+/// The lines of the other panes' planes, where several panes are shown.
+pub fn lines(state: &AppState, active: &ActiveSeries, pane: Pane, map: &PaneMap) -> Vec<Line> {
+    let Some(planes) = active.planes.as_ref().filter(|_| state.lines_on && state.settings.layout != Layout::One) else {
+        return Vec::new();
+    };
+    let others = [Pane::Slices].into_iter().chain(planes.across().map(Pane::Across)).filter(|other| *other != pane);
+    others.filter_map(|other| crossing(active, planes, other, map)).collect()
+}
+
+fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) -> Option<Line> {
+    /// Longer than any patient.
+    const FAR_MM: f64 = 3000.0;
+    let (plane, normal, on_plane) = match other {
+        Pane::Across(plane) => (plane, plane.axis(), planes.crosshair.0),
+        Pane::Slices => {
+            let pose = active.series.slices.get(active.current)?.pose?;
+            (planes.acquired, pose.normal(), pose.origin.0)
+        }
+    };
+    let own = map.pose.normal();
+    let along = own.cross(normal).normalized()?;
+    let through = on_both((own, map.pose.origin.0), (normal, on_plane), planes.crosshair.0)?;
+    let end = |t: f64| map.screen(PatientPoint(through + along * t));
+    Some(Line { of: other, plane, from: end(-FAR_MM), to: end(FAR_MM) })
+}
+
+/// The point on two planes (unit normal, a point) that is nearest to `from`.
+fn on_both((n, p): (Vec3, Vec3), (m, q): (Vec3, Vec3), from: Vec3) -> Option<Vec3> {
+    let g = n.dot(m);
+    let (a, b) = ((p - from).dot(n), (q - from).dot(m));
+    let share = 1.0 - g * g;
+    (share > 1e-9).then(|| from + n * ((a - g * b) / share) + m * ((b - g * a) / share))
+}
+
+/// Draws the lines, open around the crosshair so that they hide nothing of what it points at.
+pub fn paint_lines(painter: &egui::Painter, lines: &[Line], crosshair: Pos2) {
+    const OPEN: f32 = 14.0;
+    for line in lines {
+        let along = (line.to - line.from).normalized();
+        let foot = line.from + along * (crosshair - line.from).dot(along);
+        for (from, to) in [(line.from, foot - along * OPEN), (foot + along * OPEN, line.to)] {
+            let Some((from, to)) = clipped(painter.clip_rect(), from, to) else { continue };
+            painter.line_segment([from, to], Stroke::new(3.0, Color32::from_black_alpha(120)));
+            painter.line_segment([from, to], Stroke::new(1.0, colour(line.plane)));
+        }
+    }
+}
+
+/// The part of a segment within a rectangle; far ends would lose their place in a shape.
+fn clipped(rect: Rect, from: Pos2, to: Pos2) -> Option<(Pos2, Pos2)> {
+    let d = to - from;
+    let (mut enter, mut leave) = (0.0_f32, 1.0_f32);
+    for (p, q) in [
+        (-d.x, from.x - rect.left()),
+        (d.x, rect.right() - from.x),
+        (-d.y, from.y - rect.top()),
+        (d.y, rect.bottom() - from.y),
+    ] {
+        if p == 0.0 {
+            if q < 0.0 {
+                return None;
+            }
+        } else if p < 0.0 {
+            enter = enter.max(q / p);
+        } else {
+            leave = leave.min(q / p);
+        }
+    }
+    (enter <= leave).then(|| (from + d * enter, from + d * leave))
+}
+
+/// The text over a plane. With several panes only what tells it from the others: who and which series, and the window,
+/// stand on the slices already.
+pub fn paint_plane_text(
+    painter: &egui::Painter,
+    state: &AppState,
+    active: &ActiveSeries,
+    plane: Plane,
+    map: &PaneMap,
+    pointer: Option<PatientPoint>,
+    notes: &[String],
+) {
+    let mut text = overlay::plane_corner_text(state, active, plane, map.pose);
+    let one = state.settings.layout == Layout::One;
+    if let (false, Some(planes)) = (one, &active.planes) {
+        text.top_left.clear();
+        text.top_right = plane_text::resampling(&planes.stack.geometry);
+        text.bottom_left = vec![format!("{} {:.1} mm", plane.letter(), planes.coordinate_mm(plane))];
+        text.bottom_left.extend(plane_text::slab_text(&state.slab));
+        text.bottom_right.remove(0);
+    }
+    if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
+        text.bottom_left.push(line);
+    }
+    overlay::paint_text(painter, map.rect, state, active, &map.resolved, text);
+    overlay::paint_notes(painter, map.rect, notes);
+    if !one {
+        let corner = map.rect.min + vec2(10.0, 8.0);
+        let name = FontId::proportional(12.5);
+        overlay::legible(painter, corner + vec2(20.0, 0.0), Align2::LEFT_TOP, plane.name(), name, theme::TEXT);
+        if state.lines_on {
+            let swatch = Rect::from_min_size(corner + vec2(0.0, 7.0), vec2(14.0, 3.0));
+            painter.rect_filled(swatch, 0.0, colour(plane));
+        }
+    }
+}
+
+fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option<String> {
+    let value = active.planes.as_ref()?.stack.sample(at, Sampling::Linear)?;
+    let unit = if active.series.values_are_hu { "HU" } else { "value" };
+    let p = at.0;
+    Some(if with_place {
+        format!("{unit} {value:.0}, interpolated, at ({:.1}, {:.1}, {:.1}) mm", p.x, p.y, p.z)
+    } else {
+        format!("{unit} {value:.0}, interpolated")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panes_share_the_area_without_overlap() {
+        let area = Rect::from_min_max(pos2(10.0, 20.0), pos2(810.0, 620.0));
+        for (layout, count) in [(Layout::One, 1), (Layout::Three, 3), (Layout::Four, 4)] {
+            let rects = places(area, layout);
+            assert_eq!(rects.len(), count);
+            let sum: f32 = rects.iter().map(|r| r.width() * r.height()).sum();
+            assert!(sum > 0.98 * area.width() * area.height());
+            for (i, a) in rects.iter().enumerate() {
+                assert!(area.contains_rect(*a));
+                assert!(rects[i + 1..].iter().all(|b| !a.intersects(*b)));
+            }
+        }
+    }
+
+    #[test]
+    fn two_planes_meet_in_a_line_through_both() {
+        let (n, m) = (Vec3::new(0.0, 0.6, 0.8), Vec3::new(1.0, 0.0, 0.0));
+        let (p, q) = (Vec3::new(5.0, 1.0, 2.0), Vec3::new(-3.0, 8.0, 9.0));
+        let at = on_both((n, p), (m, q), Vec3::new(10.0, 10.0, 10.0)).expect("they cross");
+        assert!((at - p).dot(n).abs() < 1e-9 && (at - q).dot(m).abs() < 1e-9);
+        assert_eq!(on_both((n, p), (n, q), p), None);
+    }
+
+    #[test]
+    fn a_segment_is_cut_at_the_edges() {
+        let rect = Rect::from_min_max(pos2(0.0, 0.0), pos2(10.0, 10.0));
+        let cut = clipped(rect, pos2(-1e4, 5.0), pos2(1e4, 5.0)).expect("crosses");
+        assert!((cut.0.x - 0.0).abs() < 0.01 && (cut.1.x - 10.0).abs() < 0.01);
+        assert_eq!(clipped(rect, pos2(-5.0, 20.0), pos2(15.0, 20.0)), None);
+    }
+}

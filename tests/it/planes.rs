@@ -1,0 +1,116 @@
+//! Planes against SimpleITK, on volumes that are made by the same formula here and in
+//! `tests/fixtures/planes/make.py`, and on real series.
+
+use std::sync::Arc;
+
+use dens::geometry::{PatientPoint, PixelPoint, Plane, PlaneGrid, SlicePose, StackGeometry, Vec3};
+use dens::jobs::JobCtx;
+use dens::volume::{Slab, Slice, SlicePixels, Stack, Volume};
+use serde::Deserialize;
+
+use crate::support::shared_data;
+
+#[derive(Deserialize)]
+struct Golden {
+    synthetic: Vec<Synthetic>,
+    real: Vec<Real>,
+}
+
+#[derive(Deserialize)]
+struct Synthetic {
+    name: String,
+    z_mm: Vec<f64>,
+    tilt_deg: f64,
+    spacing_mm: [f64; 2],
+    planes: Vec<Cut>,
+}
+
+#[derive(Deserialize)]
+struct Real {
+    folder: String,
+    planes: Vec<Cut>,
+}
+
+#[derive(Deserialize)]
+struct Cut {
+    plane: Plane,
+    at_mm: f64,
+    spacing_mm: f64,
+    rows: usize,
+    columns: usize,
+    origin_mm: [f64; 3],
+    /// Pixels with a value.
+    inside: usize,
+    /// Row-major offsets of the samples, and what SimpleITK has there.
+    pixels: Vec<usize>,
+    values: Vec<f32>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../fixtures/planes/golden.json")).expect("the fixture fits")
+}
+
+const ROWS: usize = 37;
+const COLUMNS: usize = 45;
+
+/// A stack by the formula of `make.py`, display order head to feet.
+pub fn synthetic(z_mm: &[f64], tilt_deg: f64, spacing_mm: [f64; 2]) -> Stack {
+    let value = |p: Vec3| (900.0 * (p.x / 3.0).sin() * (p.y / 4.0 + p.z / 2.5).cos() + 40.0 * p.z + 0.5).floor();
+    let (sin, cos) = tilt_deg.to_radians().sin_cos();
+    let pose = |z: &f64| SlicePose {
+        origin: PatientPoint(Vec3::new(-18.0, -16.0, *z)),
+        along_row: Vec3::new(1.0, 0.0, 0.0),
+        along_column: Vec3::new(0.0, cos, -sin),
+    };
+    let poses: Vec<SlicePose> = z_mm.iter().rev().map(pose).collect();
+    let slices = poses.iter().map(|pose| {
+        let at = |i: usize| PixelPoint { column: (i % COLUMNS) as f64, row: (i / COLUMNS) as f64 };
+        let values = (0..ROWS * COLUMNS).map(|i| value(pose.patient_from_pixel(at(i), spacing_mm).0) as i16).collect();
+        Arc::new(Slice { rows: ROWS, columns: COLUMNS, pixels: SlicePixels::I16(values), padding: None })
+    });
+    let volume = Arc::new(Volume::new(slices.collect()).expect("one size"));
+    let poses: Vec<Option<SlicePose>> = poses.into_iter().map(Some).collect();
+    let geometry = StackGeometry::new(&poses, Some(spacing_mm), ROWS, COLUMNS).expect("a stack");
+    Stack { volume, geometry: Arc::new(geometry) }
+}
+
+#[track_caller]
+fn check(stack: &Stack, cut: &Cut, what: &str) {
+    let what = format!("{what}, {} at {} mm", cut.plane.name(), cut.at_mm);
+    let grid = PlaneGrid::covering(&stack.geometry, cut.plane, cut.at_mm, cut.spacing_mm).expect("inside");
+    assert_eq!((grid.rows, grid.columns), (cut.rows, cut.columns), "{what}");
+    let [x, y, z] = cut.origin_mm;
+    assert!((grid.pose.origin.0 - Vec3::new(x, y, z)).length() < 1e-4, "{what}: {:?}", grid.pose.origin);
+    let values = stack.resample(&grid, &Slab::default(), f32::NAN);
+    let worst =
+        cut.pixels.iter().zip(&cut.values).map(|(i, expected)| (values[*i] - expected).abs()).fold(0.0, f32::max);
+    assert!(worst <= 0.05, "{what}: {worst} HU apart");
+    // The volume's edge falls between pixels up to rounding.
+    let inside = values.iter().filter(|v| !v.is_nan()).count();
+    assert!(inside.abs_diff(cut.inside) <= cut.inside / 200, "{what}: {inside} pixels of {}", cut.inside);
+}
+
+#[test]
+fn planes_of_even_tilted_and_uneven_stacks_are_those_of_simpleitk() {
+    for case in golden().synthetic {
+        let stack = synthetic(&case.z_mm, case.tilt_deg, case.spacing_mm);
+        for cut in &case.planes {
+            check(&stack, cut, &case.name);
+        }
+    }
+}
+
+#[test]
+fn planes_of_real_series_are_those_of_simpleitk() {
+    let Some(data) = shared_data() else { return };
+    for case in golden().real {
+        let ctx = JobCtx::detached();
+        let catalog = dens::dicom::scan(&data.join(&case.folder), &ctx).expect("a catalog");
+        let series = Arc::new(catalog.series[catalog.likeliest().expect("a series")].clone());
+        let loaded = dens::dicom::load_series(&series, 0, &ctx, &|_, _| {}).expect("reads").loaded;
+        let stack = loaded.stack().expect("a stack");
+        for cut in &case.planes {
+            check(&stack, cut, &case.folder);
+        }
+    }
+}
