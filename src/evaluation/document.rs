@@ -98,16 +98,17 @@ impl Document {
 
 const STYLE: &str = "\
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0; }
-main { max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
+main { max-width: 78rem; margin: 0 auto; padding: 1.5rem; }
+p, ul { max-width: 62rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.3rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
 h3 { font-size: 1.05rem; margin-top: 1.5rem; }
 .warning { border-left: 4px solid #b45309; background: #fff7ed; padding: .6rem .9rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
+th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; min-width: 7em; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
 ";
 

@@ -542,7 +542,10 @@ fn worst(cases: &[(&CasePrediction, f64)]) -> Vec<Failure> {
 fn fracture_in_words(fracture: &super::Fracture) -> String {
     let level = super::level_name(fracture.level);
     let displaced = fracture.displacement_mm.map(|mm| format!(", displaced {mm:.1} mm")).unwrap_or_default();
-    format!("{level} {}{displaced}", fracture.kind)
+    // Some kinds name their level, as "C2 body" does.
+    let what =
+        if fracture.kind.starts_with(level) { fracture.kind.clone() } else { format!("{level} {}", fracture.kind) };
+    format!("{what}{displaced}")
 }
 
 #[cfg(test)]
@@ -646,6 +649,21 @@ pub(crate) mod tests {
         assert_eq!((found.population.positive_cases, found.population.positive_cases_below_c7_only), (3, 1));
         let below = found.subgroups.iter().find(|part| part.group == "below C7").expect("a part of its own");
         assert_eq!(below.positives, 2);
+    }
+
+    #[test]
+    fn a_fracture_names_its_level_once() {
+        let words = |level, kind: &str| {
+            let displacement_mm = Some(1.84);
+            fracture_in_words(&crate::evaluation::Fracture {
+                level,
+                kind: kind.into(),
+                displacement_mm,
+                conspicuity: None,
+            })
+        };
+        assert_eq!(words(1, "C2 body"), "C2 body, displaced 1.8 mm");
+        assert_eq!(words(6, "facet"), "C7 facet, displaced 1.8 mm");
     }
 
     #[test]
