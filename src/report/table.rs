@@ -150,7 +150,7 @@ mod tests {
     fn nothing_leaves_the_page_and_no_word_is_lost() {
         let digest = "0123456789abcdef".repeat(8);
         let long = format!("a reason of many words, {} {digest}", "and again ".repeat(900));
-        let rows = [vec![cells(&["one", "two"]), vec![digest.clone(), long.clone()]].concat(), vec![String::new()]];
+        let rows = [[cells(&["one", "two"]), vec![digest.clone(), long.clone()]].concat(), vec![String::new()]];
         let flow = drawn(&["Case", "Reason", "Third", "Fourth"], &rows);
         assert!(flow.pages.len() > 1);
         let found = texts(&flow);

@@ -358,12 +358,12 @@ impl ImageRun<'_> {
         let first = progress.steps * stage.steps.batch as u64;
         let warp =
             |index: usize| stage.augmentation.draw(&mut Stream::named(key, "augmentation", first + index as u64));
-        let pictures = pictures(job.cases, items, job.network.input_side, (self.mean, self.std), &warp)?;
+        let pictures = pictures(job.cases, items, job.network.input_side, (self.mean, self.std), warp)?;
         let targets: Vec<f32> = items.iter().map(|item| f32::from(u8::from(item.positive))).collect();
         let weights = vec![1.0; items.len()];
         let mut dropout = Stream::named(key, "dropout", progress.steps);
         progress.fed.extend(items.iter().map(|item| item.case));
-        let places = (stage.box_weight > 0.0).then(|| self.places(items, &warp));
+        let places = (stage.box_weight > 0.0).then(|| self.places(items, warp));
         let share = stage.steps.dropout as f32;
         let found = self.backbone.gradients(&pictures, &targets, &weights, share, &mut dropout, places.as_ref())?;
         if !found.loss.is_finite() {

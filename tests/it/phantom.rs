@@ -5,6 +5,9 @@ use dens::jobs::JobCtx;
 use dens::phantom::{Fractured, PatientSpec, Person, Sex, patient};
 use dens::training::baselines::of_volume;
 
+/// What is drawn of a patient, as a number.
+type Value = fn(&Person) -> f64;
+
 /// Half of them hurt, ages drawn alike.
 fn people(count: u64) -> Vec<Person> {
     let spec =
@@ -18,7 +21,7 @@ fn people(count: u64) -> Vec<Person> {
 fn nothing_drawn_about_a_patient_tells_whether_he_is_hurt() {
     let people = people(4000);
     let hurt: Vec<bool> = people.iter().map(Person::is_fractured).collect();
-    let values: [(&str, fn(&Person) -> f64); 14] = [
+    let values: [(&str, Value); 14] = [
         ("age", |p| p.age_years),
         ("sex", |p| f64::from(u8::from(p.sex == Sex::Male))),
         ("fat", |p| f64::from(p.fat)),
