@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::super::ModelError;
+use crate::files::{self, Synced};
 
 /// Key of the note among the header's metadata.
 const NOTE_KEY: &str = "dens.note";
@@ -57,15 +58,7 @@ impl NamedTensors {
         }
         let metadata = std::collections::HashMap::from([(NOTE_KEY.to_owned(), note.to_owned())]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let write = || -> std::io::Result<()> {
-            let file = tempfile::Builder::new().prefix(".dens-checkpoint").tempfile_in(folder)?;
-            std::io::Write::write_all(&mut file.as_file(), &bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(|error| failed(error.to_string()))
+        files::write(path, &bytes, Synced::File).map_err(|error| failed(error.to_string()))
     }
 
     /// Reads what [`NamedTensors::save`] wrote, and its note.
