@@ -8,6 +8,27 @@ const WHOLE = 8u;
 const SIGMOID = 16u;
 const HEATMAP = 32u;
 
+// The window and the padding; the same in every `View`.
+struct Voi {
+    // LINEAR and LINEAR_EXACT (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2) as 255 * (2 x + offset) / denominator:
+    // black up to `low`, white above `high`.
+    low: f32,
+    high: f32,
+    offset: f32,
+    denominator: f32,
+    // SIGMOID (C.11.2.1.3.1).
+    center: f32,
+    width: f32,
+    // Inclusive range of values that are padding.
+    padding_low: f32,
+    padding_high: f32,
+    // The same offset and denominator as integers, where they are whole.
+    whole_offset: i32,
+    whole_denominator: i32,
+    // What follows a structure in a uniform buffer begins at a multiple of 16 bytes.
+    spare: vec2<f32>,
+}
+
 fn has(flag: u32) -> bool {
     return (view.flags & flag) != 0u;
 }
@@ -31,24 +52,29 @@ fn value_of(bits: i32) -> f32 {
     return f32(bits);
 }
 
+// Padding is no measurement.
+fn is_padding(value: f32) -> bool {
+    return has(PADDED) && value >= view.voi.padding_low && value <= view.voi.padding_high;
+}
+
 // Grey level 0..=255 of a value: the floor, as DICOM's formula has it.
 fn windowed(value: f32) -> i32 {
     if has(SIGMOID) {
-        let exponent = clamp(-4.0 * (value - view.center) / view.width, -80.0, 80.0);
+        let exponent = clamp(-4.0 * (value - view.voi.center) / view.voi.width, -80.0, 80.0);
         return clamp(i32(floor(255.0 / (1.0 + exp(exponent)))), 0, 255);
     }
     // Whole values in whole windows stay in integers, so that no rounding moves a boundary.
     if has(WHOLE) && value == floor(value) && abs(value) <= 32768.0 {
-        let numerator = (2 * i32(value) + view.whole_offset) * 255;
-        return clamp(max(numerator, 0) / view.whole_denominator, 0, 255);
+        let numerator = (2 * i32(value) + view.voi.whole_offset) * 255;
+        return clamp(max(numerator, 0) / view.voi.whole_denominator, 0, 255);
     }
-    if value <= view.low {
+    if value <= view.voi.low {
         return 0;
     }
-    if value > view.high {
+    if value > view.voi.high {
         return 255;
     }
-    return clamp(i32(floor((2.0 * value + view.offset) * 255.0 / view.denominator)), 0, 255);
+    return clamp(i32(floor((2.0 * value + view.voi.offset) * 255.0 / view.voi.denominator)), 0, 255);
 }
 
 // For a target without transfer function, which is what egui draws to: the display value is the byte.

@@ -18,18 +18,7 @@ struct View {
     per_x: vec4<f32>,
     per_y: vec4<f32>,
     per_step: vec4<f32>,
-    // As in slice.wgsl.
-    low: f32,
-    high: f32,
-    offset: f32,
-    denominator: f32,
-    center: f32,
-    width: f32,
-    padding_low: f32,
-    padding_high: f32,
-    whole_offset: i32,
-    whole_denominator: i32,
-    spare: vec2<f32>,
+    voi: Voi,
 }
 
 const EVEN = 64u; // places are voxels
@@ -153,7 +142,7 @@ fn slab(place: vec3<f32>) -> Sample {
 fn display_value(position: vec4<f32>) -> vec3<f32> {
     let target_px = vec2<f32>(floor(position.xy)) - vec2<f32>(view.origin_px);
     let here = slab(view.place.xyz + view.per_x.xyz * target_px.x + view.per_y.xyz * target_px.y);
-    if here.found == 0.0 || (has(PADDED) && here.value >= view.padding_low && here.value <= view.padding_high) {
+    if here.found == 0.0 || is_padding(here.value) {
         return vec3<f32>(0.0);
     }
     let level = windowed(here.value);

@@ -13,24 +13,11 @@ struct View {
     // Distance to the second pixel of an interpolation: 1 for linear, 0 for nearest.
     neighbour: i32,
     flags: u32,
-    // LINEAR and LINEAR_EXACT (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2) as 255 * (2 x + offset) / denominator:
-    // black up to `low`, white above `high`.
-    low: f32,
-    high: f32,
-    offset: f32,
-    denominator: f32,
-    // SIGMOID (C.11.2.1.3.1).
-    center: f32,
-    width: f32,
-    // Inclusive range of values that are padding.
-    padding_low: f32,
-    padding_high: f32,
-    // The same offset and denominator as integers, where they are whole.
-    whole_offset: i32,
-    whole_denominator: i32,
+    voi: Voi,
     // The study's largest map value, and the opacity there.
     cam_maximum: f32,
     opacity: f32,
+    spare: vec2<f32>,
 }
 
 @group(0) @binding(0) var<uniform> view: View;
@@ -60,7 +47,7 @@ fn grey_level(x: vec4<i32>, y: vec4<i32>) -> i32 {
         let bottom = value_of(b01) * (1.0 - fc) + value_of(b11) * fc;
         let value = top * (1.0 - fr) + bottom * fr;
         // Padding is no measurement: black, whatever the window or the polarity.
-        if has(PADDED) && value >= view.padding_low && value <= view.padding_high {
+        if is_padding(value) {
             return 0;
         }
         level = windowed(value);

@@ -105,42 +105,46 @@ fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::view::colormap;
 
-    fn module() -> naga::Module {
-        let module = naga::front::wgsl::parse_str(SHADER).expect("the shader parses");
+    fn module(shader: &str) -> naga::Module {
+        let module = naga::front::wgsl::parse_str(shader).expect("the shader parses");
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
             .validate(&module)
             .expect("the shader is valid without any optional capability");
         module
     }
 
-    #[test]
-    fn the_uniforms_lie_as_the_shader_reads_them() {
-        let module = module();
-        let (_, view) =
-            module.types.iter().find(|(_, t)| t.name.as_deref() == Some("View")).expect("the shader has View");
-        let naga::TypeInner::Struct { members, span } = &view.inner else { panic!("View is a struct") };
-        assert_eq!(*span as usize, size_of::<ViewUniforms>());
-        let ours = macro_offsets();
+    /// Name and place of fields.
+    macro_rules! offsets {
+        ($of:ty, $($field:ident),*) => {
+            [$((stringify!($field), std::mem::offset_of!($of, $field))),*]
+        };
+    }
+    pub(in crate::gpu) use offsets;
+
+    /// A structure of a shader has these members at these places.
+    #[track_caller]
+    pub(in crate::gpu) fn check_layout(shader: &str, name: &str, bytes: usize, ours: &[(&str, usize)]) {
+        let module = module(shader);
+        let (_, found) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).expect(name);
+        let naga::TypeInner::Struct { members, span } = &found.inner else { panic!("{name} is a struct") };
+        assert_eq!(*span as usize, bytes, "{name}");
         let theirs: Vec<(&str, usize)> =
             members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
-        assert_eq!(theirs, ours);
+        assert_eq!(theirs, ours, "{name}");
     }
 
-    fn macro_offsets() -> Vec<(&'static str, usize)> {
+    #[test]
+    fn the_uniforms_lie_as_the_shader_reads_them() {
         use super::super::uniforms::VoiUniforms;
-        macro_rules! offsets {
-            ($of:ty, $base:expr, $($field:ident),*) => {
-                vec![$((stringify!($field), $base + std::mem::offset_of!($of, $field))),*]
-            };
-        }
-        let mut all = offsets!(ViewUniforms, 0, origin_px, image_size, cam_size, neighbour, flags);
-        all.extend(offsets!(
+        let view =
+            offsets!(ViewUniforms, origin_px, image_size, cam_size, neighbour, flags, voi, cam_maximum, opacity, spare);
+        check_layout(SHADER, "View", size_of::<ViewUniforms>(), &view);
+        let voi = offsets!(
             VoiUniforms,
-            std::mem::offset_of!(ViewUniforms, voi),
             low,
             high,
             offset,
@@ -150,10 +154,10 @@ mod tests {
             padding_low,
             padding_high,
             whole_offset,
-            whole_denominator
-        ));
-        all.extend(offsets!(ViewUniforms, 0, cam_maximum, opacity));
-        all
+            whole_denominator,
+            spare
+        );
+        check_layout(SHADER, "Voi", size_of::<VoiUniforms>(), &voi);
     }
 
     #[test]

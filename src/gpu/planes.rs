@@ -41,7 +41,6 @@ pub struct PlaneUniforms {
     pub per_y: [f32; 4],
     pub per_step: [f32; 4],
     pub voi: VoiUniforms,
-    pub spare: [f32; 2],
 }
 
 impl PlaneUniforms {
@@ -73,7 +72,6 @@ impl PlaneUniforms {
             per_y: frame.way(step_px(0.0, 1.0)),
             per_step: frame.way(normal * step_mm),
             voi,
-            spare: [0.0; 2],
         }
     }
 }
@@ -375,38 +373,13 @@ fn layout(device: &wgpu::Device, label: &str, types: &[wgpu::BindingType]) -> wg
 
 #[cfg(test)]
 mod tests {
+    use super::super::pipeline::tests::{check_layout, offsets};
     use super::*;
 
     #[test]
     fn the_uniforms_lie_as_the_shader_reads_them() {
-        let module = naga::front::wgsl::parse_str(SHADER).expect("the shader parses");
-        let (_, view) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("View")).expect("it has View");
-        let naga::TypeInner::Struct { members, span } = &view.inner else { panic!("View is a struct") };
-        assert_eq!(*span as usize, size_of::<PlaneUniforms>());
-        macro_rules! offsets {
-            ($of:ty, $base:expr, $($field:ident),*) => {
-                vec![$((stringify!($field), $base + std::mem::offset_of!($of, $field))),*]
-            };
-        }
-        let mut ours = offsets!(PlaneUniforms, 0, origin_px, steps, flags, size, place, per_x, per_y, per_step);
-        ours.extend(offsets!(
-            VoiUniforms,
-            std::mem::offset_of!(PlaneUniforms, voi),
-            low,
-            high,
-            offset,
-            denominator,
-            center,
-            width,
-            padding_low,
-            padding_high,
-            whole_offset,
-            whole_denominator
-        ));
-        ours.extend(offsets!(PlaneUniforms, 0, spare));
-        let theirs: Vec<(&str, usize)> =
-            members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
-        assert_eq!(theirs, ours);
+        let ours = offsets!(PlaneUniforms, origin_px, steps, flags, size, place, per_x, per_y, per_step, voi);
+        check_layout(SHADER, "View", size_of::<PlaneUniforms>(), &ours);
         for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP)] {
             assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
         }

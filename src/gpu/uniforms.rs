@@ -26,9 +26,10 @@ pub struct ViewUniforms {
     pub voi: VoiUniforms,
     pub cam_maximum: f32,
     pub opacity: f32,
+    pub spare: [f32; 2],
 }
 
-/// The window and the padding, as every shader's `View` has them.
+/// `Voi` of `shaders/display.wgsl`: the window and the padding, as every `View` has them.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 pub struct VoiUniforms {
@@ -42,6 +43,7 @@ pub struct VoiUniforms {
     pub padding_high: f32,
     pub whole_offset: i32,
     pub whole_denominator: i32,
+    pub spare: [f32; 2],
 }
 
 impl ViewUniforms {
