@@ -14,8 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::SOFTWARE;
 use crate::findings::{
-    Cam, CaseResult, Doubt, Exclusion, Findings, ModelInfo, Operating, OperatingPoint, Provenance, Scaling, Seconds,
-    SliceFinding, SliceOutcome, SliceState,
+    Cam, CaseResult, Doubt, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
 pub use crate::jobs::default_threads;
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
@@ -129,23 +128,8 @@ pub fn model_info(network: &Network) -> ModelInfo {
         threshold: card.threshold,
         calibrated: card.calibrated,
         recipe: card.recipe.clone(),
-        operating: operating_of(card.operating()),
+        operating: card.operating(),
         card: card.json.clone(),
-    }
-}
-
-fn operating_of(stored: crate::model::Operating) -> Operating {
-    let scaling = |s: crate::model::Scaling| Scaling { slope: s.slope, intercept: s.intercept };
-    let point =
-        |p: crate::model::Point| OperatingPoint { name: p.name, slice: p.slice, case: p.case, rule: p.rule, n: p.n };
-    Operating {
-        case_threshold: stored.case_threshold,
-        rule: stored.rule,
-        slice_scaling: scaling(stored.slice),
-        case_scaling: scaling(stored.case),
-        points: stored.points.into_iter().map(point).collect(),
-        prevalence: stored.prevalence,
-        phantoms_only: stored.phantoms_only,
     }
 }
 

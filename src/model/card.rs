@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Architecture, ModelCard, Operating};
+use super::operating;
+use super::{Architecture, ModelCard};
 
 /// Major version of the card's layout that this program understands.
 const SCHEMA_MAJOR: &str = "1";
@@ -30,7 +31,7 @@ impl ModelCard {
         ] {
             supports(&json, field, &supported)?;
         }
-        Operating::from_card(&json)?;
+        operating::from_card(&json)?;
         let std = triple(&json, "/input/std")?;
         if std.iter().any(|&value| value <= 0.0) {
             return Err("the model card's /input/std holds a value that is not above 0".into());

@@ -32,7 +32,7 @@ pub use card::UNTRAINED;
 pub use checkpoint::{CARD_KEY, Weights};
 pub use import::{CONVERTER, ImportOptions, ImportReport, import};
 pub use ood::FeatureDistance;
-pub use operating::{Operating, POINTS, Point, Scaling};
+pub use operating::POINTS;
 pub use resnet::FEATURES;
 pub use train::{
     AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, Places, SequenceCase, TrainBackbone,

@@ -14,74 +14,34 @@ use serde_json::Value;
 
 use super::ModelCard;
 use super::card::shown;
+use crate::findings::{Operating, OperatingPoint, Scaling};
 
 /// Names of the operating points that a card may hold, in the order in which they are listed.
 pub const POINTS: [&str; 3] = ["youden", "high_sensitivity", "high_specificity"];
 
-/// `calibrated logit = slope * logit + intercept`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scaling {
-    pub slope: f32,
-    pub intercept: f32,
-}
-
-impl Default for Scaling {
-    fn default() -> Self {
-        Self { slope: 1.0, intercept: 0.0 }
-    }
-}
-
-/// A threshold with a name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Point {
-    pub name: String,
-    pub slice: Option<f32>,
-    pub case: Option<f32>,
-    /// How it was chosen, in words.
-    pub rule: String,
-    /// Validation cases it was chosen on.
-    pub n: Option<u64>,
-}
-
-/// How a model's numbers are to be read.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Operating {
-    pub slice: Scaling,
-    pub case: Scaling,
-    pub case_threshold: Option<f32>,
-    pub rule: String,
-    pub points: Vec<Point>,
-    /// Share of positive cases in training, 0..=1.
-    pub prevalence: Option<f32>,
-    /// Every training case was a synthetic neck.
-    pub phantoms_only: bool,
-}
-
 impl ModelCard {
     /// Calibration and thresholds; a card that this program accepted has none that cannot be read.
     pub fn operating(&self) -> Operating {
-        Operating::from_card(&self.json).unwrap_or_default()
+        from_card(&self.json).unwrap_or_default()
     }
 }
 
-impl Operating {
-    /// Reads and checks what is there; all of it is optional.
-    ///
-    /// # Errors
-    /// A sentence with the field that cannot be honoured.
-    pub fn from_card(card: &Value) -> Result<Self, String> {
-        let points = POINTS.into_iter().filter_map(|name| point(card, name).transpose()).collect::<Result<_, _>>()?;
-        let prevalence = between_0_and_1(card, "/output/prevalence")?;
-        Ok(Self {
-            slice: scaling(card, "slice")?,
-            case: scaling(card, "case")?,
-            case_threshold: between_0_and_1(card, "/output/case_threshold")?,
-            rule: words(card, "/output/threshold_rule"),
-            points,
-            prevalence,
-            phantoms_only: phantoms_only(card),
-        })
-    }
+/// Reads and checks what is there; all of it is optional.
+///
+/// # Errors
+/// A sentence with the field that cannot be honoured.
+pub(super) fn from_card(card: &Value) -> Result<Operating, String> {
+    let points = POINTS.into_iter().filter_map(|name| point(card, name).transpose()).collect::<Result<_, _>>()?;
+    let prevalence = between_0_and_1(card, "/output/prevalence")?;
+    Ok(Operating {
+        slice_scaling: scaling(card, "slice")?,
+        case_scaling: scaling(card, "case")?,
+        case_threshold: between_0_and_1(card, "/output/case_threshold")?,
+        rule: words(card, "/output/threshold_rule"),
+        points,
+        prevalence,
+        phantoms_only: phantoms_only(card),
+    })
 }
 
 /// A card that does not say the kind is judged by its words: better one warning too many on a real neck.
@@ -117,12 +77,12 @@ fn scaling(card: &Value, level: &str) -> Result<Scaling, String> {
     Ok(Scaling { slope: 1.0 / temperature, intercept: 0.0 })
 }
 
-fn point(card: &Value, name: &str) -> Result<Option<Point>, String> {
+fn point(card: &Value, name: &str) -> Result<Option<OperatingPoint>, String> {
     let at = format!("/output/thresholds/{name}");
     if card.pointer(&at).is_none_or(Value::is_null) {
         return Ok(None);
     }
-    Ok(Some(Point {
+    Ok(Some(OperatingPoint {
         name: name.to_owned(),
         slice: between_0_and_1(card, &format!("{at}/slice"))?,
         case: between_0_and_1(card, &format!("{at}/case"))?,
@@ -166,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_empty_card_changes_nothing() {
-        assert_eq!(Operating::from_card(&json!({})), Ok(Operating::default()));
+        assert_eq!(from_card(&json!({})), Ok(Operating::default()));
     }
 
     #[test]
@@ -176,17 +136,17 @@ mod tests {
             "case_threshold": 0.3, "prevalence": 0.2, "threshold_rule": "youden",
             "thresholds": {"high_sensitivity": {"slice": 0.1, "case": 0.2, "rule": "lower bound >= 0.9", "n": 40}}
         }, "training": {"kind": "phantom"}});
-        let got = Operating::from_card(&card).unwrap();
+        let got = from_card(&card).unwrap();
         assert_eq!(
-            (got.slice, got.case),
+            (got.slice_scaling, got.case_scaling),
             (Scaling { slope: 0.5, intercept: 0.0 }, Scaling { slope: 0.8, intercept: -0.3 })
         );
         assert_eq!((got.case_threshold, got.prevalence, got.phantoms_only), (Some(0.3), Some(0.2), true));
         assert_eq!(got.points.len(), 1);
         assert_eq!((got.points[0].case, got.points[0].n), (Some(0.2), Some(40)));
-        assert_eq!(Operating::from_card(&json!({"output": {"temperature": 2.0}})).unwrap().case.slope, 0.5);
+        assert_eq!(from_card(&json!({"output": {"temperature": 2.0}})).unwrap().case_scaling.slope, 0.5);
         let words = json!({"training": {"on": "trained on synthetic necks only"}});
-        assert!(Operating::from_card(&words).unwrap().phantoms_only);
+        assert!(from_card(&words).unwrap().phantoms_only);
     }
 
     #[test]
@@ -199,7 +159,7 @@ mod tests {
             (json!({"output": {"case_threshold": 1.2}}), "/output/case_threshold"),
             (json!({"output": {"thresholds": {"youden": {"case": 2}}}}), "/output/thresholds/youden/case"),
         ] {
-            let reason = Operating::from_card(&card).unwrap_err();
+            let reason = from_card(&card).unwrap_err();
             assert!(reason.contains(field), "{reason}");
         }
     }
