@@ -60,6 +60,14 @@ impl Elements {
         }
         self
     }
+    /// Grey frames of 4 rows and 6 columns.
+    fn picture(self, frames: usize) -> Self {
+        self.word(0x28, 0x02, 1)
+            .text(0x28, 0x04, "CS", "MONOCHROME2")
+            .text(0x28, 0x08, "IS", &frames.to_string())
+            .word(0x28, 0x10, 4)
+            .word(0x28, 0x11, 6)
+    }
     pub(crate) fn write(&self, path: &Path) {
         let mut file = vec![0; 128];
         file.extend(b"DICM");
@@ -86,11 +94,7 @@ fn ct_head(defined: bool, class: &str, frames: usize) -> Elements {
         .text(0x20, 0x0D, "UI", "2.25.70")
         .text(0x20, 0x0E, "UI", "2.25.72")
         .text(0x20, 0x52, "UI", "2.25.73")
-        .word(0x28, 0x02, 1)
-        .text(0x28, 0x04, "CS", "MONOCHROME2")
-        .text(0x28, 0x08, "IS", &frames.to_string())
-        .word(0x28, 0x10, 4)
-        .word(0x28, 0x11, 6)
+        .picture(frames)
 }
 
 fn ct_depth(elements: Elements) -> Elements {
@@ -138,11 +142,7 @@ pub(crate) fn flat_ct(frames: usize) -> Elements {
         .text(0x20, 0x0E, "UI", "2.25.72")
         .text(0x20, 0x32, "DS", "-10\\-20\\0")
         .text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")
-        .word(0x28, 0x02, 1)
-        .text(0x28, 0x04, "CS", "MONOCHROME2")
-        .text(0x28, 0x08, "IS", &frames.to_string())
-        .word(0x28, 0x10, 4)
-        .word(0x28, 0x11, 6)
+        .picture(frames)
         .text(0x28, 0x30, "DS", "0.5\\0.75");
     head = ct_depth(head).text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
     head.raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))

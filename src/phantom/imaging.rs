@@ -463,12 +463,12 @@ fn metal_streaks(scan: &Acquisition, index: usize, metal: &[usize], hu: &mut [f3
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::acquisition::Protocol;
     use super::super::patient::{Difficulty, Domain};
     use super::*;
 
-    fn scan(matrix: usize, field_mm: f64) -> Acquisition {
+    pub(in crate::phantom) fn scan(matrix: usize, field_mm: f64) -> Acquisition {
         let protocol = Protocol {
             seed: 11,
             difficulty: Difficulty::Standard,
@@ -483,7 +483,7 @@ mod tests {
     fn quiet(matrix: usize, field_mm: f64) -> Acquisition {
         Acquisition { noise_hu: 0.0, dark_band_hu: 0.0, ..scan(matrix, field_mm) }
     }
-    fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
+    pub(in crate::phantom) fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
         let n = values.len() as f64;
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         (mean, (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())

@@ -376,26 +376,9 @@ impl Streaks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::acquisition::Protocol;
-    use super::super::patient::{Difficulty, Domain};
+    use super::super::imaging::tests::{mean_and_deviation, scan};
     use super::*;
 
-    fn scan(matrix: usize, field_mm: f64) -> Acquisition {
-        let protocol = Protocol {
-            seed: 11,
-            difficulty: Difficulty::Standard,
-            domain: Domain::Iid,
-            matrix,
-            slice_spacing_mm: Some(1.0),
-        };
-        let drawn = Acquisition::new(&protocol);
-        Acquisition { field_mm, thickness_mm: 1.0, noise_hu: 40.0, edge_gain: 0.2, motion: None, ..drawn }
-    }
-    fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
-        let n = values.len() as f64;
-        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-        (mean, (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
-    }
     /// Correlation of neighbours `step` pixels on.
     fn correlation(values: &[f32], step: usize) -> f64 {
         let (mean, deviation) = mean_and_deviation(values);
