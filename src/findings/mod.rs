@@ -1,5 +1,6 @@
 //! What the network said, in the geometry of the source slices. Plain data.
 
+pub mod card;
 pub mod describe;
 
 use std::sync::Arc;

@@ -238,22 +238,8 @@ fn model_facts(findings: &Findings) -> Vec<Fact> {
             ),
         ),
     ];
-    facts.extend(card_facts(&model.card));
+    facts.extend(crate::findings::card::lines(&model.card).iter().map(|(name, text)| fact(name, text)));
     known(facts)
-}
-
-/// The card's own lines, as stored, one per entry.
-fn card_facts(card: &serde_json::Value) -> Vec<Fact> {
-    let Some(entries) = card.as_object() else { return Vec::new() };
-    entries
-        .iter()
-        // Long lists of numbers for programs, not for readers.
-        .filter(|(key, _)| !["ood", "golden"].contains(&key.as_str()))
-        .map(|(key, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            fact(&format!("card: {key}"), text)
-        })
-        .collect()
 }
 
 fn outcome(findings: &Findings) -> Outcome {

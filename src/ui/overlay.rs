@@ -71,14 +71,13 @@ pub fn paint(
         text.bottom_left.push(line);
     }
     reference(painter, rect, state, active, resolved);
-    flags(painter, rect, state, active);
-    paint_text(painter, rect, state, active, resolved, text);
+    paint_text(painter, rect, state, active, resolved, text, &notes(state, active));
     if state.settings.overlay != OverlayDensity::None {
         heatmap_scale(painter, rect, state);
     }
 }
 
-/// Corner text, letters and ruler, as far as the density allows.
+/// Corner text, letters and ruler, as far as the density allows, and the notes.
 pub(super) fn paint_text(
     painter: &Painter,
     rect: Rect,
@@ -86,9 +85,11 @@ pub(super) fn paint_text(
     active: &ActiveSeries,
     resolved: &ResolvedView,
     mut text: CornerText,
+    notes: &[Note],
 ) {
     let density = state.settings.overlay;
     if density == OverlayDensity::None {
+        paint_notes(painter, rect, &CornerText::default(), notes);
         return;
     }
     letters(painter, rect, &text.letters);
@@ -98,6 +99,7 @@ pub(super) fn paint_text(
         text.bottom_right.truncate(2);
     }
     corners(painter, rect, &text);
+    paint_notes(painter, rect, &text, notes);
     if active.series.spacing_mm.is_some() {
         ruler(painter, rect, resolved);
     }
@@ -147,10 +149,18 @@ pub(super) fn legible(painter: &Painter, at: Pos2, align: Align2, text: &str, fo
 
 const MARGIN: f32 = 10.0;
 
+fn line_height(font: &FontId) -> f32 {
+    font.size + 3.5
+}
+
+/// So that two corners do not meet, and leave the letter between them free.
+fn widest_corner(rect: Rect) -> f32 {
+    (rect.width() / 2.0 - 44.0).max(60.0)
+}
+
 fn corners(painter: &Painter, rect: Rect, text: &CornerText) {
     let font = font(rect);
-    let line = font.size + 3.5;
-    let widest = (rect.width() / 2.0 - 44.0).max(60.0);
+    let (line, widest) = (line_height(&font), widest_corner(rect));
     let block = |lines: &[String], corner: Align2, down: bool| {
         let at = corner.pos_in_rect(&rect.shrink(MARGIN));
         for (i, text) in lines.iter().enumerate() {
@@ -216,6 +226,9 @@ fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView) {
     legible(painter, at, Align2::RIGHT_TOP, &text, FontId::proportional(11.5), theme::TEXT);
 }
 
+/// Below this height, points, the foot of a view is full of text.
+const LOW_VIEW: f32 = 420.0;
+
 /// The heatmap's scale with numbers, while a heatmap is drawn.
 fn heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
     let Some(layer) = state.heatmap_layer() else { return };
@@ -233,11 +246,17 @@ fn heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
     let label = |y: f32, text: String| {
         legible(painter, Pos2::new(scale.right() + 5.0, y), Align2::LEFT_CENTER, &text, font.clone(), theme::TEXT);
     };
-    label(scale.top(), format!("{}  study's maximum", short_number(layer.maximum)));
+    // In a low view the notes stand where the name would.
+    let low = rect.height() < LOW_VIEW;
+    let name = "Grad-CAM (logit)";
+    let maximum = format!("{}  study's maximum", short_number(layer.maximum));
+    label(scale.top(), if low { format!("{maximum}, {name}") } else { maximum });
     label(scale.center().y, short_number(layer.maximum / 2.0));
     label(scale.bottom(), "0".to_owned());
-    let below = Pos2::new(scale.left(), scale.bottom() + 10.0);
-    legible(painter, below, Align2::LEFT_TOP, "Grad-CAM (logit)", font.clone(), theme::DIM);
+    if !low {
+        let below = Pos2::new(scale.left(), scale.bottom() + 10.0);
+        legible(painter, below, Align2::LEFT_TOP, name, font.clone(), theme::DIM);
+    }
 }
 
 fn short_number(v: f32) -> String {
@@ -262,19 +281,29 @@ pub fn heatmap_note(state: &AppState) -> Option<String> {
     })
 }
 
-/// Sentences in the middle at the foot, in amber, whatever the density of the text.
-pub(super) fn paint_notes(painter: &Painter, rect: Rect, notes: &[String]) {
+/// A sentence that must be seen whatever the density of the text.
+pub(super) type Note = (String, Color32);
+
+/// Sentences in the middle at the foot: between the corners below it, or above them where the view is too narrow.
+fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note]) {
     let font = font(rect);
-    let mut y = rect.bottom() - MARGIN - 26.0;
-    for line in notes.iter().rev() {
-        let line = fitting(painter, line, &font, rect.width() - 2.0 * MARGIN);
-        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), theme::WARNING);
+    let width = |text: &str| painter.layout_no_wrap(text.to_owned(), font.clone(), theme::TEXT).size().x;
+    let widest = |lines: &[String]| lines.iter().map(|line| width(line)).fold(0.0, f32::max);
+    let corner = widest(&text.bottom_left).max(widest(&text.bottom_right)).min(widest_corner(rect));
+    let note = notes.iter().map(|(note, _)| width(note)).fold(0.0, f32::max);
+    let lines = text.bottom_left.len().max(text.bottom_right.len()) as f32;
+    let meets = note > rect.width() - 2.0 * (MARGIN + corner + MARGIN);
+    let above_corners = if meets { lines * line_height(&font) + 4.0 } else { 0.0 };
+    let mut y = rect.bottom() - MARGIN - above_corners.max(26.0);
+    for (note, colour) in notes.iter().rev() {
+        let note = fitting(painter, note, &font, rect.width() - 2.0 * MARGIN);
+        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &note, font.clone(), *colour);
         y -= font.size + 4.0;
     }
 }
 
-/// What must be seen whatever the density of the text: lossy source, warnings, untrained network under a heatmap.
-fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries) {
+/// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
+fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
     if let Some(lossy) = &active.series.technique.lossy {
         lines.push(format!("LOSSY: {lossy}"));
@@ -284,14 +313,7 @@ fn flags(painter: &Painter, rect: Rect, state: &AppState, active: &ActiveSeries)
         lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
     }
     lines.extend(heatmap_note(state));
-    // Low in the middle: the corners may hold long names, and this must not run into them.
-    let font = font(rect);
-    let mut y = rect.bottom() - MARGIN - 26.0;
-    let mut lines: Vec<(String, Color32)> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
-    lines.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
-    for (line, colour) in lines.iter().rev() {
-        let line = fitting(painter, line, &font, rect.width() - 2.0 * MARGIN);
-        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &line, font.clone(), *colour);
-        y -= font.size + 4.0;
-    }
+    let mut notes: Vec<Note> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
+    notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
+    notes
 }

@@ -237,8 +237,8 @@ pub fn paint_plane_text(
     if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
         text.bottom_left.push(line);
     }
-    overlay::paint_text(painter, map.rect, state, active, &map.resolved, text);
-    overlay::paint_notes(painter, map.rect, notes);
+    let notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
+    overlay::paint_text(painter, map.rect, state, active, &map.resolved, text, &notes);
     if !one {
         let corner = map.rect.min + vec2(10.0, 8.0);
         let name = FontId::proportional(12.5);

@@ -151,6 +151,10 @@ fn show(args: &ShowArgs) -> Result<(), Refusal> {
         (false, _) => println!("scores are not calibrated: they are no probabilities"),
     }
     println!();
+    for (name, text) in crate::findings::card::lines(&card.json) {
+        println!("{}: {}", plain(&name), plain(&text));
+    }
+    println!();
     for line in rest_of_card(&card.json) {
         println!("{line}");
     }
@@ -164,7 +168,7 @@ fn because(rule: &str) -> String {
 
 /// What the card says beyond the lines above, one `field: value` each; long lists of numbers are counted only.
 fn rest_of_card(card: &Value) -> Vec<String> {
-    const SAID: [&str; 3] = ["name", "recipe", "architecture"];
+    const SAID: [&str; 4] = ["name", "recipe", "architecture", "held_out"];
     let mut lines = Vec::new();
     for (key, value) in card.as_object().into_iter().flatten().filter(|(key, _)| !SAID.contains(&key.as_str())) {
         flatten(key, value, &mut lines);
