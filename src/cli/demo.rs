@@ -6,7 +6,7 @@ use super::analyze::{self, Wishes};
 use super::{DemoArgs, Refusal, load, open};
 use crate::app::{Start, Store, created_now};
 use crate::findings::Findings;
-use crate::findings::describe::model_lines;
+use crate::findings::describe::{model_lines, standing};
 use crate::report::{self, ReportInput, ViewPicture};
 use crate::study::LoadedSeries;
 use crate::study::describe::{self, Identity};
@@ -42,7 +42,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         report::write_report(&input, &path).map_err(Refusal::from_error)?;
         println!("{}: {what}", path.display());
     }
-    println!("The network is {}.", findings.provenance.model.trained_on);
+    println!("The network: {}.", standing(&findings.provenance.model));
     println!("{}", crate::RESEARCH_LINE);
     Ok(())
 }

@@ -122,8 +122,8 @@ mod tests {
                     "held out: iid",
                     "100 cases (55 fractured): case AUC 0.71 (0.60 to 0.80), age alone 0.59; synthetic necks"
                 ),
-                ("card: folds", "{\"number\":7}"),
                 ("card: licence", "MIT"),
+                ("card: folds", "{\"number\":7}"),
                 ("card: weights", "see dens model show --json"),
             ]
         );

@@ -104,11 +104,12 @@ pub(super) fn open(root: &Path) -> Result<Dataset, DatasetError> {
     Ok(dataset)
 }
 
-/// "3 studies (a, b, c) WHAT and were left out."
+/// "Left out, because they WHAT: 3 studies (a, b, c)."
 pub(super) fn told(ids: &[String], what: &str) -> Option<String> {
     let named = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     let more = if ids.len() > 5 { ", ..." } else { "" };
-    (!ids.is_empty()).then(|| format!("{} studies ({named}{more}) {what}; they were left out.", ids.len()))
+    let studies = if ids.len() == 1 { "1 study".to_owned() } else { format!("{} studies", ids.len()) };
+    (!ids.is_empty()).then(|| format!("left out, because they {what}: {studies} ({named}{more})."))
 }
 
 /// The truth of one study of a root, when that root is one of ours.
