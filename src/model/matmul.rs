@@ -1,4 +1,4 @@
-//! Matrix products on the CPU: the one place that calls the `gemm` crate.
+//! Matrix products of the layers that learn, on the CPU: the one place that calls the `gemm` crate.
 //!
 //! A product here runs on the calling thread; the callers split their work over the current rayon pool. (candle's own
 //! matmul asks for as many jobs as the machine has cores, whatever the pool.)
@@ -116,12 +116,6 @@ impl Block<'_> {
                 gemm::Parallelism::None,
             );
         }
-    }
-
-    pub(super) fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        assert!(row < self.rows, "row of the block");
-        // SAFETY: `block` checked that the row lies inside the matrix, and the borrow of `self` keeps it unique.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.columns) }
     }
 }
 

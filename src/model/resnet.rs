@@ -4,7 +4,8 @@ use candle_core::{Device, Result, Tensor};
 
 use super::architecture::{Block, Plan};
 use super::checkpoint::Weights;
-use super::conv::{Conv, Norm};
+use super::conv::{self, CandleConv, Norm};
+use super::cpu::{self, Extent, Folded, Precision};
 use super::gradcam;
 use super::{Activation, Architecture, ModelError, SliceForward};
 
@@ -68,6 +69,7 @@ pub(super) fn conv_shapes(plan: &Plan) -> Vec<ConvShape> {
 /// What [`walk`] does at each layer; the network's wiring itself is written once, in `walk`.
 pub(super) trait Layers {
     type Maps: Clone;
+    type Error;
     /// Convolution `index` of [`conv_shapes`] with its batch norm, then `+ residual`, then ReLU.
     fn conv(
         &mut self,
@@ -75,16 +77,16 @@ pub(super) trait Layers {
         input: &Self::Maps,
         residual: Option<&Self::Maps>,
         relu: bool,
-    ) -> Result<Self::Maps>;
-    fn max_pool(&mut self, input: &Self::Maps) -> Result<Self::Maps>;
+    ) -> std::result::Result<Self::Maps, Self::Error>;
+    fn max_pool(&mut self, input: &Self::Maps) -> std::result::Result<Self::Maps, Self::Error>;
     /// Called with the output of the stem (`stem`) and of every block (`layer1.0` to `layer4.2`).
-    fn reached(&mut self, _name: &str, _maps: &Self::Maps) -> Result<()> {
+    fn reached(&mut self, _name: &str, _maps: &Self::Maps) -> std::result::Result<(), Self::Error> {
         Ok(())
     }
 }
 
 /// Runs the input through everything up to the last block's ReLU.
-pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> Result<L::Maps> {
+pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> std::result::Result<L::Maps, L::Error> {
     let stem = layers.conv(0, input, None, true)?;
     let mut maps = layers.max_pool(&stem)?;
     layers.reached("stem", &maps)?;
@@ -115,11 +117,22 @@ pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> R
 /// The backbone on its device.
 pub(super) struct Resnet {
     plan: Plan,
-    convs: Vec<Conv>,
-    /// `None`: the CPU by [`super::conv_cpu`]; `Some`: candle's own operations on this device.
-    device: Option<Device>,
+    place: Place,
     fc_weight: Vec<f32>,
     fc_bias: f32,
+}
+
+enum Place {
+    Cpu(cpu::Backbone),
+    /// By candle's own operations.
+    Device(Device, Vec<CandleConv>),
+}
+
+/// Where the backbone shall run.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    Cpu(Precision),
+    Device(&'a Device),
 }
 
 /// Inputs of one size with what the card says of their scale.
@@ -133,35 +146,54 @@ pub(super) struct Pictures<'a> {
     pub(super) std: [f32; 3],
 }
 
+impl<'a> Pictures<'a> {
+    fn batches(self, batch: usize) -> impl Iterator<Item = Self> + use<'a> {
+        let size = 3 * self.side * self.side;
+        self.planes.chunks(batch * size).map(move |planes| Pictures { planes, count: planes.len() / size, ..self })
+    }
+}
+
 impl Resnet {
-    /// `device`: `None` for the CPU.
     pub(super) fn new(
         network: &Architecture,
         weights: &Weights,
-        device: Option<&Device>,
+        target: Target<'_>,
     ) -> std::result::Result<Self, ModelError> {
         let plan = network.backbone.plan();
-        let mut convs = Vec::new();
-        for shape in conv_shapes(&plan) {
-            let weight = weights.tensor(&shape.name)?;
-            let norm = norm_of(weights, &shape)?;
-            convs.push(match device {
-                None => Conv::on_cpu(&shape, weight, norm),
-                Some(device) => Conv::on_candle(&shape, weight, norm, device).map_err(forward_error)?,
-            });
-        }
+        let shapes = conv_shapes(&plan);
+        let parts: Vec<(&[f32], Norm<'_>)> = shapes
+            .iter()
+            .map(|shape| Ok((weights.tensor(&shape.name)?, norm_of(weights, shape)?)))
+            .collect::<std::result::Result<_, ModelError>>()?;
+        let layers = shapes.iter().zip(parts);
+        let place = match target {
+            Target::Cpu(precision) => {
+                let folded = layers.map(|(shape, (weight, norm))| {
+                    let (scale, shift) = norm.folded();
+                    (shape, Folded { weight, scale, shift })
+                });
+                Place::Cpu(cpu::Backbone::new(folded, precision))
+            }
+            Target::Device(device) => {
+                let convs = layers.map(|(shape, (weight, norm))| CandleConv::new(shape, weight, norm, device));
+                Place::Device(device.clone(), convs.collect::<Result<_>>().map_err(forward_error)?)
+            }
+        };
         let fc_weight = weights.tensor("backbone.fc.weight")?.to_vec();
         let fc_bias = weights.tensor("backbone.fc.bias")?.first().copied().unwrap_or(0.0);
-        Ok(Self { plan, convs, device: device.cloned(), fc_weight, fc_bias })
+        Ok(Self { plan, place, fc_weight, fc_bias })
+    }
+
+    /// Whether it runs on the CPU with activations in half precision.
+    pub(super) fn is_half(&self) -> bool {
+        matches!(&self.place, Place::Cpu(backbone) if backbone.is_half())
     }
 
     pub(super) fn forward(&self, pictures: Pictures<'_>) -> Result<Vec<SliceForward>> {
         let mut out = Vec::with_capacity(pictures.count);
-        for batch in self.batches(pictures) {
-            let maps = walk(&self.plan, &mut Inference { net: self, seen: None }, &self.input(batch)?)?;
-            let (side, values) = self.channels_last(&maps)?;
-            let pixels = side * side;
-            for picture in values.chunks_exact(pixels * self.fc_weight.len()) {
+        for batch in pictures.batches(self.batch()) {
+            let (side, values) = self.last_maps(batch, None)?;
+            for picture in values.chunks_exact(side * side * self.fc_weight.len()) {
                 out.push(gradcam::read_out(picture, side, &self.fc_weight, self.fc_bias));
             }
         }
@@ -171,66 +203,69 @@ impl Resnet {
     /// The output of the stem and of every block, for the first picture.
     pub(super) fn activations(&self, pictures: Pictures<'_>) -> Result<Vec<Activation>> {
         let mut seen = Vec::new();
-        if let Some(batch) = self.batches(pictures).next() {
-            walk(&self.plan, &mut Inference { net: self, seen: Some(&mut seen) }, &self.input(batch)?)?;
+        if let Some(batch) = pictures.batches(self.batch()).next() {
+            self.last_maps(batch, Some(&mut seen))?;
         }
         Ok(seen)
     }
 
-    fn batches<'a>(&self, pictures: Pictures<'a>) -> impl Iterator<Item = Pictures<'a>> + use<'a> {
-        let batch = if self.device.is_some() { DEVICE_BATCH } else { 1 };
-        let size = 3 * pictures.side * pictures.side;
-        pictures.planes.chunks(batch * size).map(move |planes| Pictures {
-            planes,
-            count: planes.len() / size,
-            ..pictures
-        })
-    }
-
-    /// Normalises and brings the planes into the device's layout.
-    fn input(&self, pictures: Pictures<'_>) -> Result<Tensor> {
-        let Pictures { count, side, .. } = pictures;
-        let planes = normalised(pictures);
-        match &self.device {
-            Some(device) => Tensor::from_vec(planes, (count, 3, side, side), device),
-            None => channels_last_input(&planes, count, side),
+    fn batch(&self) -> usize {
+        match self.place {
+            Place::Cpu(_) => 1,
+            Place::Device(..) => DEVICE_BATCH,
         }
     }
 
-    /// Edge and values, `(picture, pixel, channel)`.
-    fn channels_last(&self, maps: &Tensor) -> Result<(usize, Vec<f32>)> {
-        let maps = match &self.device {
-            Some(_) => maps.permute((0, 2, 3, 1))?.contiguous()?,
-            None => maps.clone(),
-        };
-        Ok((maps.dim(1)?, maps.flatten_all()?.to_vec1()?))
+    /// Edge and values, `(picture, pixel, channel)`, of the last block.
+    fn last_maps(&self, batch: Pictures<'_>, seen: Option<&mut Vec<Activation>>) -> Result<(usize, Vec<f32>)> {
+        let planes = normalised(batch);
+        let Pictures { count, side, .. } = batch;
+        match &self.place {
+            Place::Cpu(backbone) => {
+                let extent = Extent { rows: side, columns: side, channels: 3 };
+                let (extent, values) = backbone.forward(&self.plan, &channels_last(&planes, side), extent, seen);
+                Ok((extent.rows, values))
+            }
+            Place::Device(device, convs) => {
+                let input = Tensor::from_vec(planes, (count, 3, side, side), device)?;
+                let maps = walk(&self.plan, &mut OnDevice { convs, seen }, &input)?;
+                from_device(&maps)
+            }
+        }
     }
 }
 
-struct Inference<'a> {
-    net: &'a Resnet,
+struct OnDevice<'a> {
+    convs: &'a [CandleConv],
     seen: Option<&'a mut Vec<Activation>>,
 }
 
-impl Layers for Inference<'_> {
+impl Layers for OnDevice<'_> {
     type Maps = Tensor;
+    type Error = candle_core::Error;
 
     fn conv(&mut self, index: usize, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        self.net.convs[index].forward(input, residual, relu)
+        self.convs[index].forward(input, residual, relu)
     }
 
     fn max_pool(&mut self, input: &Tensor) -> Result<Tensor> {
-        self.net.convs[0].max_pool(input)
+        conv::max_pool(input)
     }
 
     fn reached(&mut self, name: &str, maps: &Tensor) -> Result<()> {
         if let Some(seen) = &mut self.seen {
-            let (side, values) = self.net.channels_last(maps)?;
+            let (side, values) = from_device(maps)?;
             let channels = values.len() / (side * side);
             seen.push(Activation { name: name.into(), side, channels, values });
         }
         Ok(())
     }
+}
+
+/// Edge and values, channels last.
+fn from_device(maps: &Tensor) -> Result<(usize, Vec<f32>)> {
+    let maps = maps.permute((0, 2, 3, 1))?.contiguous()?;
+    Ok((maps.dim(1)?, maps.flatten_all()?.to_vec1()?))
 }
 
 /// The batch norm behind a convolution.
@@ -256,16 +291,10 @@ fn normalised(pictures: Pictures<'_>) -> Vec<f32> {
     values
 }
 
-/// Planes to `(picture, row, column, channel)`, the layout of [`super::conv_cpu`].
-pub(super) fn channels_last_input(planes: &[f32], count: usize, side: usize) -> Result<Tensor> {
+/// Planes of one picture to `(row, column, channel)`.
+pub(super) fn channels_last(planes: &[f32], side: usize) -> Vec<f32> {
     let plane = side * side;
-    let mut values = vec![0.0; planes.len()];
-    for (from, to) in planes.chunks_exact(3 * plane).zip(values.chunks_exact_mut(3 * plane)) {
-        for (pixel, target) in to.chunks_exact_mut(3).enumerate() {
-            target.iter_mut().enumerate().for_each(|(channel, value)| *value = from[channel * plane + pixel]);
-        }
-    }
-    Tensor::from_vec(values, (count, side, side, 3), &Device::Cpu)
+    (0..plane).flat_map(|pixel| (0..3).map(move |channel| planes[channel * plane + pixel])).collect()
 }
 
 /// The first line of candle's error: the rest is a backtrace.
@@ -307,8 +336,9 @@ mod tests {
         let side = 65;
         let planes: Vec<f32> = (0..3 * side * side).map(|i| 0.5 + 0.5 * (i as f32 * 0.013).sin()).collect();
         let pictures = Pictures { planes: &planes, count: 1, side, mean: [0.4; 3], std: [0.3; 3] };
-        let packed = Resnet::new(&network, &weights, None).unwrap().forward(pictures).unwrap();
-        let candle = Resnet::new(&network, &weights, Some(&Device::Cpu)).unwrap().forward(pictures).unwrap();
+        let packed =
+            Resnet::new(&network, &weights, Target::Cpu(Precision::Single)).unwrap().forward(pictures).unwrap();
+        let candle = Resnet::new(&network, &weights, Target::Device(&Device::Cpu)).unwrap().forward(pictures).unwrap();
         let largest = packed[0].features.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         assert!(largest > 0.01);
         for (a, b) in packed[0].features.iter().zip(&candle[0].features) {

@@ -15,6 +15,8 @@ pub enum DeviceSetting {
     #[default]
     Auto,
     Cpu,
+    /// Half precision where the processor has it.
+    CpuHalf,
     Cuda,
     Metal,
 }

@@ -139,6 +139,7 @@ fn analysis_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
         for (device, name) in [
             (DeviceSetting::Auto, "auto"),
             (DeviceSetting::Cpu, "CPU"),
+            (DeviceSetting::CpuHalf, "CPU, bfloat16"),
             (DeviceSetting::Cuda, "CUDA"),
             (DeviceSetting::Metal, "Metal"),
         ] {

@@ -153,7 +153,7 @@ impl TrainBackbone {
         parameters.push(made("backbone.fc.bias".into(), vec![1])?);
         let (device, device_name) = super::super::device::open(device)?;
         let layers = match device {
-            None => Engine::Cpu(CpuBackbone::new(plan, running)?),
+            None => Engine::Cpu(CpuBackbone::new(plan, running)),
             Some(device) => Engine::Device(DeviceBackbone::new(plan, running, device)),
         };
         let (options, fc) = (AdamOptions::default(), parameters.len() - 2);

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::conv_cpu::{Extent, gather_window};
+use super::super::cpu::{Extent, gather_window};
 use super::super::matmul::{Matrix, SharedMatrix};
 use super::super::resnet::ConvShape;
 

@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use super::super::ModelError;
 use super::super::architecture::Plan;
 use super::super::resnet::{ConvShape, Layers, conv_shapes, walk};
 use super::conv::{self, Size};
@@ -31,6 +30,7 @@ struct Recorder(Vec<Step>);
 
 impl Layers for Recorder {
     type Maps = usize;
+    type Error = std::convert::Infallible;
 
     fn conv(
         &mut self,
@@ -38,12 +38,12 @@ impl Layers for Recorder {
         input: &usize,
         residual: Option<&usize>,
         relu: bool,
-    ) -> candle_core::Result<usize> {
+    ) -> Result<usize, Self::Error> {
         self.0.push(Step::Conv { index, input: *input, residual: residual.copied(), relu });
         Ok(self.0.len())
     }
 
-    fn max_pool(&mut self, input: &usize) -> candle_core::Result<usize> {
+    fn max_pool(&mut self, input: &usize) -> Result<usize, Self::Error> {
         self.0.push(Step::Pool { input: *input });
         Ok(self.0.len())
     }
@@ -113,10 +113,10 @@ impl Forward {
 }
 
 impl CpuBackbone {
-    pub(super) fn new(plan: &Plan, running: Vec<Running>) -> Result<Self, ModelError> {
+    pub(super) fn new(plan: &Plan, running: Vec<Running>) -> Self {
         let mut recorder = Recorder(Vec::new());
-        walk(plan, &mut recorder, &0).map_err(super::super::resnet::forward_error)?;
-        Ok(Self { shapes: conv_shapes(plan), steps: recorder.0, running, buffers: Buffers::default() })
+        let Ok(_) = walk(plan, &mut recorder, &0);
+        Self { shapes: conv_shapes(plan), steps: recorder.0, running, buffers: Buffers::default() }
     }
 
     /// `pictures` is `(picture, channel, row, column)`.

@@ -166,6 +166,7 @@ impl Pass<'_> {
 
 impl Layers for Pass<'_> {
     type Maps = Tensor;
+    type Error = candle_core::Error;
 
     fn conv(&mut self, index: usize, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let shape = &self.shapes[index];
@@ -255,7 +256,7 @@ mod tests {
                 running.push(Running { mean: vec![0.0; out], variance: vec![1.0; out] });
             }
             let mut on_device = DeviceBackbone::new(&plan, running.clone(), Device::Cpu);
-            let mut on_cpu = CpuBackbone::new(&plan, running).unwrap();
+            let mut on_cpu = CpuBackbone::new(&plan, running);
             let pictures = scrambled(3 * 3 * side * side, 99);
             let mut others = parameters.clone();
             let (a, b) =

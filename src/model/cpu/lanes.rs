@@ -1,0 +1,451 @@
+//! Vector registers: the one place that names instruction sets.
+//!
+//! [`Lanes`] is what the loops of this module need of a processor, [`Isa`] the choice at run time. A [`Job`] is a loop that
+//! is compiled once for each instruction set: its `run` must be `#[inline(always)]`, so that it becomes part of a function
+//! for which the compiler may use those instructions.
+
+use super::Precision;
+
+/// What a forward pass keeps of an activation.
+pub(super) trait Value: Copy + Default + Send + Sync + 'static {}
+impl Value for f32 {}
+/// bfloat16: the upper half of an f32.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+#[repr(transparent)]
+pub(super) struct Bf16(pub(super) u16);
+impl Value for Bf16 {}
+
+/// One instruction set and one precision of activations and weights. Sums are always f32.
+///
+/// # Safety
+/// Every function may be called only where the instruction set is there; [`Lanes::dispatch`] checks nothing either.
+/// Pointers must be valid for what the function says it reads or writes; none need be aligned.
+pub(super) trait Lanes: Copy + Send + Sync + 'static {
+    /// What activations and weights are kept as.
+    type Value: Value;
+    /// `WIDTH` numbers, f32.
+    type Vector: Copy;
+    /// The same registers with f32 activations.
+    type Single: Lanes<Value = f32, Vector = Self::Vector>;
+    /// Numbers in a vector.
+    const WIDTH: usize;
+    /// Values of the inner dimension that one multiplication takes: 1, or 2 where the hardware multiplies pairs.
+    const PAIR: usize;
+    /// Rows and vectors of sums that fit the registers beside the operands.
+    const TILE_ROWS: usize;
+    const TILE_VECTORS: usize;
+
+    fn zero() -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn store(to: *mut f32, vector: Self::Vector);
+    /// Reads `WIDTH` values.
+    unsafe fn load_values(from: *const Self::Value) -> Self::Vector;
+    /// Writes `WIDTH` values, rounded to the nearest.
+    unsafe fn store_values(to: *mut Self::Value, vector: Self::Vector);
+    /// Reads `PAIR` values and repeats them `WIDTH` times: the left operand of [`Lanes::multiply_add`].
+    unsafe fn repeat(from: *const Self::Value) -> Self::Vector;
+    /// Reads `PAIR * WIDTH` values: the right operand.
+    unsafe fn operand(from: *const Self::Value) -> Self::Vector;
+    /// `sum + left * right`, for pairs `sum + left.0 * right.0 + left.1 * right.1`.
+    unsafe fn multiply_add(left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector;
+    unsafe fn splat(value: f32) -> Self::Vector;
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c` in f32, whatever the precision of the values.
+    unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger of both; where `b` is NaN, NaN.
+    unsafe fn larger(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Asks for the cache line at this address.
+    unsafe fn prefetch(_address: *const u8) {}
+    fn to_f32(value: Self::Value) -> f32;
+    fn from_f32(value: f32) -> Self::Value;
+    /// Runs `job` with these instructions.
+    unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output;
+}
+
+/// A loop that is compiled for each instruction set.
+pub(super) trait Job<L: Lanes> {
+    type Output;
+    /// # Safety
+    /// The instruction set of `L` must be there.
+    unsafe fn run(self) -> Self::Output;
+}
+
+/// An instruction set and the precision of activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Isa {
+    /// All that this machine can run, fastest first.
+    pub(super) fn available() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx512f") && has!("avx512bw") && has!("avx512vl") {
+                if has!("avx512bf16") {
+                    all.push(Self::Avx512Bf16);
+                }
+                all.push(Self::Avx512);
+            }
+            if has!("avx2") && has!("fma") {
+                all.push(Self::Avx2);
+            }
+        }
+        all.push(Self::Portable);
+        all
+    }
+
+    /// The fastest of this machine with that precision, or with f32 where it has no other.
+    pub(super) fn best(precision: Precision) -> Self {
+        let half = precision == Precision::Half;
+        let mut all = Self::available().into_iter().filter(|isa| half || !isa.is_half());
+        all.next().unwrap_or(Self::Portable)
+    }
+
+    /// Whether activations and weights are bfloat16.
+    pub(super) fn is_half(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512Bf16 {
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Bf16, Job, Lanes};
+
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512;
+    /// Pairs of bfloat16 multiplied, f32 sums.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512Bf16;
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn on_avx512<J: Job<Avx512>>(job: J) -> J::Output {
+        // SAFETY: the caller has checked for the features that this function is compiled with.
+        unsafe { job.run() }
+    }
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    fn on_avx512_bf16<J: Job<Avx512Bf16>>(job: J) -> J::Output {
+        // SAFETY: as above.
+        unsafe { job.run() }
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn on_avx2<J: Job<Avx2>>(job: J) -> J::Output {
+        // SAFETY: as above.
+        unsafe { job.run() }
+    }
+
+    /// What both kinds of 512-bit lanes share.
+    macro_rules! f32_of_512 {
+        () => {
+            type Vector = __m512;
+            const WIDTH: usize = 16;
+            const TILE_ROWS: usize = 12;
+            const TILE_VECTORS: usize = 2;
+            #[inline(always)]
+            fn zero() -> __m512 {
+                // SAFETY: no memory; callers run where the instructions are.
+                unsafe { _mm512_setzero_ps() }
+            }
+            #[inline(always)]
+            unsafe fn prefetch(address: *const u8) {
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> __m512 {
+                unsafe { _mm512_loadu_ps(from) }
+            }
+            #[inline(always)]
+            unsafe fn store(to: *mut f32, vector: __m512) {
+                unsafe { _mm512_storeu_ps(to, vector) }
+            }
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> __m512 {
+                unsafe { _mm512_set1_ps(value) }
+            }
+            #[inline(always)]
+            unsafe fn add(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_add_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_sub_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+                unsafe { _mm512_fmadd_ps(a, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn larger(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_max_ps(a, b) }
+            }
+        };
+    }
+
+    impl Lanes for Avx512 {
+        type Value = f32;
+        type Single = Self;
+        const PAIR: usize = 1;
+        f32_of_512!();
+        #[inline(always)]
+        unsafe fn load_values(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store_values(to: *mut f32, vector: __m512) {
+            unsafe { _mm512_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn repeat(from: *const f32) -> __m512 {
+            unsafe { _mm512_set1_ps(*from) }
+        }
+        #[inline(always)]
+        unsafe fn operand(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(left: __m512, right: __m512, sum: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(left, right, sum) }
+        }
+        #[inline(always)]
+        fn to_f32(value: f32) -> f32 {
+            value
+        }
+        #[inline(always)]
+        fn from_f32(value: f32) -> f32 {
+            value
+        }
+        #[inline(always)]
+        unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+            unsafe { on_avx512(job) }
+        }
+    }
+
+    impl Lanes for Avx512Bf16 {
+        type Value = Bf16;
+        type Single = Avx512;
+        const PAIR: usize = 2;
+        f32_of_512!();
+        #[inline(always)]
+        unsafe fn load_values(from: *const Bf16) -> __m512 {
+            unsafe {
+                let half = _mm256_loadu_si256(from.cast());
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_values(to: *mut Bf16, vector: __m512) {
+            unsafe {
+                let half: __m256bh = _mm512_cvtneps_pbh(vector);
+                _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
+            }
+        }
+        #[inline(always)]
+        unsafe fn repeat(from: *const Bf16) -> __m512 {
+            unsafe { _mm512_castsi512_ps(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+        }
+        #[inline(always)]
+        unsafe fn operand(from: *const Bf16) -> __m512 {
+            unsafe { _mm512_loadu_ps(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(left: __m512, right: __m512, sum: __m512) -> __m512 {
+            unsafe {
+                let (left, right) =
+                    (std::mem::transmute::<__m512, __m512bh>(left), std::mem::transmute::<__m512, __m512bh>(right));
+                _mm512_dpbf16_ps(sum, left, right)
+            }
+        }
+        #[inline(always)]
+        fn to_f32(value: Bf16) -> f32 {
+            f32::from_bits(u32::from(value.0) << 16)
+        }
+        #[inline(always)]
+        fn from_f32(value: f32) -> Bf16 {
+            if value.is_nan() {
+                return Bf16(0x7fc0);
+            }
+            // To the nearest, ties to even.
+            let bits = value.to_bits();
+            let round = 0x7fff + (bits >> 16 & 1);
+            Bf16((bits.wrapping_add(round) >> 16) as u16)
+        }
+        #[inline(always)]
+        unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+            unsafe { on_avx512_bf16(job) }
+        }
+    }
+
+    impl Lanes for Avx2 {
+        type Value = f32;
+        type Vector = __m256;
+        type Single = Self;
+        const WIDTH: usize = 8;
+        const PAIR: usize = 1;
+        const TILE_ROWS: usize = 6;
+        const TILE_VECTORS: usize = 2;
+        #[inline(always)]
+        fn zero() -> __m256 {
+            // SAFETY: no memory; callers run where the instructions are.
+            unsafe { _mm256_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(address: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, vector: __m256) {
+            unsafe { _mm256_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn load_values(from: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store_values(to: *mut f32, vector: __m256) {
+            unsafe { _mm256_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn repeat(from: *const f32) -> __m256 {
+            unsafe { _mm256_set1_ps(*from) }
+        }
+        #[inline(always)]
+        unsafe fn operand(from: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(left: __m256, right: __m256, sum: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(left, right, sum) }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m256 {
+            unsafe { _mm256_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn larger(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn to_f32(value: f32) -> f32 {
+            value
+        }
+        #[inline(always)]
+        fn from_f32(value: f32) -> f32 {
+            value
+        }
+        #[inline(always)]
+        unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+            unsafe { on_avx2(job) }
+        }
+    }
+}
+
+/// Four numbers at a time in plain Rust, which compilers turn into what the target always has.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+impl Lanes for Portable {
+    type Value = f32;
+    type Vector = [f32; 4];
+    type Single = Self;
+    const WIDTH: usize = 4;
+    const PAIR: usize = 1;
+    const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 2;
+    #[inline(always)]
+    fn zero() -> [f32; 4] {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 4] {
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, vector: [f32; 4]) {
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(vector) }
+    }
+    #[inline(always)]
+    unsafe fn load_values(from: *const f32) -> [f32; 4] {
+        unsafe { Self::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store_values(to: *mut f32, vector: [f32; 4]) {
+        unsafe { Self::store(to, vector) }
+    }
+    #[inline(always)]
+    unsafe fn repeat(from: *const f32) -> [f32; 4] {
+        [unsafe { *from }; 4]
+    }
+    #[inline(always)]
+    unsafe fn operand(from: *const f32) -> [f32; 4] {
+        unsafe { Self::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(left: [f32; 4], right: [f32; 4], sum: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| left[i] * right[i] + sum[i])
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn larger(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn to_f32(value: f32) -> f32 {
+        value
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> f32 {
+        value
+    }
+    #[inline(always)]
+    unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+        unsafe { job.run() }
+    }
+}

@@ -1,0 +1,93 @@
+//! Activations and the buffers behind them, which are used again from layer to layer and from picture to picture.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::lanes::{Lanes, Value};
+
+/// Rows, columns and channels of one picture's activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Extent {
+    pub(in super::super) rows: usize,
+    pub(in super::super) columns: usize,
+    pub(in super::super) channels: usize,
+}
+
+impl Extent {
+    pub(in super::super) fn pixels(self) -> usize {
+        self.rows * self.columns
+    }
+
+    pub(in super::super) fn values(self) -> usize {
+        self.pixels() * self.channels
+    }
+}
+
+/// The buffers of one picture's way through the network.
+pub(super) struct Workspace<L: Lanes> {
+    activations: Rc<Arena<L::Value>>,
+    /// For what is f32 whatever the activations are.
+    pub(super) singles: Arena<f32>,
+}
+
+impl<L: Lanes> Workspace<L> {
+    pub(super) fn new() -> Self {
+        Self { activations: Rc::new(Arena::new()), singles: Arena::new() }
+    }
+
+    /// Activations that `fill` writes; it gets exactly the extent's values to overwrite.
+    pub(super) fn maps(&self, extent: Extent, fill: impl FnOnce(&mut [L::Value])) -> Maps<L::Value> {
+        let mut values = self.activations.take(extent.values());
+        fill(&mut values[..extent.values()]);
+        Maps(Rc::new(Held { values, extent, arena: self.activations.clone() }))
+    }
+}
+
+/// Buffers that are not in use.
+pub(super) struct Arena<V>(RefCell<Vec<Vec<V>>>);
+
+impl<V: Value> Arena<V> {
+    fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+
+    /// The smallest buffer that is large enough, else a new one. What it holds is left over from before.
+    pub(super) fn take(&self, length: usize) -> Vec<V> {
+        let mut free = self.0.borrow_mut();
+        let best = (0..free.len()).filter(|&i| free[i].len() >= length).min_by_key(|&i| free[i].len());
+        match best {
+            Some(index) => free.swap_remove(index),
+            None => vec![V::default(); length],
+        }
+    }
+
+    pub(super) fn give(&self, buffer: Vec<V>) {
+        self.0.borrow_mut().push(buffer);
+    }
+}
+
+/// One picture's activations, `(row, column, channel)`; the buffer goes back to its arena with the last handle.
+#[derive(Clone)]
+pub(super) struct Maps<V: Value>(Rc<Held<V>>);
+
+struct Held<V: Value> {
+    values: Vec<V>,
+    extent: Extent,
+    arena: Rc<Arena<V>>,
+}
+
+impl<V: Value> Drop for Held<V> {
+    fn drop(&mut self) {
+        self.arena.give(std::mem::take(&mut self.values));
+    }
+}
+
+impl<V: Value> Maps<V> {
+    pub(super) fn values(&self) -> &[V] {
+        &self.0.values[..self.0.extent.values()]
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        self.0.extent
+    }
+}

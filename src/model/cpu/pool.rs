@@ -1,0 +1,71 @@
+//! Max pooling.
+
+use rayon::prelude::*;
+
+use super::lanes::{Job, Lanes};
+use super::maps::Extent;
+
+/// What [`max_pool`] makes of a picture.
+pub(super) fn output(input: Extent) -> Extent {
+    Extent { rows: input.rows.div_ceil(2), columns: input.columns.div_ceil(2), ..input }
+}
+
+/// 3 x 3, stride 2, padding 1 with minus infinity, as ResNet's stem has it. `output` has half the rows and columns,
+/// rounded up. What is not finite comes out as NaN, so that a broken input never ends as a clean number.
+pub(super) fn max_pool<L: Lanes>(input: &[L::Value], extent: Extent, output: &mut [L::Value]) {
+    let columns_out = extent.columns.div_ceil(2);
+    output.par_chunks_mut(columns_out * extent.channels).enumerate().for_each(|(y, line)| {
+        // SAFETY: the lanes are those of the caller.
+        unsafe { L::dispatch(Line::<L> { input, extent, y, line }) }
+    });
+}
+
+struct Line<'a, L: Lanes> {
+    input: &'a [L::Value],
+    extent: Extent,
+    y: usize,
+    line: &'a mut [L::Value],
+}
+
+impl<L: Lanes> Job<L> for Line<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Extent { rows, columns, channels } = self.extent;
+        let source_rows = (2 * self.y).saturating_sub(1)..(2 * self.y + 2).min(rows);
+        for (x, pixel) in self.line.chunks_exact_mut(channels).enumerate() {
+            let source_columns = (2 * x).saturating_sub(1)..(2 * x + 2).min(columns);
+            let mut channel = 0;
+            // SAFETY: all places lie inside the picture and the pixel.
+            unsafe {
+                while channel + L::WIDTH <= channels {
+                    let mut best = L::splat(f32::NEG_INFINITY);
+                    // Zero, or NaN where a value is NaN or infinite: the comparison alone would lose it.
+                    let mut broken = L::zero();
+                    for source_y in source_rows.clone() {
+                        for source_x in source_columns.clone() {
+                            let at = (source_y * columns + source_x) * channels + channel;
+                            let value = L::load_values(self.input.as_ptr().add(at));
+                            best = L::larger(best, value);
+                            broken = L::fma(value, L::zero(), broken);
+                        }
+                    }
+                    L::store_values(pixel.as_mut_ptr().add(channel), L::add(best, broken));
+                    channel += L::WIDTH;
+                }
+            }
+            for (channel, to) in pixel.iter_mut().enumerate().skip(channel) {
+                let (mut best, mut broken) = (f32::NEG_INFINITY, 0.0);
+                for source_y in source_rows.clone() {
+                    for source_x in source_columns.clone() {
+                        let value = L::to_f32(self.input[(source_y * columns + source_x) * channels + channel]);
+                        best = if value > best { value } else { best };
+                        broken += value * 0.0;
+                    }
+                }
+                *to = L::from_f32(best + broken);
+            }
+        }
+    }
+}

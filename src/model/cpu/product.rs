@@ -1,0 +1,319 @@
+//! The matrix product under every convolution: rows of values by packed weights, with bias, shortcut and ReLU while the
+//! sums are still in registers.
+
+use std::mem::MaybeUninit;
+
+use super::lanes::{Job, Lanes};
+
+/// Inner steps whose weights (of one panel) and rows (of one tile) stay in the nearest caches.
+const SLICE_STEPS: usize = 512;
+
+/// The right side of products, `depth` by `columns`, cut into panels as wide as a register tile; in a panel the columns
+/// of one inner step (one value, or a pair) lie side by side. Short panels and the last step are filled up with zeros.
+pub(super) struct Packed<L: Lanes> {
+    values: Vec<L::Value>,
+    depth: usize,
+    columns: usize,
+}
+
+impl<L: Lanes> Packed<L> {
+    /// `value(column, index)` for `index` below `depth`.
+    pub(super) fn new(depth: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let steps = depth.div_ceil(L::PAIR);
+        let mut values = Vec::with_capacity(steps * columns.next_multiple_of(L::WIDTH) * L::PAIR);
+        for first in (0..columns).step_by(panel_columns::<L>()) {
+            let width = (columns - first).min(panel_columns::<L>()).next_multiple_of(L::WIDTH);
+            for step in 0..steps {
+                for column in first..first + width {
+                    values.extend((step * L::PAIR..(step + 1) * L::PAIR).map(|index| {
+                        if column < columns && index < depth {
+                            L::from_f32(value(column, index))
+                        } else {
+                            L::Value::default()
+                        }
+                    }));
+                }
+            }
+        }
+        Self { values, depth, columns }
+    }
+
+    pub(super) fn panels(&self) -> usize {
+        self.columns.div_ceil(panel_columns::<L>())
+    }
+
+    fn steps(&self) -> usize {
+        self.depth.div_ceil(L::PAIR)
+    }
+
+    /// The panel's weights, its first column and its number of columns.
+    fn panel(&self, panel: usize) -> (&[L::Value], usize, usize) {
+        let first = panel * panel_columns::<L>();
+        let columns = (self.columns - first).min(panel_columns::<L>());
+        let start = first * self.steps() * L::PAIR;
+        let length = columns.next_multiple_of(L::WIDTH) * self.steps() * L::PAIR;
+        (&self.values[start..start + length], first, columns)
+    }
+}
+
+/// Columns of a full panel.
+pub(super) fn panel_columns<L: Lanes>() -> usize {
+    L::WIDTH * L::TILE_VECTORS
+}
+
+/// A grid of values that one task reads or writes: `stride` values from row to row.
+#[derive(Clone, Copy)]
+pub(super) struct Grid<T> {
+    pub(super) start: *mut T,
+    pub(super) stride: usize,
+}
+
+// SAFETY: a grid is an address and a number; whoever reads or writes through it answers for that.
+unsafe impl<T> Send for Grid<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Grid<T> {}
+
+impl<T> Grid<T> {
+    /// The same grid from `row`, `column` on.
+    ///
+    /// # Safety
+    /// That place lies in the same allocation.
+    #[inline(always)]
+    pub(super) unsafe fn at(self, row: usize, column: usize) -> Self {
+        Self { start: unsafe { self.start.add(row * self.stride + column) }, ..self }
+    }
+}
+
+/// `output = rows * weights + bias + shortcut`, then ReLU, for `count` rows and some panels.
+///
+/// The sums begin with the bias and run up the inner dimension, so they do not depend on how the work is cut.
+pub(super) struct Product<'a, L: Lanes> {
+    /// `count` rows of at least the weights' depth, filled up to whole pairs with anything finite.
+    pub(super) rows: Grid<L::Value>,
+    pub(super) count: usize,
+    pub(super) weights: &'a Packed<L>,
+    pub(super) panels: std::ops::Range<usize>,
+    /// One per column, filled up to whole vectors; or none.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) shortcut: Option<Grid<L::Value>>,
+    pub(super) relu: bool,
+    /// `count` rows of the weights' columns.
+    pub(super) output: Grid<L::Value>,
+    /// Sums between slices of the inner dimension.
+    pub(super) sums: &'a mut Vec<f32>,
+}
+
+impl<L: Lanes> Job<L> for Product<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { rows, count, weights, bias, shortcut, relu, output, sums, .. } = self;
+        let steps = weights.steps();
+        let first_panel = self.panels.start;
+        let width = self.panels.len() * panel_columns::<L>();
+        if steps > SLICE_STEPS && sums.len() < count * width {
+            sums.resize(count * width, 0.0);
+        }
+        for first_step in (0..steps).step_by(SLICE_STEPS) {
+            let slice = SLICE_STEPS.min(steps - first_step);
+            let (is_first, is_last) = (first_step == 0, first_step + slice == steps);
+            let tiles = count.div_ceil(L::TILE_ROWS);
+            // Where all weights of the slice stay in the cache, whole rows of the output are written one after the other.
+            let by_rows = slice * width * L::PAIR * size_of::<L::Value>() <= WEIGHTS_IN_CACHE;
+            for index in 0..tiles * self.panels.len() {
+                let (tile, panel) = if by_rows {
+                    (index / self.panels.len(), index % self.panels.len())
+                } else {
+                    (index % tiles, index / tiles)
+                };
+                let row = tile * L::TILE_ROWS;
+                let tile_rows = (count - row).min(L::TILE_ROWS);
+                let column_of_sums = panel * panel_columns::<L>();
+                let (values, column, columns) = weights.panel(first_panel + panel);
+                let vectors = columns.div_ceil(L::WIDTH);
+                // SAFETY: rows, panel and output are as large as their fields say; `sums` was made large enough where
+                // there is more than one slice, and is not touched where there is one.
+                unsafe {
+                    let output = output.at(row, column);
+                    let shortcut = shortcut.map(|grid| grid.at(row, column));
+                    let partial =
+                        Grid { start: sums.as_mut_ptr().wrapping_add(row * width + column_of_sums), stride: width };
+                    let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
+                    let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
+                    if is_last {
+                        prefetch::<L>(tile_rows, columns, output, shortcut);
+                    }
+                    let tile = Tile::<L> {
+                        rows: rows.at(row, first_step * L::PAIR),
+                        weights: values.as_ptr().add(first_step * L::PAIR * vectors * L::WIDTH),
+                        steps: slice,
+                        from: match bias {
+                            _ if !is_first => partial,
+                            Some(bias) => Grid { start: bias[column..].as_ptr().cast_mut(), stride: 0 },
+                            None => Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 },
+                        },
+                        to: if is_last { done } else { partial },
+                    };
+                    tile.run_rows(tile_rows, vectors);
+                    if is_last {
+                        finish::<L>(done, tile_rows, columns, shortcut, relu, output);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of weights beside which a tile's rows still fit a core's own cache.
+const WEIGHTS_IN_CACHE: usize = 192 << 10;
+static ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
+
+/// Asks for the lines that [`finish`] will read and write, while the sums are still being made.
+#[inline(always)]
+unsafe fn prefetch<L: Lanes>(rows: usize, columns: usize, output: Grid<L::Value>, shortcut: Option<Grid<L::Value>>) {
+    // SAFETY: a prefetch reads nothing that the program could see.
+    unsafe {
+        for row in 0..rows {
+            for column in (0..columns).step_by(64 / size_of::<L::Value>()) {
+                L::prefetch(output.at(row, column).start.cast());
+                if let Some(shortcut) = shortcut {
+                    L::prefetch(shortcut.at(row, column).start.cast());
+                }
+            }
+        }
+    }
+}
+
+/// Room for one panel of the widest lanes.
+const MAX_PANEL: usize = 32;
+/// Rows of the highest tile.
+const MAX_ROWS: usize = 12;
+
+/// One tile of sums, as large as the registers hold: `to = from + rows * weights`.
+struct Tile<L: Lanes> {
+    rows: Grid<L::Value>,
+    weights: *const L::Value,
+    steps: usize,
+    from: Grid<f32>,
+    to: Grid<f32>,
+}
+
+impl<L: Lanes> Tile<L> {
+    /// # Safety
+    /// `rows` rows and `vectors` vectors of columns are there in all grids.
+    #[inline(always)]
+    unsafe fn run_rows(&self, rows: usize, vectors: usize) {
+        // SAFETY: passed on.
+        unsafe {
+            if vectors == 1 {
+                self.run_vectors::<1>(rows);
+            } else {
+                self.run_vectors::<2>(rows);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_vectors<const V: usize>(&self, rows: usize) {
+        // SAFETY: passed on.
+        unsafe {
+            match rows {
+                1 => self.run::<1, V>(),
+                2 => self.run::<2, V>(),
+                3 => self.run::<3, V>(),
+                4 => self.run::<4, V>(),
+                5 => self.run::<5, V>(),
+                6 => self.run::<6, V>(),
+                7 => self.run::<7, V>(),
+                8 => self.run::<8, V>(),
+                9 => self.run::<9, V>(),
+                10 => self.run::<10, V>(),
+                11 => self.run::<11, V>(),
+                _ => self.run::<MAX_ROWS, V>(),
+            }
+        }
+    }
+
+    /// The sums stay in registers only while every index into them is known at compile time: nothing but short loops of
+    /// constant length here.
+    #[inline(always)]
+    unsafe fn run<const M: usize, const V: usize>(&self) {
+        if M > L::TILE_ROWS {
+            return;
+        }
+        // SAFETY: passed on.
+        unsafe {
+            let mut sums = [[L::zero(); V]; M];
+            for m in 0..M {
+                for v in 0..V {
+                    sums[m][v] = L::load(self.from.at(m, v * L::WIDTH).start);
+                }
+            }
+            let stride = self.rows.stride;
+            let mut rows = self.rows.start.cast_const();
+            let mut weights = self.weights;
+            for _ in 0..self.steps {
+                let right: [L::Vector; V] = std::array::from_fn(|v| L::operand(weights.add(v * L::WIDTH * L::PAIR)));
+                for m in 0..M {
+                    let left = L::repeat(rows.add(m * stride));
+                    for v in 0..V {
+                        sums[m][v] = L::multiply_add(left, right[v], sums[m][v]);
+                    }
+                }
+                rows = rows.add(L::PAIR);
+                weights = weights.add(V * L::WIDTH * L::PAIR);
+            }
+            for m in 0..M {
+                for v in 0..V {
+                    L::store(self.to.at(m, v * L::WIDTH).start, sums[m][v]);
+                }
+            }
+        }
+    }
+}
+
+/// Shortcut, ReLU and the way into memory of one tile.
+///
+/// # Safety
+/// `rows` rows of `columns` values are there in `shortcut` and `output`, of whole vectors in `done`.
+#[inline(always)]
+unsafe fn finish<L: Lanes>(
+    done: Grid<f32>,
+    rows: usize,
+    columns: usize,
+    shortcut: Option<Grid<L::Value>>,
+    relu: bool,
+    output: Grid<L::Value>,
+) {
+    // SAFETY: passed on; a vector that reaches beyond the last column goes through a buffer of its own.
+    unsafe {
+        for row in 0..rows {
+            for column in (0..columns).step_by(L::WIDTH) {
+                let here = (columns - column).min(L::WIDTH);
+                let mut buffer = [L::Value::default(); MAX_PANEL];
+                let mut sum = L::load(done.at(row, column).start);
+                if let Some(shortcut) = shortcut {
+                    let from = shortcut.at(row, column).start.cast_const();
+                    let values = if here == L::WIDTH {
+                        L::load_values(from)
+                    } else {
+                        std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), here);
+                        L::load_values(buffer.as_ptr())
+                    };
+                    sum = L::add(sum, values);
+                }
+                if relu {
+                    sum = L::larger(L::zero(), sum);
+                }
+                let to = output.at(row, column).start;
+                if here == L::WIDTH {
+                    L::store_values(to, sum);
+                } else {
+                    L::store_values(buffer.as_mut_ptr(), sum);
+                    std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, here);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Every instruction set that this machine has, against candle's own convolution.
+
+use candle_core::{Device, Tensor};
+use rayon::ThreadPoolBuilder;
+
+use super::*;
+
+fn wave(length: usize, phase: f32) -> Vec<f32> {
+    (0..length).map(|i| (i as f32 * 0.37 + phase).sin()).collect()
+}
+
+/// One convolution with everything that may follow it, for a picture of `rows` by `columns`.
+struct Example {
+    shape: ConvShape,
+    extent: Extent,
+    weight: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    input: Vec<f32>,
+    shortcut: Vec<f32>,
+    /// What candle makes of it.
+    expected: Vec<f32>,
+}
+
+impl Example {
+    fn new([rows, columns]: [usize; 2], channels: [usize; 2], kernel: usize, stride: usize) -> Self {
+        let shape = ConvShape {
+            name: "test".into(),
+            norm: String::new(),
+            channels_in: channels[0],
+            channels_out: channels[1],
+            kernel,
+            stride,
+            padding: kernel / 2,
+        };
+        let depth = channels[0] * kernel * kernel;
+        let weight: Vec<f32> = wave(depth * channels[1], 0.1).iter().map(|w| w / (depth as f32).sqrt()).collect();
+        let (scale, shift) = (wave(channels[1], 0.2), wave(channels[1], 0.3));
+        let extent = Extent { rows, columns, channels: channels[0] };
+        let device = Device::Cpu;
+        let planes = Tensor::from_vec(wave(extent.values(), 0.4), (1, channels[0], rows, columns), &device).unwrap();
+        let kernel_tensor = Tensor::from_slice(&weight, (channels[1], channels[0], kernel, kernel), &device).unwrap();
+        let vector = |v: &[f32]| Tensor::from_slice(v, (1, channels[1], 1, 1), &device).unwrap();
+        let plain = planes.conv2d(&kernel_tensor, kernel / 2, stride, 1, 1).unwrap();
+        let shortcut = Tensor::from_vec(wave(plain.elem_count(), 0.5), plain.shape(), &device).unwrap();
+        let expected = plain
+            .broadcast_mul(&vector(&scale))
+            .and_then(|t| t.broadcast_add(&vector(&shift)))
+            .and_then(|t| t + &shortcut)
+            .and_then(|t| t.relu())
+            .unwrap();
+        let last = |t: &Tensor| t.permute((0, 2, 3, 1)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (input, shortcut, expected) = (last(&planes), last(&shortcut), last(&expected));
+        Self { shape, extent, weight, scale, shift, input, shortcut, expected }
+    }
+
+    fn run<L: Lanes>(&self, short_cuts: bool) -> Vec<f32> {
+        let folded = Folded { weight: &self.weight, scale: self.scale.clone(), shift: self.shift.clone() };
+        let conv = Conv::<L>::new(&self.shape, folded, short_cuts);
+        let narrow = |values: &[f32]| values.iter().map(|&v| L::from_f32(v)).collect::<Vec<_>>();
+        let (input, shortcut) = (narrow(&self.input), narrow(&self.shortcut));
+        let mut output = vec![L::from_f32(f32::NAN); conv.output(self.extent).values()];
+        conv.run(&input, self.extent, Some(&shortcut), true, &mut output, &Workspace::new());
+        output.into_iter().map(L::to_f32).collect()
+    }
+
+    /// On every instruction set; Winograd's way loses some digits, half precision most.
+    #[track_caller]
+    fn check(&self) {
+        let largest = self.expected.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        for isa in Isa::available() {
+            for short_cuts in [false, true] {
+                let got = with_lanes!(isa, L => self.run::<L>(short_cuts));
+                assert_eq!(got.len(), self.expected.len());
+                let allowed = if isa.is_half() { 1e-2 } else { 1e-5 } * largest;
+                for (index, (got, expected)) in got.iter().zip(&self.expected).enumerate() {
+                    let off = (got - expected).abs();
+                    assert!(off <= allowed, "{isa:?} {:?} [{index}]: {got} against {expected}", self.shape);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_equal_candles() {
+    Example::new([9, 9], [5, 70], 1, 1).check();
+    Example::new([9, 7], [4, 66], 1, 2).check();
+    Example::new([8, 8], [3, 10], 7, 2).check();
+    Example::new([25, 23], [6, 130], 3, 1).check();
+    Example::new([11, 11], [6, 8], 3, 2).check();
+    Example::new([1, 1], [6, 8], 3, 1).check();
+    Example::new([50, 50], [3, 4], 3, 1).check();
+}
+
+#[test]
+fn a_long_inner_dimension_is_summed_in_slices() {
+    Example::new([5, 5], [1100, 40], 1, 1).check();
+    Example::new([3, 4], [512, 33], 1, 1).check();
+    Example::new([4, 4], [130, 20], 3, 2).check();
+}
+
+#[test]
+fn winograds_way_takes_every_edge() {
+    for edge in [1, 3, 4, 5, 8] {
+        Example::new([edge, 9 - edge], [64, 128], 3, 1).check();
+    }
+    Example::new([27, 52], [64, 64], 3, 1).check();
+}
+
+#[test]
+fn half_precision_rounds_to_the_nearest_even() {
+    for isa in Isa::available().into_iter().filter(|isa| isa.is_half()) {
+        with_lanes!(isa, L => {
+            let through = |value: f32| L::to_f32(L::from_f32(value));
+            assert_eq!(through(1.0 + 1.0 / 256.0), 1.0);
+            assert_eq!(through(1.0 + 3.0 / 256.0), 1.0 + 4.0 / 256.0);
+            assert_eq!(through(-0.1), -0.100_097_656_25);
+            assert!(through(f32::NAN).is_nan());
+            assert_eq!(through(f32::INFINITY), f32::INFINITY);
+        });
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let examples = [
+        Example::new([40, 40], [3, 64], 7, 2),
+        Example::new([30, 31], [64, 64], 3, 1),
+        Example::new([12, 12], [512, 300], 1, 1),
+    ];
+    for example in &examples {
+        for isa in Isa::available() {
+            let on = |threads: usize| {
+                let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| with_lanes!(isa, L => example.run::<L>(true)))
+            };
+            assert!(on(1) == on(3), "{isa:?} {:?}", example.shape);
+        }
+    }
+}
+
+#[test]
+fn pooling_pads_with_minus_infinity() {
+    let input = [-5.0f32, -2.0, -3.0, -4.0, -9.0, -6.0, -7.0, -8.0, -1.0];
+    let extent = Extent { rows: 3, columns: 3, channels: 17 };
+    let spread: Vec<f32> = input.iter().flat_map(|&v| (0..17).map(move |c| v * (c + 1) as f32)).collect();
+    for isa in Isa::available() {
+        let got: Vec<f32> = with_lanes!(isa, L => {
+            let values: Vec<_> = spread.iter().map(|&v| L::from_f32(v)).collect();
+            let mut output = vec![L::from_f32(0.0); 4 * 17];
+            pool::max_pool::<L>(&values, extent, &mut output);
+            output.into_iter().map(L::to_f32).collect()
+        });
+        let expected: Vec<f32> =
+            [-2.0f32, -2.0, -4.0, -1.0].iter().flat_map(|&v| (0..17).map(move |c| v * (c + 1) as f32)).collect();
+        assert_eq!(got, expected, "{isa:?}");
+    }
+}
+
+#[test]
+fn nan_is_not_washed_out_by_relu_or_pooling() {
+    for isa in Isa::available() {
+        let mut example = Example::new([5, 5], [64, 64], 3, 1);
+        example.input[12 * 64 + 7] = f32::NAN;
+        for short_cuts in [false, true] {
+            let got = with_lanes!(isa, L => example.run::<L>(short_cuts));
+            assert!(got[12 * 64].is_nan(), "{isa:?}");
+            let pooled: Vec<f32> = with_lanes!(isa, L => {
+                let values: Vec<_> = got.iter().map(|&v| L::from_f32(v)).collect();
+                let mut output = vec![L::from_f32(0.0); 9 * 64];
+                pool::max_pool::<L>(&values, Extent { rows: 5, columns: 5, channels: 64 }, &mut output);
+                output.into_iter().map(L::to_f32).collect()
+            });
+            assert!(pooled[4 * 64].is_nan(), "{isa:?}");
+        }
+    }
+}
