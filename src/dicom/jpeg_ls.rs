@@ -230,7 +230,11 @@ struct Coding {
     /// Bits of an escaped error: `ceil(log2(RANGE))`.
     qbpp: u32,
     limit: u32,
-    thresholds: [i32; 3],
+    /// T3: from here on every gradient is of the last class.
+    steepest: i32,
+    /// The class of each gradient from `-steepest` to `steepest`, -4 to 4 (T.87 A.3.3). Gradients of noise cannot be foretold,
+    /// so comparing them one threshold after the other would cost more than the whole rest of a sample.
+    classes: Vec<i8>,
     reset: i64,
 }
 
@@ -265,28 +269,17 @@ impl Coding {
             range,
             qbpp: bits_for(range),
             limit: 2 * (bpp + bpp.max(8)),
-            thresholds,
+            steepest: t3,
+            classes: (-t3..=t3).map(|gradient| class(gradient, near, thresholds)).collect(),
             reset: i64::from(reset),
         })
     }
 
-    /// The class of a local gradient, -4 to 4 (T.87 A.3.3).
+    /// The class of a local gradient.
     #[inline]
     fn class(&self, gradient: i32) -> i32 {
-        let [t1, t2, t3] = self.thresholds;
-        let size = gradient.abs();
-        let class = if size <= self.near {
-            0
-        } else if size < t1 {
-            1
-        } else if size < t2 {
-            2
-        } else if size < t3 {
-            3
-        } else {
-            4
-        };
-        if gradient < 0 { -class } else { class }
+        let place = gradient.clamp(-self.steepest, self.steepest) + self.steepest;
+        self.classes.get(place as usize).copied().map_or(0, i32::from) // never negative
     }
 
     /// Prediction plus error, wrapped into the range of samples (T.87 A.4.5).
@@ -300,6 +293,13 @@ impl Coding {
         }
         value.clamp(0, self.max_value)
     }
+}
+
+/// T.87 A.3.3.
+fn class(gradient: i32, near: i32, [t1, t2, t3]: [i32; 3]) -> i8 {
+    let size = gradient.abs();
+    let class = if size <= near { 0 } else { 1 + i8::from(size >= t1) + i8::from(size >= t2) + i8::from(size >= t3) };
+    if gradient < 0 { -class } else { class }
 }
 
 /// T1 to T3 where the stream gives none (T.87 C.2.4.1.1.1).
@@ -414,14 +414,15 @@ struct Context {
 }
 
 impl Context {
-    /// The Golomb parameter (T.87 A.5.1).
+    /// The Golomb parameter (T.87 A.5.1): the least `k`, at most 24, with `n * 2^k >= a`. `n` is positive.
     #[inline]
     fn golomb(n: i64, a: i64) -> u32 {
-        let mut k = 0;
-        while (n << k) < a && k < 24 {
-            k += 1;
+        if a <= n {
+            return 0;
         }
-        k
+        // With this shift both have the same highest bit; one less would leave n too small.
+        let k = n.leading_zeros() - a.leading_zeros();
+        (if n << k < a { k + 1 } else { k }).min(24)
     }
     /// T.87 A.6.
     #[inline]
@@ -662,6 +663,16 @@ mod tests {
     fn fixture(name: &str) -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg_ls").join(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    #[test]
+    fn golomb_parameter_is_the_least_that_suffices() {
+        for n in 1..70 {
+            for a in (0..3000).chain([70_000, 1 << 30, i64::MAX >> 32]) {
+                let counted = (0..24).find(|k| n << k >= a).unwrap_or(24);
+                assert_eq!(Context::golomb(n, a), counted, "{n} and {a}");
+            }
+        }
     }
 
     #[test]
