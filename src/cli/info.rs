@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -15,6 +16,17 @@ use crate::study::{Refused, Series, Warning};
 struct Report {
     series: Vec<SeriesReport>,
     refused: Vec<Refused>,
+    /// Only where asked for: the rest is the same whenever it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<Seconds>,
+}
+
+/// How long reading took.
+#[derive(Clone, Copy, serde::Serialize)]
+struct Seconds {
+    headers: f64,
+    /// Reading and decoding all slices of all series.
+    slices: f64,
 }
 
 #[derive(serde::Serialize)]
@@ -64,13 +76,18 @@ fn nothing_opened(args: &InfoArgs, refused: &[Refused]) -> String {
 
 fn report(args: &InfoArgs) -> Result<Report, Refusal> {
     let (ctx, bar) = progress("reading headers");
+    let start = Instant::now();
     let catalog = dicom::scan(&args.path, &ctx).map_err(Refusal::from_error)?;
+    let mut seconds = Seconds { headers: start.elapsed().as_secs_f64(), slices: 0.0 };
     bar.finish_and_clear();
-    let mut report = Report { series: Vec::new(), refused: catalog.refused };
+    let mut report = Report { series: Vec::new(), refused: catalog.refused, seconds: None };
     let count = catalog.series.len();
     for (index, series) in catalog.series.into_iter().enumerate() {
         let (ctx, bar) = progress(&format!("decoding series {} of {count}", index + 1));
-        match dicom::load_series(&Arc::new(series), 0, &ctx, &|_, _| {}) {
+        let start = Instant::now();
+        let loaded = dicom::load_series(&Arc::new(series), 0, &ctx, &|_, _| {});
+        seconds.slices += start.elapsed().as_secs_f64();
+        match loaded {
             Ok(loaded) => {
                 let (sha256, dtype) = dicom::volume_sha256(&loaded.loaded.series, &loaded.loaded.volume);
                 report.series.push(series_report(&loaded.loaded.series, sha256, dtype));
@@ -81,6 +98,7 @@ fn report(args: &InfoArgs) -> Result<Report, Refusal> {
         }
         bar.finish_and_clear();
     }
+    report.seconds = args.time.then_some(seconds);
     Ok(report)
 }
 
@@ -141,6 +159,9 @@ fn write_table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         for refused in &report.refused {
             writeln!(out, "     {}: {}", refused.kind.name(), refused.text)?;
         }
+    }
+    if let Some(Seconds { headers, slices }) = report.seconds {
+        writeln!(out, "Read in {:.3} s: headers {headers:.3} s, slices {slices:.3} s", headers + slices)?;
     }
     Ok(())
 }

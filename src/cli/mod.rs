@@ -91,6 +91,9 @@ pub struct InfoArgs {
     /// The stable machine-readable form
     #[arg(long)]
     pub json: bool,
+    /// Also say how long headers and slices took to read
+    #[arg(long)]
+    pub time: bool,
 }
 
 #[derive(Debug, Args)]

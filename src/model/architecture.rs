@@ -8,6 +8,8 @@ use super::card::{shown, supports};
 pub const UNITS: [usize; 3] = [96, 128, 256];
 /// Hidden sizes per direction that the small backbone may come with.
 const SMALL_UNITS: std::ops::RangeInclusive<usize> = 8..=256;
+/// Edges of the input, pixels; the paper's is 384.
+const SIDES: std::ops::RangeInclusive<usize> = 64..=512;
 
 /// The network for one slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,13 +184,9 @@ impl Architecture {
             }
             _ => {}
         }
-        let sides = match self.backbone {
-            Backbone::Resnet50 => 384..=384,
-            Backbone::Nano => 64..=512,
-        };
-        if !sides.contains(&self.input_side) {
-            let (low, high, name) = (sides.start(), sides.end(), self.backbone.name());
-            return Err(format!("an input of {} pixels; {name} takes {low} to {high}", self.input_side));
+        if !SIDES.contains(&self.input_side) {
+            let (low, high) = (SIDES.start(), SIDES.end());
+            return Err(format!("an input of {} pixels; it must be {low} to {high}", self.input_side));
         }
         Ok(())
     }
@@ -243,7 +241,7 @@ mod tests {
     fn what_cannot_be_built_is_refused_with_its_value() {
         let refused = |network: Architecture| network.check().unwrap_err();
         assert!(refused(Architecture::paper(64)).contains("64 units"));
-        assert!(refused(Architecture { input_side: 192, ..Architecture::paper(96) }).contains("192 pixels"));
+        assert!(refused(Architecture { input_side: 48, ..Architecture::paper(96) }).contains("48 pixels"));
         assert!(refused(Architecture::nano(4, Pooling::Mean)).contains("4 units"));
         assert_eq!(Architecture::nano(64, Pooling::Last).check(), Ok(()));
         assert_eq!(Architecture::nano(64, Pooling::Last).describe(), "ResNet-10 quarter width + BLSTM-64");

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn what_the_program_cannot_honour_is_refused() {
         check_refused("/architecture/units", json!(64), "96, 128 or 256");
-        check_refused("/input/size", json!(256), "384");
+        check_refused("/input/size", json!(48), "64 to 512");
         check_refused("/architecture/pooling", json!("sum"), "topk-residual");
         check_refused("/architecture/units", json!(-1), "whole number");
         check_refused("/architecture/backbone", json!("vgg"), "resnet50");

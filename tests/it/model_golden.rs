@@ -113,6 +113,25 @@ fn check_backbone(side: usize) {
     check_close("pytorch-grad-cam", &scaled, &floats(&case["cam_scaled"]), RELATIVE);
 }
 
+/// Scores in half precision, where this machine has it; elsewhere the device says that it is f32.
+#[test]
+fn half_precision_moves_no_score_by_a_hundredth() {
+    let triple = |key: &str| <[f32; 3]>::try_from(floats(&golden()[key])).expect("three values");
+    let card = ModelCard::from_json(ModelCard::template(&Architecture::paper(96), triple("mean"), triple("std")));
+    let weights = Weights::from_fn(&Architecture::paper(96), tensor_by_formula).expect("weights");
+    let half = Network::from_weights(&weights, card.expect("card"), DevicePreference::CpuHalf).expect("network");
+    assert_eq!(half.device_name() == "CPU, bfloat16", half.device_note().is_none());
+    let score = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    for side in [64, 131] {
+        let picture = picture_by_formula(side);
+        let [exact, rounded] = [network(), &half].map(|n| n.forward_pictures(&picture, 1, side).expect("forward"));
+        let off = (score(exact[0].logit) - score(rounded[0].logit)).abs();
+        assert!(off <= 0.01, "{side}: {} and {}", exact[0].logit, rounded[0].logit);
+        let cam = largest(&exact[0].cam);
+        check_close("Grad-CAM", &rounded[0].cam, &exact[0].cam, 0.03 * cam);
+    }
+}
+
 #[test]
 fn backbone_equals_torchvision_on_small_and_odd_sizes() {
     check_backbone(64);

@@ -1,7 +1,8 @@
-//! `dens model`: what a weight file says of itself, weights of other programs, whether a copy is sound, and results written
-//! into a card.
+//! `dens model`: what a weight file says of itself, weights of other programs, whether a copy is sound, results written into a
+//! card, and how long a slice takes.
 
 mod annotate;
+mod time;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ enum ModelCommand {
     Verify(VerifyArgs),
     /// Write results of `dens evaluate` into a weight file's card
     Annotate(annotate::AnnotateArgs),
+    /// Time the network on this machine
+    Time(time::TimeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +113,7 @@ pub fn run(args: &ModelArgs) -> Result<(), Refusal> {
         ModelCommand::Import(args) => import_file(args),
         ModelCommand::Verify(args) => verify(args),
         ModelCommand::Annotate(args) => annotate::run(args),
+        ModelCommand::Time(args) => time::run(args),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Activations and the buffers behind them, which are used again from layer to layer and from picture to picture.
 
-use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lanes::{Lanes, Value};
 
@@ -23,16 +23,16 @@ impl Extent {
     }
 }
 
-/// The buffers of one picture's way through the network.
+/// The buffers of pictures on their way through the network, one or several at a time.
 pub(super) struct Workspace<L: Lanes> {
-    activations: Rc<Arena<L::Value>>,
+    pub(super) activations: Arc<Arena<L::Value>>,
     /// For what is f32 whatever the activations are.
     pub(super) singles: Arena<f32>,
 }
 
 impl<L: Lanes> Workspace<L> {
     pub(super) fn new() -> Self {
-        Self { activations: Rc::new(Arena::new()), singles: Arena::new() }
+        Self { activations: Arc::new(Arena::new()), singles: Arena::new() }
     }
 
     /// Activations that `fill` writes; it gets exactly the extent's values to overwrite.
@@ -44,25 +44,34 @@ impl<L: Lanes> Workspace<L> {
 }
 
 /// Buffers that are not in use.
-pub(super) struct Arena<V>(RefCell<Vec<Vec<V>>>);
+pub(super) struct Arena<V>(Mutex<Vec<Vec<V>>>);
 
 impl<V: Value> Arena<V> {
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn new() -> Self {
-        Self(RefCell::new(Vec::new()))
+        Self(Mutex::new(Vec::new()))
     }
 
     /// The smallest buffer that is large enough, else a new one. What it holds is left over from before.
     pub(super) fn take(&self, length: usize) -> Vec<V> {
-        let mut free = self.0.borrow_mut();
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let best = (0..free.len()).filter(|&i| free[i].len() >= length).min_by_key(|&i| free[i].len());
         match best {
             Some(index) => free.swap_remove(index),
-            None => vec![V::default(); length],
+            None => {
+                drop(free);
+                vec![V::default(); length]
+            }
         }
     }
 
     pub(super) fn give(&self, buffer: Vec<V>) {
-        self.0.borrow_mut().push(buffer);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 
@@ -73,7 +82,7 @@ pub(super) struct Maps<V: Value>(Rc<Held<V>>);
 struct Held<V: Value> {
     values: Vec<V>,
     extent: Extent,
-    arena: Rc<Arena<V>>,
+    arena: Arc<Arena<V>>,
 }
 
 impl<V: Value> Drop for Held<V> {

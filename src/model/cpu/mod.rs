@@ -117,11 +117,15 @@ impl Backbone {
     }
 }
 
-struct Convs<L: Lanes>(Vec<Conv<L>>);
+struct Convs<L: Lanes> {
+    convs: Vec<Conv<L>>,
+    workspace: Workspace<L>,
+}
 
 impl<L: Lanes> Convs<L> {
     fn new<'a>(layers: impl Iterator<Item = (&'a ConvShape, Folded<'a>)>) -> Self {
-        Self(layers.map(|(shape, folded)| Conv::new(shape, folded, true)).collect())
+        let convs = layers.map(|(shape, folded)| Conv::new(shape, folded, true)).collect();
+        Self { convs, workspace: Workspace::new() }
     }
 }
 
@@ -133,11 +137,11 @@ impl<L: Lanes> Engine for Convs<L> {
         extent: Extent,
         seen: Option<&mut Vec<Activation>>,
     ) -> (Extent, Vec<f32>) {
-        let workspace = Workspace::new();
+        let Self { convs, workspace } = self;
         let input = workspace.maps(extent, |values| {
             values.iter_mut().zip(picture).for_each(|(to, &from)| *to = L::from_f32(from));
         });
-        let Ok(maps) = walk(plan, &mut Pass { convs: &self.0, workspace: &workspace, seen }, &input);
+        let Ok(maps) = walk(plan, &mut Pass { convs, workspace, seen }, &input);
         (maps.extent(), widened::<L>(&maps))
     }
 }

@@ -3,6 +3,8 @@
 use candle_core::{Device, Tensor};
 use rayon::ThreadPoolBuilder;
 
+use super::super::architecture::Block;
+use super::super::resnet::conv_shapes;
 use super::*;
 
 fn wave(length: usize, phase: f32) -> Vec<f32> {
@@ -174,5 +176,33 @@ fn nan_is_not_washed_out_by_relu_or_pooling() {
             });
             assert!(pooled[4 * 64].is_nan(), "{isa:?}");
         }
+    }
+}
+
+/// Counts work instead of time: a picture finds all its buffers where the one before left them, and they are few.
+#[test]
+fn the_second_picture_takes_no_new_buffers() {
+    let plan = Plan { block: Block::Bottleneck, blocks: [2, 2, 1, 1], width: 32 };
+    let shapes = conv_shapes(&plan);
+    let weights: Vec<Vec<f32>> =
+        shapes.iter().map(|s| wave(s.channels_in * s.channels_out * s.kernel * s.kernel, 0.1)).collect();
+    for isa in Isa::available() {
+        with_lanes!(isa, L => {
+            let layers = shapes.iter().zip(&weights).map(|(shape, weight)| {
+                let channels = shape.channels_out;
+                (shape, Folded { weight, scale: vec![0.05; channels], shift: vec![0.1; channels] })
+            });
+            let convs = Convs::<L>::new(layers);
+            let extent = Extent { rows: 64, columns: 64, channels: 3 };
+            let picture = wave(extent.values(), 0.7);
+            let buffers = || (convs.workspace.activations.count(), convs.workspace.singles.count());
+            let first = convs.forward(&plan, &picture, extent, None);
+            let after_first = buffers();
+            // Five are alive at a time (a block's input, its two inner maps, its shortcut, its output), and the first ones are
+            // too small for what comes later; never one for each of the 21 layers.
+            assert!(after_first.0 <= 8, "{isa:?}: {after_first:?}");
+            assert_eq!(convs.forward(&plan, &picture, extent, None), first);
+            assert_eq!(buffers(), after_first, "{isa:?}");
+        });
     }
 }
