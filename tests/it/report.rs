@@ -73,6 +73,7 @@ fn series(slices: usize) -> Series {
     };
     Series {
         uid: "1.2.840.99.7.1".into(),
+        frame_of_reference: String::new(),
         study: Arc::new(StudyInfo {
             uid: "1.2.840.99.7".into(),
             description: "CT cervical spine of Planted".into(),
