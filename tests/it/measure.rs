@@ -203,6 +203,39 @@ fn planes_are_measured_where_they_are_shown() {
 }
 
 #[test]
+fn what_was_measured_is_on_the_saved_picture_and_in_the_report() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let pictures = ["without.png", "with.png"].map(|name| {
+        if name == "with.png" {
+            press(&mut harness, Key::D);
+            let centre = image(&harness).center();
+            drag(&mut harness, centre - vec2(100.0, 0.0), vec2(200.0, 0.0));
+        }
+        export(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::S, &folder.path().join(name));
+        image::open(folder.path().join(name)).expect("a PNG").into_rgb8()
+    });
+    let yellow = |p: &image::Rgb<u8>| p.0[0] > 120 && p.0[0] > p.0[2].saturating_add(25);
+    let count = |picture: &image::RgbImage| picture.pixels().filter(|p| yellow(p)).count();
+    assert!(count(&pictures[1]) > count(&pictures[0]) + 150, "{} {}", count(&pictures[0]), count(&pictures[1]));
+
+    let path = folder.path().join("report.json");
+    export(&mut harness, Modifiers::COMMAND, Key::E, &path);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("there")).expect("JSON");
+    let m = &report["measurements"][0];
+    assert_eq!((m["kind"].as_str(), m["reading"]["unit"].as_str()), (Some("length"), Some("mm")));
+    assert_eq!(m["points"].as_array().map(Vec::len), Some(2));
+}
+
+fn export(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key, path: &std::path::Path) {
+    chord(harness, modifiers, key);
+    harness.state_mut().command(Command::SetExportPath(path.display().to_string()));
+    harness.run_steps(2);
+    harness.get_by_label("Write").click();
+    until(harness, "the file", |app| app.state().export.is_none());
+}
+
+#[test]
 fn the_menu_of_tools_says_what_the_left_button_does() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
