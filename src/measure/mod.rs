@@ -15,7 +15,7 @@ pub use file::{FileError, from_json, to_json};
 pub use read::{Pixels, Reading, Region, Sampled, Statistics, window_of};
 pub use sheet::{Content, KeySlice, Sheet};
 pub use sketch::{Drawn, place_label};
-pub use words::{Values, described, label, place, position, remark, title, value};
+pub use words::{Values, described, label, place, position, remark, slice_of, title, value};
 
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3};
 use crate::volume::Slab;

@@ -122,6 +122,14 @@ pub fn place(measurement: &Measurement) -> String {
     }
 }
 
+/// The slice it was drawn on, 0-based; `None` on a plane cut from the volume.
+pub fn slice_of(measurement: &Measurement) -> Option<usize> {
+    match measurement.ground.source {
+        Source::Slice { index } => Some(index),
+        Source::Plane { .. } => None,
+    }
+}
+
 /// The middle of it: "(12.0, -31.2, -175.0) mm", or the pixel where nothing is known of millimetres.
 pub fn position(measurement: &Measurement) -> String {
     let at = measurement.centre();

@@ -142,6 +142,13 @@ pub struct Measures {
     read: bool,
 }
 
+impl Measures {
+    /// The series has no UID and its pixels are not there, so that nothing can be named by them.
+    pub fn is_waiting(&self) -> bool {
+        self.key.is_none()
+    }
+}
+
 impl ActiveSeries {
     /// What is known of the values, for the words of a measurement.
     pub fn values(&self) -> Values {

@@ -106,6 +106,8 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     for event in events {
         match event {
             Event::Copy if !typing => commands.push(Command::CopyPicture),
+            // An open menu closes by itself, and nothing else with it.
+            Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
             Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
             Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. } if !typing && modifiers.is_none() => {
                 cache.f_down = pressed;

@@ -70,6 +70,13 @@ pub fn pointer(
     if let Some(at) = pressed_at.filter(|at| plain && here && map.rect.contains(*at)) {
         press(at, (pane, map), state, active, cache, commands);
     }
+    if let Some(at) =
+        ui.input(|i| i.events.iter().find_map(secondary_press)).filter(|at| here && map.rect.contains(*at))
+        && let Some((id, _)) = hit(at, (pane, map), state, active, cache)
+    {
+        // What the menu speaks of is what is under the pointer.
+        send(commands, MeasureCommand::Select(Some(id)));
+    }
     if let Some((of, Held::Part { from, moved })) = &mut cache.measure.held
         && *of == pane
     {
@@ -115,8 +122,16 @@ fn finishes(state: &AppState, active: &ActiveSeries) -> bool {
 
 /// Where the left button went down.
 fn primary_press(event: &egui::Event) -> Option<Pos2> {
+    press_of(event, egui::PointerButton::Primary)
+}
+
+fn secondary_press(event: &egui::Event) -> Option<Pos2> {
+    press_of(event, egui::PointerButton::Secondary)
+}
+
+fn press_of(event: &egui::Event, of: egui::PointerButton) -> Option<Pos2> {
     match event {
-        egui::Event::PointerButton { pos, button: egui::PointerButton::Primary, pressed: true, .. } => Some(*pos),
+        egui::Event::PointerButton { pos, button, pressed: true, .. } if *button == of => Some(*pos),
         _ => None,
     }
 }
@@ -250,6 +265,20 @@ pub fn paint(
     }
     if let (Some(id), true) = (active.measures.editing, pane == state.focused_pane()) {
         edit_name(ui, id, (pane, map), active, cache, commands);
+    }
+}
+
+/// Beside a strip of slices, where something has been measured (a dash) and what was marked (a square).
+pub fn paint_marks(painter: &Painter, right: f32, centre_of: &impl Fn(usize) -> f32, active: &ActiveSeries) {
+    let sheet = &active.measures.sheet;
+    let slices = active.slice_count();
+    for index in sheet.measurements().iter().filter_map(measure::slice_of).filter(|i| *i < slices) {
+        let y = centre_of(index);
+        painter.line_segment([pos2(right - 4.0, y), pos2(right, y)], Stroke::new(1.5, theme::MEASURE));
+    }
+    for key in sheet.key_slices().iter().filter(|key| key.index < slices) {
+        let at = pos2(right - 2.0, centre_of(key.index));
+        painter.rect_filled(Rect::from_center_size(at, vec2(4.0, 5.0)), 0.0, theme::MEASURE);
     }
 }
 

@@ -37,6 +37,9 @@ pub fn show(ui: &mut Ui, state: &AppState, active: &ActiveSeries, cache: &mut Ui
     });
     let (text, colour) = match &active.measures.saved {
         Saved::Yes => ("saved on this computer, beside the program's own data".to_owned(), theme::DIM),
+        Saved::Pending if active.measures.is_waiting() => {
+            ("not saved yet: it will be when the series has been read".to_owned(), theme::WARNING)
+        }
         Saved::Pending => ("being saved".to_owned(), theme::DIM),
         Saved::No(why) => (format!("! not saved: {why}"), theme::WARNING),
     };

@@ -320,6 +320,9 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     }
     lines.extend(heatmap_note(state));
     let mut notes: Vec<Note> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
+    if active.is_key_slice(active.current) {
+        notes.push(("key slice".to_owned(), theme::MEASURE));
+    }
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

@@ -424,6 +424,11 @@ fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache,
 }
 
 fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    if let Some((active, selected)) = state.active.as_ref().and_then(|a| Some((a, a.measures.sheet.selected()?))) {
+        ui.label(crate::measure::title(selected));
+        super::measure_panel::menu(ui, selected, active, commands);
+        ui.separator();
+    }
     let mut entry = |ui: &mut egui::Ui, text: &str, command: Command| {
         if ui.button(text).clicked() {
             commands.push(command);

@@ -244,6 +244,13 @@ fn the_menu_of_tools_says_what_the_left_button_does() {
     harness.get_by_label_contains("Cobb angle").click();
     harness.run_steps(3);
     assert_eq!(harness.state().state().tool, Tool::Measure(Kind::Cobb));
+
+    harness.get_by_label("Tool").click();
+    harness.run_steps(3);
+    press(&mut harness, Key::Escape);
+    assert_eq!(harness.state().state().tool, Tool::Measure(Kind::Cobb), "Esc closes the menu and nothing else");
+    press(&mut harness, Key::Escape);
+    assert_eq!(harness.state().state().tool, Tool::Window);
 }
 
 #[test]
@@ -276,4 +283,44 @@ fn a_cine_goes_round_without_leaving_a_slice_out() {
         seen.push(app.state().active.as_ref().expect("a series").current);
     }
     assert_eq!(seen, [slices - 2, slices - 1, 0, 1, 2]);
+}
+
+#[test]
+fn the_menu_of_a_right_click_speaks_of_what_lies_there() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let centre = image(&harness).center();
+    press(&mut harness, Key::D);
+    drag(&mut harness, centre, vec2(100.0, 0.0));
+    press(&mut harness, Key::Escape);
+    press(&mut harness, Key::Escape);
+    let active =
+        |harness: &Harness<'_, App>| harness.state().state().active.as_ref().map(|a| a.measures.sheet.selected);
+    assert_eq!(active(&harness), Some(None));
+    let at = centre + vec2(50.0, 1.0);
+    harness.hover_at(at);
+    harness.run_steps(2);
+    for pressed in [true, false] {
+        let (button, modifiers) = (egui::PointerButton::Secondary, Modifiers::NONE);
+        harness.event(egui::Event::PointerButton { pos: at, button, pressed, modifiers });
+        harness.run_steps(2);
+    }
+    assert!(matches!(active(&harness), Some(Some(_))));
+    harness.get_by_label("Delete   Del").click();
+    harness.run_steps(3);
+    assert!(measurements(&harness).is_empty());
+}
+
+#[test]
+fn a_marked_slice_is_listed_and_led_to() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let slice = current(&harness);
+    press(&mut harness, Key::K);
+    press(&mut harness, Key::Home);
+    harness.get_by_label(&format!("key slice {}", slice + 1)).click();
+    harness.run_steps(3);
+    assert_eq!(current(&harness), slice);
+    press(&mut harness, Key::K);
+    assert!(harness.query_by_label(&format!("key slice {}", slice + 1)).is_none());
 }
