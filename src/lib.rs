@@ -22,11 +22,12 @@
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
 //! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |
 //! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |
+//! | [`measure`] | lengths, angles, regions, pins in patient space, their values, their list and its file form; plain data | geometry, volume | |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
-//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | view, findings, study, truth, volume, geometry, jobs | |
+//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | measure, view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
-//! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | findings, study, view, gpu (offscreen), truth, evaluation (its document), files, volume, geometry | krilla, tiny-skia, image |
-//! | [`ui`] | panels and widgets: read state, emit commands | state, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
+//! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | measure, findings, study, view, gpu (offscreen), truth, evaluation (its document), files, volume, geometry | krilla, tiny-skia, image |
+//! | [`ui`] | panels and widgets: read state, emit commands | state, measure, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
 //! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
 //! | [`cli`] | one file per subcommand | all | clap, indicatif, image |
 //!
@@ -35,7 +36,7 @@
 //! * Data runs one way: `files -> dicom -> volume -> view -> gpu` and
 //!   `volume -> preprocess -> model -> findings -> view`. Wishes run the other way, only as values:
 //!   `ui -> Command -> state::apply -> Effect -> app -> Job -> result -> state::apply`.
-//! * The data modules (geometry, volume, study, findings, view) know nobody who fills or draws them.
+//! * The data modules (geometry, volume, study, findings, measure, view) know nobody who fills or draws them.
 //! * Slices are stored and counted in display order everywhere: head to feet for axial series,
 //!   ascending along the slice normal for others, by InstanceNumber where there is no geometry.
 //!   Indices are 0-based in code and 1-based wherever a person or a file sees them.
@@ -55,6 +56,7 @@ pub mod geometry;
 pub mod gpu;
 pub mod inference;
 pub mod jobs;
+pub mod measure;
 pub mod model;
 pub mod phantom;
 pub mod plots;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::findings::Findings;
-use crate::geometry::Plane;
+use crate::geometry::{PatientPoint, Plane};
+use crate::measure::{self, Content, Drawn};
 use crate::report::{self, ReportInput, ViewPicture};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportRefusal};
 use crate::study::{LoadedSeries, Refused};
@@ -43,6 +44,7 @@ pub struct ReportContent {
     analysis_note: Option<String>,
     refused: Vec<Refused>,
     hide_identity: bool,
+    drawn: Content,
     truth: Option<Arc<CaseTruth>>,
 }
 
@@ -54,6 +56,7 @@ impl ReportContent {
             analysis_note: self.analysis_note.clone(),
             refused: &self.refused,
             hide_identity: self.hide_identity,
+            drawn: Some(&self.drawn),
             truth: self.truth.as_deref(),
             created: created_now(),
         }
@@ -114,6 +117,7 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
         analysis_note,
         refused,
         hide_identity: state.hide_identity,
+        drawn: active.measures.sheet.content().clone(),
         // Who reads without it gets a report without it.
         truth: state.truth().and(active.truth.clone()),
     })
@@ -137,6 +141,7 @@ fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
         text,
         pixels_per_mm: active.series.spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: 1.0,
+        marks: marks(state, active, Pane::Slices, &resolved),
     };
     Some(Picture { view, plane: None })
 }
@@ -162,8 +167,21 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
         text: ui::plane_corner_text(state, active, plane, draw.grid.pose),
         pixels_per_mm: Some(resolved.screen_px_per_unit),
         text_scale: 1.0,
+        marks: marks(state, active, Pane::Across(plane), &resolved),
     };
     Some(Picture { view, plane: Some(draw) })
+}
+
+/// What was measured on the plane of a pane, in the pixels of its picture.
+fn marks(state: &AppState, active: &ActiveSeries, pane: Pane, resolved: &ResolvedView) -> Vec<Drawn> {
+    let Some(ground) = active.ground(pane, state.slab) else { return Vec::new() };
+    let target = |at: PatientPoint| {
+        let (x, y) = resolved.pixel_from_screen.screen(ground.pixel(at));
+        [x, y]
+    };
+    let values = active.values();
+    let all = active.measures.sheet.measurements().iter().filter(|m| active.shows(pane, state.slab, m));
+    all.map(|m| Drawn::new(m, measure::label(m, values), &target)).collect()
 }
 
 impl Export {

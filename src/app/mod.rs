@@ -2,6 +2,7 @@
 //! besides the workers themselves.
 
 mod exports;
+mod measures;
 mod store;
 mod work;
 
@@ -11,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 pub use exports::created_now;
+pub use measures::MeasureStore;
 pub use store::Store;
 
 use crate::gpu::paint;
@@ -47,6 +49,7 @@ pub struct App {
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
+    keeper: measures::Keeper,
     settings_changed: Option<f64>,
     /// Why nothing can be drawn, when the graphics failed.
     no_picture: Option<String>,
@@ -72,11 +75,14 @@ impl App {
         let ctx = cc.egui_ctx.clone();
         let waker = ctx.clone();
         let (sender, events) = channel();
+        let wake: Wake = Arc::new(move || waker.request_repaint());
+        let measures = start.store.as_ref().map(Store::measures);
+        let keeper = measures::Keeper::start(measures, sender.clone(), wake.clone());
         let mut app = Self {
             state: AppState::new(settings),
             cache: UiCache::default(),
             ctx,
-            wake: Arc::new(move || waker.request_repaint()),
+            wake,
             sender,
             events,
             scan: None,
@@ -87,6 +93,7 @@ impl App {
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
+            keeper,
             settings_changed: None,
             no_picture,
         };
@@ -161,6 +168,9 @@ impl App {
             Effect::PickFolder | Effect::PickModel | Effect::PickExportPath { .. } => self.worker().pick(effect),
             Effect::WriteReport { .. } | Effect::WritePicture { .. } | Effect::CopyPicture => self.export(effect),
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
+            Effect::ReadMeasures { key } => self.keeper.read(key),
+            Effect::SaveMeasures { key, content } => self.keeper.save(key, content),
+            Effect::CopyText(text) => self.ctx.copy_text(text),
             Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
         }
     }
@@ -241,6 +251,11 @@ impl eframe::App for App {
         self.poll();
         let now = ctx.input(|i| i.time);
         self.save_when_settled(now);
+        if self.state.cine.is_some() {
+            self.command(Command::CineTick(now));
+            let step_s = 1.0 / f64::from(self.state.settings.cine_rate.max(1.0));
+            ctx.request_repaint_after(std::time::Duration::from_secs_f64(step_s / 2.0));
+        }
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
@@ -269,6 +284,7 @@ impl eframe::App for App {
         {
             store.write(&self.state.settings);
         }
+        self.keeper.finish();
     }
 }
 

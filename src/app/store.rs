@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::measures::MeasureStore;
 use crate::report::write_atomically;
 use crate::state::Settings;
 
@@ -9,16 +10,24 @@ use crate::state::Settings;
 #[derive(Debug, Clone)]
 pub struct Store {
     file: PathBuf,
+    /// What readers draw is kept here.
+    data: PathBuf,
 }
 
 impl Store {
     /// The platform's place for settings; `None` where there is no home folder.
     pub fn for_user() -> Option<Self> {
         let dirs = directories::ProjectDirs::from("", "", "dens")?;
-        Some(Self { file: dirs.config_dir().join("settings.json") })
+        Some(Self { file: dirs.config_dir().join("settings.json"), data: dirs.data_local_dir().to_owned() })
     }
+    /// Everything beside that file.
     pub fn at(file: PathBuf) -> Self {
-        Self { file }
+        let data = file.parent().map(PathBuf::from).unwrap_or_default();
+        Self { file, data }
+    }
+    /// Where measurements are kept.
+    pub fn measures(&self) -> MeasureStore {
+        MeasureStore::at(self.data.join("measurements"))
     }
     /// What was stored, or the defaults where nothing can be read; an unreadable file is never an error at start.
     pub fn read(&self) -> Settings {

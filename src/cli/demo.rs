@@ -33,6 +33,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         findings: Some(&findings),
         analysis_note: None,
         refused: &opened.refused,
+        drawn: None,
         truth: opened.truth.as_ref(),
         hide_identity: false,
         created: created_now(),
@@ -73,5 +74,6 @@ fn first_picture(loaded: &LoadedSeries, findings: &Findings) -> Result<ViewPictu
         text,
         pixels_per_mm: series.spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: 1.0,
+        marks: Vec::new(),
     })
 }

@@ -29,6 +29,7 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         findings: findings.as_ref(),
         analysis_note,
         refused: &opened.refused,
+        drawn: None,
         truth: opened.truth.as_ref(),
         hide_identity: args.hide_identity,
         created: created_now(),

@@ -279,6 +279,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
     let Found { header, picture, .. } = stack.get(stack.len() / 2)?;
     Some(Series {
         uid: header.series.clone(),
+        frame_of_reference: header.frame_of_reference.clone(),
         study: share(&mut shared.studies, &header.study),
         patient: share(&mut shared.patients, &header.patient),
         modality: header.modality.clone(),

@@ -5,12 +5,14 @@ mod plane;
 mod stack;
 
 pub use plane::{Plane, PlaneError, PlaneGrid};
+#[cfg(test)]
+pub(crate) use stack::tests::poses as test_poses;
 pub use stack::{SlicePosition, StackError, StackGeometry, VoxelPoint};
 
 use std::ops::{Add, Mul, Sub};
 
 /// A direction or displacement in patient space, mm where it is a length.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Vec3 {
     pub x: f64,
     pub y: f64,
@@ -59,7 +61,7 @@ impl Mul<f64> for Vec3 {
 }
 
 /// A point in patient space (LPS, mm).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PatientPoint(pub Vec3);
 
 /// A point in a slice, in pixels: `(0, 0)` is the centre of the first pixel (PS3.3 C.7.6.2.1.1).
@@ -71,7 +73,7 @@ pub struct PixelPoint {
 
 /// Where a slice lies: the centre of its first pixel and the directions in which columns and rows are counted
 /// (PS3.3 C.7.6.2, ImagePositionPatient and ImageOrientationPatient).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SlicePose {
     pub origin: PatientPoint,
     /// Unit vector of increasing column index (first half of ImageOrientationPatient).

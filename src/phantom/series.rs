@@ -48,6 +48,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
     let letter = if spec.domain == Domain::Shift { "S" } else { "P" };
     Series {
         uid: uid(key, 2),
+        frame_of_reference: uid(key, 3),
         study: Arc::new(StudyInfo {
             uid: uid(key, 1),
             description: "Synthetic, made by dens: no patient".to_owned(),

@@ -9,8 +9,9 @@ use crate::study::describe;
 use crate::truth::CaseTruth;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
 
-use super::ReportInput;
 use super::mask::Mask;
+use super::{ReportInput, measures};
+use crate::measure::{Ground, Measurement};
 
 /// At most so many slices are shown as pictures.
 pub(super) const KEY_SLICES: usize = 4;
@@ -42,8 +43,12 @@ pub(super) struct KeySlice {
     /// Lines under the title, the score not among them.
     pub(super) lines: Vec<String>,
     pub(super) heatmap: Option<HeatmapLayer>,
-    /// What the network saw of the slice.
+    /// What the network saw of the slice, or what is around a measurement.
     pub(super) region: Option<PixelBox>,
+    /// A plane cut from the volume in the slice's stead.
+    pub(super) plane: Option<Ground>,
+    /// What was measured there.
+    pub(super) marks: Vec<Measurement>,
 }
 
 /// What the network said.
@@ -77,6 +82,9 @@ pub(super) struct Content {
     /// Why there is no analysis, or what else must be said of it.
     pub(super) analysis_note: Option<String>,
     pub(super) key_slices: Vec<KeySlice>,
+    pub(super) measurements: Vec<measures::Row>,
+    /// Slices and planes on which something was measured, and those that were marked.
+    pub(super) measured: Vec<KeySlice>,
     pub(super) warnings: Vec<Notice>,
     pub(super) excluded: Vec<Notice>,
     pub(super) refused: Vec<Notice>,
@@ -100,6 +108,8 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
         outcome: findings.map(outcome),
         analysis_note: note.or_else(|| findings.is_none().then(|| "no analysis was run".to_owned())),
         key_slices: key_slices(input, mask),
+        measurements: measures::rows(input, mask),
+        measured: measures::views(input, mask),
         warnings: warnings(input, mask),
         excluded: findings.map(excluded).unwrap_or_default(),
         refused: refused(input, mask),
@@ -317,7 +327,9 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
         }
     }
     let region = state.and_then(SliceState::cam).map(|(region, _)| *region);
-    KeySlice { index, title, score, lines, heatmap, region }
+    let mut slice = KeySlice { index, title, score, lines, heatmap, region, plane: None, marks: Vec::new() };
+    measures::take_marks(input, mask, &mut slice);
+    slice
 }
 
 fn warnings(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {

@@ -134,6 +134,8 @@ pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mas
         "result": content.outcome.as_ref().map(|o| outcome_json(o, input.findings)),
         "analysis_note": content.analysis_note,
         "key_slices": content.key_slices.iter().map(key_slice_json).collect::<Vec<_>>(),
+        "measurements": super::measures::json(input, mask),
+        "slices_marked_by_the_reader": input.drawn.map_or_else(Vec::new, |d| d.key_slices.iter().map(|k| k.index + 1).collect()),
         "warnings": content.warnings,
         "slices_left_out_or_with_a_remark": content.excluded,
         "refused": content.refused,

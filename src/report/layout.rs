@@ -9,7 +9,7 @@ use super::page::{
     WIDTH, feet, limited, with_replacements_told,
 };
 use super::pictures::{PictureSource, WINDOWS};
-use super::strip;
+use super::{measures, strip, table};
 use crate::findings::Findings;
 use crate::findings::describe::{counted, score_text};
 use crate::study::Series;
@@ -18,12 +18,13 @@ use crate::study::describe::{self, SYNTHETIC_LINE};
 /// Rows of the table of peaks; the rest stand in the table of all scores.
 const PEAK_ROWS: usize = 6;
 
-/// Sets the whole report. `series` and `findings` give the strip its shape.
+/// Sets the whole report. `series` and `findings` give the strip its shape; the pictures are those of the key slices and
+/// those of what was measured.
 pub(super) fn pages(
     content: &Content,
     series: &Series,
     findings: Option<&Findings>,
-    pictures: &[Vec<Arc<PictureSource>>],
+    [pictures, measured]: [&[Vec<Arc<PictureSource>>]; 2],
 ) -> Vec<Page> {
     let mut flow = Flow::new();
     title(&mut flow, content);
@@ -42,7 +43,9 @@ pub(super) fn pages(
     notices_section(&mut flow, "Warnings", &content.warnings);
     refused_summary(&mut flow, content);
     notices_section(&mut flow, "Slices left out or with a remark", &content.excluded);
-    key_slices(&mut flow, content, pictures);
+    measurements(&mut flow, content);
+    key_slices(&mut flow, "Measured and marked by the reader", &content.measured, content, measured);
+    key_slices(&mut flow, "Key slices", &content.key_slices, content, pictures);
     facts_section(&mut flow, "Reference standard (not by the network)", &content.reference);
     facts_section(&mut flow, "Model and analysis", &content.model);
     notices_section(&mut flow, "Files that were refused", &content.refused);
@@ -192,14 +195,34 @@ fn refused_summary(flow: &mut Flow, content: &Content) {
 const PICTURE: f32 = 158.0;
 const PICTURE_GAP: f32 = 6.0;
 
-fn key_slices(flow: &mut Flow, content: &Content, pictures: &[Vec<Arc<PictureSource>>]) {
-    if content.key_slices.is_empty() {
+/// What the reader measured; nothing of it comes from the network.
+fn measurements(flow: &mut Flow, content: &Content) {
+    if content.measurements.is_empty() {
+        return;
+    }
+    flow.heading("Measurements", 60.0);
+    let head = ["Name", "Kind", "Value", "On", "Middle"].map(str::to_owned);
+    let row = |row: &measures::Row| {
+        vec![row.title.clone(), row.kind.to_owned(), row.value.clone(), row.place.clone(), row.position.clone()]
+    };
+    let rows: Vec<Vec<String>> = content.measurements.iter().map(row).collect();
+    table::draw(flow, "Drawn by the reader, read from the pixels by this program", &head, &rows);
+}
+
+fn key_slices(
+    flow: &mut Flow,
+    heading: &str,
+    slices: &[KeySlice],
+    content: &Content,
+    pictures: &[Vec<Arc<PictureSource>>],
+) {
+    if slices.is_empty() {
         return;
     }
     let rows = |sources: &[Arc<PictureSource>]| sources.len().div_ceil(WINDOWS.len());
     let first = pictures.first().map_or(0.0, |s| rows(s) as f32 * (PICTURE + PICTURE_GAP));
-    flow.heading("Key slices", first);
-    for (slice, sources) in content.key_slices.iter().zip(pictures) {
+    flow.heading(heading, first);
+    for (slice, sources) in slices.iter().zip(pictures) {
         let height = rows(sources) as f32 * (PICTURE + PICTURE_GAP);
         flow.ensure(height);
         let top = flow.y;

@@ -10,7 +10,9 @@ mod document;
 mod fonts;
 mod json;
 mod layout;
+mod marks;
 mod mask;
+mod measures;
 mod page;
 mod pdf;
 mod picture;
@@ -43,6 +45,8 @@ pub struct ReportInput<'a> {
     pub analysis_note: Option<String>,
     pub refused: &'a [Refused],
     pub hide_identity: bool,
+    /// What the reader measured and marked.
+    pub drawn: Option<&'a crate::measure::Content>,
     /// The reference standard, to be printed.
     pub truth: Option<&'a CaseTruth>,
     /// When the report is made, as it shall stand there (ISO 8601 with offset); passed in so that output can be
@@ -101,7 +105,8 @@ pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, 
         return Ok(json_bytes(&json::report_json(input, &content, &mask)));
     }
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
-    let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
+    let measured = pictures::of_key_slices(input.loaded, &content.measured);
+    let pages = layout::pages(&content, &input.loaded.series, input.findings, [&pictures, &measured]);
     match format {
         Format::Pdf => pdf::document(&pages, "dens report", &input.created),
         Format::Png | Format::Json => sheet::png(&pages),
@@ -121,11 +126,12 @@ pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
     let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
+    let measured = pictures::of_key_slices(input.loaded, &content.measured);
     let text = |item: &page::Item| match item {
         page::Item::Text { text, .. } => Some(text.clone()),
         _ => None,
     };
-    let pages = layout::pages(&content, &input.loaded.series, input.findings, &pictures);
+    let pages = layout::pages(&content, &input.loaded.series, input.findings, [&pictures, &measured]);
     pages.iter().map(|page| page.items.iter().filter_map(text).collect()).collect()
 }
 
@@ -165,4 +171,6 @@ pub struct ViewPicture {
     pub pixels_per_mm: Option<f64>,
     /// 1.0 is a text size fit for 1000 pixels of height.
     pub text_scale: f32,
+    /// What was measured on it, in its pixels.
+    pub marks: Vec<crate::measure::Drawn>,
 }

@@ -105,6 +105,7 @@ pub fn annotated(picture: &ViewPicture, rgba: Vec<u8>) -> Vec<u8> {
         heat_maximum: picture.draw.heatmap.as_ref().map(|layer| layer.maximum),
         text_scale: picture.text_scale,
     });
+    super::marks::draw(&mut pixmap, &picture.marks, &arrangement);
     draw(&mut pixmap, &arrangement);
     pixmap.take()
 }

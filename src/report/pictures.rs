@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::content::KeySlice;
 use super::{CornerText, ViewPicture, picture};
 use crate::findings::PixelBox;
-use crate::study::{LoadedSeries, Photometric, Series, describe};
+use crate::geometry::{PatientPoint, PlaneGrid};
+use crate::measure::{self, Drawn, Ground, Measurement, Source, Values};
+use crate::study::{LoadedSeries, Photometric, Series, describe, plane_text};
 use crate::view::{HeatmapLayer, ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
 use crate::volume::{Slice, Window};
 
@@ -30,6 +32,8 @@ pub(super) struct PictureSource {
     has_millimetres: bool,
     view: Square,
     text: CornerText,
+    /// What was measured there, with its words, and the pixels it was measured on.
+    marks: Vec<(Measurement, Vec<String>)>,
 }
 
 /// Centre (pixels, the first pixel's centre is 0, 0) and side (mm, or pixels where those are unknown).
@@ -65,8 +69,17 @@ impl PictureSource {
             text: self.text.clone(),
             pixels_per_mm: self.has_millimetres.then_some(per_unit),
             text_scale,
+            marks: self.marks.iter().map(|(m, label)| drawn(m, label, &pixel_from_screen)).collect(),
         })
     }
+}
+
+fn drawn(measurement: &Measurement, label: &[String], map: &PixelFromScreen) -> Drawn {
+    let target = |at: PatientPoint| {
+        let (x, y) = map.screen(measurement.ground.pixel(at));
+        [x, y]
+    };
+    Drawn::new(measurement, label.to_vec(), &target)
 }
 
 /// For each key slice its pictures: a row without heatmap and, where one is drawn, a row with it.
@@ -76,6 +89,9 @@ pub(super) fn of_key_slices(loaded: &LoadedSeries, keys: &[KeySlice]) -> Vec<Vec
 
 fn of_key_slice(loaded: &LoadedSeries, key: &KeySlice) -> Vec<Arc<PictureSource>> {
     let series = &*loaded.series;
+    if let Some(ground) = &key.plane {
+        return of_plane(loaded, key, ground).unwrap_or_default();
+    }
     let Some(slice) = loaded.volume.slices().get(key.index) else { return Vec::new() };
     let view = square(slice, series.spacing_mm.unwrap_or([1.0, 1.0]), key.region.as_ref());
     let layers = [Some(None), key.heatmap.clone().map(Some)];
@@ -83,9 +99,38 @@ fn of_key_slice(loaded: &LoadedSeries, key: &KeySlice) -> Vec<Arc<PictureSource>
         .into_iter()
         .flatten()
         .flat_map(|heatmap| {
-            WINDOWS.map(|window| Arc::new(source(series, slice, key.index, window, heatmap.clone(), view)))
+            WINDOWS.map(|window| {
+                let picture = source(series, slice, key.index, window, heatmap.clone(), view);
+                Arc::new(PictureSource { marks: marks(series, key), ..picture })
+            })
         })
         .collect()
+}
+
+fn marks(series: &Series, key: &KeySlice) -> Vec<(Measurement, Vec<String>)> {
+    let values = Values { are_hu: series.values_are_hu, are_lossy: series.technique.lossy.is_some() };
+    key.marks.iter().map(|m| (m.clone(), measure::label(m, values))).collect()
+}
+
+/// The pictures of a plane cut from the volume; `None` where none can be cut.
+fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Vec<Arc<PictureSource>>> {
+    let Source::Plane { plane, slab } = &ground.source else { return None };
+    let (series, stack) = (&*loaded.series, loaded.stack().ok()?);
+    let at_mm = plane.coordinate_mm(ground.pose.origin);
+    let grid = PlaneGrid::covering(&stack.geometry, *plane, at_mm, ground.spacing[0]).ok()?;
+    let slice = Arc::new(stack.plane_slice(&grid, slab));
+    let view = square(&slice, [grid.spacing_mm; 2], key.region.as_ref());
+    let pictures = WINDOWS.map(|window| {
+        let mut picture = source(series, &slice, key.index, window, None, view);
+        picture.spacing = [grid.spacing_mm; 2];
+        picture.text.letters = describe::edge_letters(Some(&grid.pose));
+        if let Some(line) = picture.text.top_left.first_mut() {
+            *line = format!("{} {} {at_mm:.1}", plane.name(), plane.letter());
+        }
+        picture.text.bottom_left.extend(plane_text::slab_text(slab));
+        Arc::new(PictureSource { marks: marks(series, key), ..picture })
+    });
+    Some(pictures.into())
 }
 
 fn source(
@@ -117,6 +162,7 @@ fn source(
         has_millimetres: series.spacing_mm.is_some(),
         view,
         text,
+        marks: Vec::new(),
     }
 }
 

@@ -57,6 +57,10 @@ impl AppState {
             | Command::CycleProjection
             | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
+            Command::ToggleCine | Command::StopCine | Command::CineTick(_) | Command::SetCineRate(_) => {
+                self.apply_cine(&command, &mut effects);
+            }
+            Command::Measure(command) => self.apply_measure(command, &mut effects),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
@@ -83,6 +87,7 @@ impl AppState {
         effects.extend([Effect::CancelScan, Effect::CancelLoad, Effect::CancelAnalysis]);
         self.scanning = None;
         self.study = None;
+        self.cine = None;
         self.active = None;
         self.forget_analysis();
         self.scan_request = RequestId::default();
@@ -111,6 +116,7 @@ impl AppState {
         let window = self.active.as_ref().map(|a| a.window);
         self.active = Some(active_series(index, series.clone(), window));
         effects.push(Effect::Load { request, series, first });
+        self.ask_for_measures(effects);
     }
 
     fn step_series(&mut self, step: i32, effects: &mut Vec<Effect>) {
@@ -211,6 +217,7 @@ impl AppState {
                     self.show_settings = false;
                 } else if self.show_notices {
                     self.show_notices = false;
+                } else if self.escape_measuring() {
                 } else if self.fullscreen {
                     self.fullscreen = false;
                     effects.push(Effect::SetFullscreen(false));
@@ -347,7 +354,10 @@ impl AppState {
             Command::FlipHorizontal => active.view_mut(focus).flip_horizontal ^= true,
             Command::FlipVertical => active.view_mut(focus).flip_vertical ^= true,
             Command::Invert => active.invert = !active.invert,
-            Command::SetTool(tool) => self.tool = tool,
+            Command::SetTool(tool) => {
+                self.tool = tool;
+                active.measures.draft = None;
+            }
             _ => {}
         }
         if let Some(active) = &mut self.active

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
+use crate::measure;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
@@ -25,6 +27,9 @@ pub enum Tool {
     Pan,
     Scroll,
     Crosshair,
+    Measure(measure::Kind),
+    /// The window that suits the pixels of a rectangle.
+    WindowRegion,
 }
 
 /// How much text stands on the image.
@@ -112,6 +117,13 @@ pub enum Command {
     SetInterpolation(Interpolation),
     CycleOverlay,
     SetTool(Tool),
+    Measure(MeasureCommand),
+    ToggleCine,
+    StopCine,
+    /// A frame at this time, seconds.
+    CineTick(f64),
+    /// Slices per second.
+    SetCineRate(f32),
     ToggleHeatmap,
     /// F pressed or released, with the time in seconds: a short press toggles, holding peeks.
     HeatmapKey {
@@ -212,6 +224,15 @@ pub enum Effect {
     },
     CopyPicture,
     SaveSettings,
+    ReadMeasures {
+        key: SheetKey,
+    },
+    /// Supersedes an earlier one of the same key that has not been written yet.
+    SaveMeasures {
+        key: SheetKey,
+        content: measure::Content,
+    },
+    CopyText(String),
     SetFullscreen(bool),
 }
 
@@ -294,6 +315,16 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// The error says why nothing can be kept.
+    MeasuresRead {
+        key: SheetKey,
+        result: Result<MeasuresFile, String>,
+    },
+    MeasuresSaved {
+        key: SheetKey,
+        content: measure::Content,
+        result: Result<(), String>,
+    },
 }
 
 /// Why an export was not written.

@@ -2,7 +2,9 @@
 //! [`AppState::receive`] takes a result, both answer with effects. No I/O, no threads, no GPU.
 
 mod apply;
+mod cine;
 mod command;
+mod measure;
 mod planes;
 mod receive;
 mod settings;
@@ -10,10 +12,12 @@ mod settings;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cine::{CINE_RATES, Cine};
 pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
     ViewRect,
 };
+pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
@@ -40,6 +44,8 @@ pub struct AppState {
     pub scanning: Option<PathBuf>,
     pub notices: Vec<Notice>,
     pub tool: Tool,
+    /// Slices are being played.
+    pub cine: Option<Cine>,
     pub heatmap_on: bool,
     heatmap_key: Option<f64>,
     /// The reference standard is shown; off at first, so that one reads before one looks it up.
@@ -99,6 +105,8 @@ pub struct ActiveSeries {
     pub view: ViewState,
     pub window: Window,
     pub invert: bool,
+    /// What the reader has drawn.
+    pub measures: Measures,
 }
 
 /// What is known about the analysis of the active series, in the words of the findings panel.
@@ -203,6 +211,7 @@ impl AppState {
             scanning: None,
             notices: Vec::new(),
             tool: Tool::Window,
+            cine: None,
             heatmap_on: true,
             heatmap_key: None,
             truth_on: false,
@@ -294,6 +303,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         view: ViewState::default(),
         window: window.filter(|_| series.values_are_hu).unwrap_or_else(|| opening_window(&series)),
         invert: false,
+        measures: Measures::default(),
         series,
     }
 }

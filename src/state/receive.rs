@@ -51,6 +51,8 @@ impl AppState {
             Event::Copied(Err(reason)) => {
                 self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
             }
+            Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
+            Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             other => self.receive_analysis(other),
         }
         effects
@@ -130,8 +132,10 @@ impl AppState {
         active.load_seconds = seconds;
         active.loaded = Some(loaded);
         active.make_planes();
+        active.read_measurements();
         active.refused = refused.clone();
         self.report_refused(&refused);
+        self.ask_for_measures(effects);
         if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {
             self.analysis = AnalysisState::NotApplicable(stop);
         } else if self.settings.auto_analyse {

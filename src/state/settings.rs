@@ -35,6 +35,8 @@ pub struct Settings {
     pub interpolation: Interpolation,
     pub heatmap_opacity: f32,
     pub heatmap_everywhere: bool,
+    /// Slices per second of a cine.
+    pub cine_rate: f32,
     pub auto_analyse: bool,
     pub invert_vertical_drag: bool,
     /// Compute threads; `None` leaves one core to the window.
@@ -56,6 +58,7 @@ impl Default for Settings {
             interpolation: Interpolation::Linear,
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
             heatmap_everywhere: false,
+            cine_rate: 10.0,
             auto_analyse: true,
             invert_vertical_drag: false,
             threads: None,

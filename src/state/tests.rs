@@ -12,6 +12,7 @@ fn slice(value: i16) -> Arc<Slice> {
 fn series(slices: usize) -> Series {
     Series {
         uid: "1.2.3".into(),
+        frame_of_reference: String::new(),
         study: Arc::new(StudyInfo::default()),
         patient: Arc::new(Patient::default()),
         modality: "CT".into(),

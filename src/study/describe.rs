@@ -312,6 +312,7 @@ mod tests {
     fn bare() -> Series {
         Series {
             uid: String::new(),
+            frame_of_reference: String::new(),
             study: Arc::default(),
             patient: Arc::default(),
             modality: String::new(),

@@ -146,6 +146,8 @@ impl SliceInfo {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub uid: String,
+    /// FrameOfReferenceUID; empty where the file gives none.
+    pub frame_of_reference: String,
     pub study: Arc<StudyInfo>,
     pub patient: Arc<Patient>,
     pub modality: String,

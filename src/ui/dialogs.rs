@@ -110,6 +110,11 @@ fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
             commands,
             Command::SetInvertVerticalDrag,
         );
+        let mut rate = s.cine_rate;
+        let slider = egui::Slider::new(&mut rate, crate::state::CINE_RATES).text("slices per second of a cine (C)");
+        if ui.add(slider.max_decimals(0)).changed() {
+            commands.push(Command::SetCineRate(rate));
+        }
         check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
         ui.add_space(8.0);
         super::caption(ui, "Privacy");

@@ -2,13 +2,13 @@
 
 use egui::{RichText, Ui};
 
-use super::{caption, strip, theme};
+use super::{UiCache, caption, measure_panel, strip, theme};
 use crate::findings::describe::calibration_line;
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
 use crate::view::MAX_HEATMAP_OPACITY;
 
-pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(active) = &state.active else { return };
     let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 8));
     egui::Panel::right("findings").frame(frame).default_size(264.0).size_range(210.0..=460.0).show(ui, |ui| {
@@ -20,6 +20,9 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
             if let Some(findings) = state.findings() {
                 peaks(ui, state, active, findings, commands);
+            }
+            measure_panel::show(ui, state, active, cache, commands);
+            if let Some(findings) = state.findings() {
                 assessed(ui, findings);
             }
             heatmap(ui, state, commands);

@@ -4,7 +4,8 @@ use egui::{Event, Key, Modifiers};
 
 use super::UiCache;
 use crate::geometry::Plane;
-use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
+use crate::measure::Kind;
+use crate::state::{AppState, Command, ExportKind, MeasureCommand, PanelSide, Tool};
 use crate::view::planes::Layout;
 
 /// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
@@ -17,6 +18,7 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("PgUp, PgDn, Left, Right", "previous, next series"),
             ("N, Shift+N", "next, previous peak of the strip"),
             ("Alt + left drag", "scroll the stack"),
+            ("C", "cine: play the slices; any key or click stops it (pace in the settings)"),
         ],
     ),
     (
@@ -51,8 +53,24 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("R", "reset zoom, pan, window and inversion"),
             ("H, V", "flip horizontally, vertically"),
             ("W, Z, T, S, X", "left button: window, zoom, translate, scroll, crosshair"),
+            ("Hold Q", "magnifier at the pointer"),
             ("O", "text on the image: full, minimal, none"),
             ("F9, F10, F11", "series panel, findings panel, full screen"),
+        ],
+    ),
+    (
+        "Measure",
+        &[
+            ("D, A, Shift+A", "length, angle, Cobb angle"),
+            ("E, Shift+E", "ellipse, rectangle: area, mean, SD, range"),
+            ("P, Shift+T", "HU pin, arrow with text"),
+            ("Shift+W", "window from a region"),
+            ("Drag a handle, a line, a label", "change, move; double-click on a label names it"),
+            (", .", "previous, next measurement; in the list Tab and Enter do the same"),
+            ("Alt+arrows", "move the selected one by 1 mm (Shift: 0.1 mm)"),
+            ("Del, Backspace", "delete the selected one"),
+            ("Ctrl+Z, Ctrl+Shift+Z, Ctrl+Y", "undo, redo"),
+            ("K", "mark the slice as a key slice, for the report"),
         ],
     ),
     (
@@ -84,9 +102,12 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     let typing = ctx.text_edit_focused();
     let widget_focused = ctx.memory(|m| m.focused().is_some());
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
+    let in_list = std::mem::take(&mut cache.measure_row_focused);
     for event in events {
         match event {
             Event::Copy if !typing => commands.push(Command::CopyPicture),
+            // An open menu closes by itself, and nothing else with it.
+            Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
             Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
             Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. } if !typing && modifiers.is_none() => {
                 cache.f_down = pressed;
@@ -102,6 +123,10 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                     key,
                     Key::ArrowDown | Key::ArrowUp | Key::ArrowLeft | Key::ArrowRight | Key::Space | Key::Enter
                 );
+                if let Some(steps) = arrow(key).filter(|_| in_list || modifiers.alt) {
+                    commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
+                    continue;
+                }
                 if widget_focused && moves_focus {
                     continue;
                 }
@@ -161,6 +186,19 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         Key::F3 => Command::ShowPlane(Plane::Sagittal),
         Key::F4 => Command::ShowPlane(Plane::Coronal),
         Key::L => Command::CycleProjection,
+        Key::D => Command::SetTool(Tool::Measure(Kind::Length)),
+        Key::A if shift => Command::SetTool(Tool::Measure(Kind::Cobb)),
+        Key::A => Command::SetTool(Tool::Measure(Kind::Angle)),
+        Key::E if shift => Command::SetTool(Tool::Measure(Kind::Rectangle)),
+        Key::E => Command::SetTool(Tool::Measure(Kind::Ellipse)),
+        Key::P => Command::SetTool(Tool::Measure(Kind::Pin)),
+        Key::T if shift => Command::SetTool(Tool::Measure(Kind::Arrow)),
+        Key::W if shift => Command::SetTool(Tool::WindowRegion),
+        Key::Comma => Command::Measure(MeasureCommand::Step(-1)),
+        Key::Period => Command::Measure(MeasureCommand::Step(1)),
+        Key::Delete | Key::Backspace => Command::Measure(MeasureCommand::DeleteSelected),
+        Key::C => Command::ToggleCine,
+        Key::K => Command::Measure(MeasureCommand::ToggleKeySlice),
         Key::X if shift => Command::ToggleLines,
         Key::X => Command::SetTool(Tool::Crosshair),
         Key::W => Command::SetTool(Tool::Window),
@@ -189,8 +227,21 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
         (Key::P, true) => Command::ToggleIdentity,
         (Key::R, false) => Command::StartAnalysis,
         (Key::Comma, false) => Command::ToggleSettings,
+        (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
+        (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),
         _ => return None,
     })
+}
+
+/// Steps to the right and down.
+fn arrow(key: Key) -> Option<[i32; 2]> {
+    match key {
+        Key::ArrowRight => Some([1, 0]),
+        Key::ArrowLeft => Some([-1, 0]),
+        Key::ArrowDown => Some([0, 1]),
+        Key::ArrowUp => Some([0, -1]),
+        _ => None,
+    }
 }
 
 fn digit(key: Key) -> Option<usize> {

@@ -4,6 +4,9 @@ mod dialogs;
 mod findings_panel;
 mod help;
 mod keys;
+mod magnifier;
+mod measure;
+mod measure_panel;
 mod overlay;
 mod panes;
 mod series_panel;
@@ -29,6 +32,11 @@ pub struct UiCache {
     thumbnails: HashMap<usize, (Arc<Thumbnail>, egui::TextureHandle)>,
     gesture: Option<(Pane, viewport::Gesture)>,
     wheel: wheel::Wheel,
+    measure: measure::Pointer,
+    /// A row of the list of measurements has the keyboard.
+    measure_row_focused: bool,
+    /// The selected row that the list has been scrolled to.
+    measure_scrolled_to: Option<crate::measure::MeasureId>,
     f_down: bool,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
@@ -43,6 +51,9 @@ impl Default for UiCache {
             thumbnails: HashMap::new(),
             gesture: None,
             wheel: wheel::Wheel::default(),
+            measure: measure::Pointer::default(),
+            measure_row_focused: false,
+            measure_scrolled_to: None,
             f_down: false,
             narrow_start_handled: false,
             view_rect: None,
@@ -65,6 +76,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     let mut commands = Vec::new();
     keys::read(ui.ctx(), state, cache, &mut commands);
     dropped_files(ui.ctx(), &mut commands);
+    if state.cine.is_some() && ui.input(stops_cine) {
+        commands.push(Command::StopCine);
+    }
 
     top_bar::show(ui, state, &mut commands);
     status::show(ui, state, progress, &mut commands);
@@ -78,7 +92,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
             series_panel::show(ui, state, cache, &mut commands);
         }
         if state.settings.show_findings {
-            findings_panel::show(ui, state, &mut commands);
+            findings_panel::show(ui, state, cache, &mut commands);
         }
         strip::show(ui, state, &mut commands);
         egui::CentralPanel::default()
@@ -92,6 +106,16 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     dialogs::show(ui.ctx(), state, progress, &mut commands);
     help::show(ui.ctx(), state, &mut commands);
     commands
+}
+
+/// Anything but a movement of the mouse, which may happen by itself.
+fn stops_cine(input: &egui::InputState) -> bool {
+    input.events.iter().any(|event| match event {
+        egui::Event::Key { pressed, repeat, .. } => *pressed && !repeat,
+        egui::Event::PointerButton { pressed, .. } => *pressed,
+        egui::Event::MouseWheel { .. } | egui::Event::Zoom(_) => true,
+        _ => false,
+    })
 }
 
 fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {

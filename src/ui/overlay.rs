@@ -57,7 +57,7 @@ pub fn readout(active: &ActiveSeries, at: PixelPoint) -> Option<String> {
     Some(format!("{unit} {number} at {place}"))
 }
 
-/// Everything over the image. `pointer` is in physical pixels from the view's corner.
+/// Everything over the image; returns where text stands. `pointer` is in physical pixels from the view's corner.
 pub fn paint(
     painter: &Painter,
     rect: Rect,
@@ -65,19 +65,20 @@ pub fn paint(
     active: &ActiveSeries,
     resolved: &ResolvedView,
     pointer: Option<PixelPoint>,
-) {
+) -> Vec<Rect> {
     let mut text = corner_lines(state, active);
     if let Some(line) = pointer.and_then(|at| readout(active, at)) {
         text.bottom_left.push(line);
     }
     reference(painter, rect, state, active, resolved);
-    paint_text(painter, rect, state, active, resolved, text, &notes(state, active));
+    let taken = paint_text(painter, rect, state, active, resolved, text, &notes(state, active));
     if state.settings.overlay != OverlayDensity::None {
         heatmap_scale(painter, rect, state);
     }
+    taken
 }
 
-/// Corner text, letters and ruler, as far as the density allows, and the notes.
+/// Corner text, letters and ruler, as far as the density allows, and the notes; returns where corner text and notes stand.
 pub(super) fn paint_text(
     painter: &Painter,
     rect: Rect,
@@ -86,11 +87,10 @@ pub(super) fn paint_text(
     resolved: &ResolvedView,
     mut text: CornerText,
     notes: &[Note],
-) {
+) -> Vec<Rect> {
     let density = state.settings.overlay;
     if density == OverlayDensity::None {
-        paint_notes(painter, rect, &CornerText::default(), notes);
-        return;
+        return paint_notes(painter, rect, &CornerText::default(), notes);
     }
     letters(painter, rect, &text.letters);
     if density == OverlayDensity::Minimal {
@@ -98,11 +98,12 @@ pub(super) fn paint_text(
         text.top_right.clear();
         text.bottom_right.truncate(2);
     }
-    corners(painter, rect, &text);
-    paint_notes(painter, rect, &text, notes);
+    let mut taken = corners(painter, rect, &text);
+    taken.extend(paint_notes(painter, rect, &text, notes));
     if active.series.spacing_mm.is_some() {
         ruler(painter, rect, resolved);
     }
+    taken
 }
 
 /// The boxes of the reference standard on this slice, with a line that says whose they are.
@@ -158,22 +159,24 @@ fn widest_corner(rect: Rect) -> f32 {
     (rect.width() / 2.0 - 44.0).max(60.0)
 }
 
-fn corners(painter: &Painter, rect: Rect, text: &CornerText) {
+fn corners(painter: &Painter, rect: Rect, text: &CornerText) -> Vec<Rect> {
     let font = font(rect);
     let (line, widest) = (line_height(&font), widest_corner(rect));
-    let block = |lines: &[String], corner: Align2, down: bool| {
+    let mut taken = Vec::new();
+    let mut block = |lines: &[String], corner: Align2, down: bool| {
         let at = corner.pos_in_rect(&rect.shrink(MARGIN));
         for (i, text) in lines.iter().enumerate() {
             let steps = if down { i } else { lines.len() - 1 - i } as f32;
             let y = if down { at.y + steps * line } else { at.y - steps * line };
             let text = fitting(painter, text, &font, widest);
-            legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), theme::TEXT);
+            taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), theme::TEXT));
         }
     };
     block(&text.top_left, Align2::LEFT_TOP, true);
     block(&text.top_right, Align2::RIGHT_TOP, true);
     block(&text.bottom_left, Align2::LEFT_BOTTOM, false);
     block(&text.bottom_right, Align2::RIGHT_BOTTOM, false);
+    taken
 }
 
 /// The text itself, or its beginning with an ellipsis, so that long names do not run into the other corner.
@@ -285,7 +288,7 @@ pub fn heatmap_note(state: &AppState) -> Option<String> {
 pub(super) type Note = (String, Color32);
 
 /// Sentences in the middle at the foot: between the corners below it, or above them where the view is too narrow.
-fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note]) {
+fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note]) -> Vec<Rect> {
     let font = font(rect);
     let width = |text: &str| painter.layout_no_wrap(text.to_owned(), font.clone(), theme::TEXT).size().x;
     let widest = |lines: &[String]| lines.iter().map(|line| width(line)).fold(0.0, f32::max);
@@ -295,11 +298,14 @@ fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note])
     let meets = note > rect.width() - 2.0 * (MARGIN + corner + MARGIN);
     let above_corners = if meets { lines * line_height(&font) + 4.0 } else { 0.0 };
     let mut y = rect.bottom() - MARGIN - above_corners.max(26.0);
+    let mut taken = Vec::new();
     for (note, colour) in notes.iter().rev() {
         let note = fitting(painter, note, &font, rect.width() - 2.0 * MARGIN);
-        legible(painter, Pos2::new(rect.center().x, y), Align2::CENTER_BOTTOM, &note, font.clone(), *colour);
+        let at = Pos2::new(rect.center().x, y);
+        taken.push(legible(painter, at, Align2::CENTER_BOTTOM, &note, font.clone(), *colour));
         y -= font.size + 4.0;
     }
+    taken
 }
 
 /// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
@@ -314,6 +320,9 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     }
     lines.extend(heatmap_note(state));
     let mut notes: Vec<Note> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
+    if active.is_key_slice(active.current) {
+        notes.push(("key slice".to_owned(), theme::MEASURE));
+    }
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

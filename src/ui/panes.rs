@@ -93,22 +93,22 @@ pub struct PaneMap {
     pub pixels_per_point: f32,
     pub resolved: ResolvedView,
     pub pose: SlicePose,
-    /// `[between rows, between columns]`.
-    pub spacing_mm: [f64; 2],
+    /// `[between rows, between columns]`, mm; 1 where the pixel spacing is unknown.
+    pub spacing: [f64; 2],
 }
 
 impl PaneMap {
     pub fn patient(&self, at: Pos2) -> PatientPoint {
         let scale = f64::from(self.pixels_per_point);
         let (x, y) = (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale);
-        self.pose.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y), self.spacing_mm)
+        self.pose.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y), self.spacing)
     }
     /// Where the foot of a point on the pane's plane is seen.
     pub fn screen(&self, at: PatientPoint) -> Pos2 {
         let from_origin = at.0 - self.pose.origin.0;
         let pixel = PixelPoint {
-            column: from_origin.dot(self.pose.along_row) / self.spacing_mm[1],
-            row: from_origin.dot(self.pose.along_column) / self.spacing_mm[0],
+            column: from_origin.dot(self.pose.along_row) / self.spacing[1],
+            row: from_origin.dot(self.pose.along_column) / self.spacing[0],
         };
         let (x, y) = self.resolved.pixel_from_screen.screen(pixel);
         let scale = f64::from(self.pixels_per_point);
@@ -215,7 +215,7 @@ fn clipped(rect: Rect, from: Pos2, to: Pos2) -> Option<(Pos2, Pos2)> {
 }
 
 /// The text over a plane. With several panes only what tells it from the others: who and which series, and the window,
-/// stand on the slices already.
+/// stand on the slices already. Returns where text stands.
 pub fn paint_plane_text(
     painter: &egui::Painter,
     state: &AppState,
@@ -224,7 +224,7 @@ pub fn paint_plane_text(
     map: &PaneMap,
     pointer: Option<PatientPoint>,
     notes: &[String],
-) {
+) -> Vec<Rect> {
     let mut text = overlay::plane_corner_text(state, active, plane, map.pose);
     let one = state.settings.layout == Layout::One;
     if let (false, Some(planes)) = (one, &active.planes) {
@@ -238,16 +238,18 @@ pub fn paint_plane_text(
         text.bottom_left.push(line);
     }
     let notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
-    overlay::paint_text(painter, map.rect, state, active, &map.resolved, text, &notes);
+    let mut taken = overlay::paint_text(painter, map.rect, state, active, &map.resolved, text, &notes);
     if !one {
         let corner = map.rect.min + vec2(10.0, 8.0);
         let name = FontId::proportional(12.5);
-        overlay::legible(painter, corner + vec2(20.0, 0.0), Align2::LEFT_TOP, plane.name(), name, theme::TEXT);
+        let at = corner + vec2(20.0, 0.0);
+        taken.push(overlay::legible(painter, at, Align2::LEFT_TOP, plane.name(), name, theme::TEXT));
         if state.lines_on {
             let swatch = Rect::from_min_size(corner + vec2(0.0, 7.0), vec2(14.0, 3.0));
             painter.rect_filled(swatch, 0.0, colour(plane));
         }
     }
+    taken
 }
 
 fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option<String> {

@@ -3,7 +3,7 @@
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
-use super::theme;
+use super::{measure, theme};
 use crate::findings::SliceState;
 use crate::geometry::orientation_letters;
 use crate::state::{ActiveSeries, AppState, Command};
@@ -100,6 +100,7 @@ fn draw(painter: &egui::Painter, layout: &Layout, state: &AppState, active: &Act
     if let Some(truth) = state.truth() {
         reference(painter, layout, &truth.positive_stretches());
     }
+    measure::paint_marks(painter, layout.bars.left() - 1.0, &|slice| layout.centre_of(slice), active);
     current(painter, layout, active.current);
     flags(painter, layout, &state.peaks());
 }

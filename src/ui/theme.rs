@@ -16,6 +16,9 @@ pub const REFERENCE: Color32 = Color32::from_rgb(0x5f, 0xc9, 0xa0);
 /// Lines of the sagittal and of the coronal plane; the axial one's is the accent.
 pub const SAGITTAL: Color32 = Color32::from_rgb(0x86, 0xae, 0x72);
 pub const CORONAL: Color32 = Color32::from_rgb(0xae, 0x87, 0xbd);
+/// What the reader has drawn; the lighter one is selected or being drawn.
+pub const MEASURE: Color32 = Color32::from_rgb(0xd8, 0xd0, 0x80);
+pub const MEASURE_SELECTED: Color32 = Color32::from_rgb(0xf2, 0xee, 0xc4);
 pub const STOP: Color32 = Color32::from_rgb(0xcc, 0x6a, 0x62);
 
 /// Sets fonts, sizes and colours once.

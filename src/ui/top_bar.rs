@@ -3,7 +3,8 @@
 use egui::{Align, Layout, RichText};
 
 use super::theme;
-use crate::state::{AppState, Command, ExportKind, PanelSide};
+use crate::measure::Kind;
+use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
@@ -50,6 +51,7 @@ fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         toggle(ui, state.truth_on, "Reference", hint, Command::ToggleTruth, commands);
     }
     window_menu(ui, active.window, state, commands);
+    tool_menu(ui, state, commands);
     // From right to left.
     for (layout, text, hint) in [
         (planes::Layout::Four, "2 x 2", "Shift+M: three planes, and where the crosshair stands"),
@@ -103,6 +105,42 @@ fn window_menu(ui: &mut egui::Ui, window: Window, state: &AppState, commands: &m
         })
         .response;
     response.accessible_name("Window").on_hover_text("Window width/centre (keys 0 to 9)");
+}
+
+/// What the left button can do: `(tool, what, key)`.
+const TOOLS: [(Tool, &str, &str); 13] = [
+    (Tool::Window, "window", "W"),
+    (Tool::WindowRegion, "window from a region", "Shift+W"),
+    (Tool::Zoom, "zoom", "Z"),
+    (Tool::Pan, "pan", "T"),
+    (Tool::Scroll, "scroll", "S"),
+    (Tool::Crosshair, "crosshair", "X"),
+    (Tool::Measure(Kind::Length), "length", "D"),
+    (Tool::Measure(Kind::Angle), "angle", "A"),
+    (Tool::Measure(Kind::Cobb), "Cobb angle", "Shift+A"),
+    (Tool::Measure(Kind::Ellipse), "ellipse", "E"),
+    (Tool::Measure(Kind::Rectangle), "rectangle", "Shift+E"),
+    (Tool::Measure(Kind::Pin), "HU pin", "P"),
+    (Tool::Measure(Kind::Arrow), "text arrow", "Shift+T"),
+];
+
+fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let name = TOOLS.iter().find(|(tool, ..)| *tool == state.tool).map_or("", |(_, name, _)| name);
+    let response = egui::ComboBox::from_id_salt("tool")
+        .selected_text(name)
+        .width(104.0)
+        .height(420.0)
+        .show_ui(ui, |ui| {
+            ui.set_min_width(190.0);
+            for (tool, name, key) in TOOLS {
+                let button = egui::Button::selectable(tool == state.tool, name).right_text(key);
+                if ui.add(button).clicked() {
+                    commands.push(Command::SetTool(tool));
+                }
+            }
+        })
+        .response;
+    response.accessible_name("Tool").on_hover_text("What the left button does");
 }
 
 /// The study in the top bar; says so when the identity is hidden.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
-use super::{UiCache, overlay, theme};
+use super::{UiCache, magnifier, measure, overlay, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, Planes, Tool, ViewRect};
+use crate::measure::Kind;
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, MeasureCommand, Planes, Tool, ViewRect};
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, ResolvedView, ViewDraw};
 use crate::volume::Window;
@@ -76,11 +77,15 @@ pub fn show(
     let view = ViewRect { image, width: f64::from(size.x.round()), height: f64::from(size.y.round()) };
     let place = Place { pane, rect, pixels_per_point, view };
     let resolved = active.view_of(pane).resolve(view.image, view.width, view.height).map(ResolvedView::snapped);
-    let map = resolved.and_then(|resolved| map(active, pane, rect, pixels_per_point, resolved));
+    let map = resolved.and_then(|resolved| map(state, active, pane, rect, pixels_per_point, resolved));
     let lines = map.map(|map| panes::lines(state, active, pane, &map)).unwrap_or_default();
-    drags(ui, &response, &place, (map.as_ref(), &lines), state, active, cache, commands);
+    let measuring =
+        map.is_some_and(|map| measure::pointer(ui, &response, (pane, &map), state, active, cache, commands));
+    if !measuring {
+        drags(ui, &response, &place, (map.as_ref(), &lines), state, active, cache, commands);
+    }
     wheel(ui, &response, &place, cache, commands);
-    if response.double_clicked_by(PointerButton::Primary) {
+    if response.double_clicked_by(PointerButton::Primary) && !measuring {
         commands.extend([Command::FocusPane(pane), Command::DoubleClick]);
     }
     response.context_menu(|ui| menu(ui, state, commands));
@@ -92,14 +97,14 @@ pub fn show(
             panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
         }
     };
-    match (pane, map) {
+    let taken = match (pane, map) {
         (Pane::Across(plane), Some(map)) => {
             draw_plane(&painter, state, active, plane, &map, cache);
             draw_lines();
             let pointer = response.hover_pos().map(|at| map.patient(at));
             let notes = active.planes.as_ref().map(|planes| plane_notes(planes, cache.max_volume_side));
             let notes = notes.unwrap_or_default();
-            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, &notes);
+            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, &notes)
         }
         _ => {
             draw(ui, state, active, &place, &resolved);
@@ -108,13 +113,25 @@ pub fn show(
                 let (x, y) = place.physical(at);
                 resolved.pixel_from_screen.pixel(x, y)
             });
-            overlay::paint(&painter, rect, state, active, &resolved, pointer);
+            overlay::paint(&painter, rect, state, active, &resolved, pointer)
         }
+    };
+    if let Some(map) = &map {
+        measure::paint(ui, (pane, map), state, active, taken, cache, commands);
+    }
+    if state.cine.is_some() && pane == state.focused_pane() {
+        let text = format!("cine, {:.0} slices per second; any key stops it", state.settings.cine_rate);
+        let at = rect.center_top() + egui::vec2(0.0, 32.0);
+        overlay::legible(&painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
+    }
+    if let (Some(at), Some(map), true) = (response.hover_pos(), &map, magnifier::is_held(ui.ctx())) {
+        magnifier::paint(&painter, (pane, map), state, active, cache, at);
     }
     if let Some(at) = response.hover_pos() {
+        let grabbed = map.and_then(|map| measure::cursor(at, (pane, &map), state, active, cache));
         let line = lines.iter().find(|line| line.distance(at) <= GRIP);
         let over_image = over_image(active, pane, &place, &resolved, at);
-        if let Some(icon) = line.map(Line::cursor).or(over_image.then_some(egui::CursorIcon::Crosshair)) {
+        if let Some(icon) = grabbed.or(line.map(Line::cursor)).or(over_image.then_some(egui::CursorIcon::Crosshair)) {
             ui.ctx().set_cursor_icon(icon);
         }
     }
@@ -143,22 +160,17 @@ fn shape(active: &ActiveSeries, pane: Pane) -> Option<ImageShape> {
     }
 }
 
-/// `None` where nothing is known of the patient's space.
+/// Where nothing is known of the patient's space, the slice's own plane stands in for it.
 fn map(
+    state: &AppState,
     active: &ActiveSeries,
     pane: Pane,
     rect: Rect,
     pixels_per_point: f32,
     resolved: ResolvedView,
 ) -> Option<PaneMap> {
-    let (pose, spacing_mm) = match pane {
-        Pane::Slices => (active.series.slices.get(active.current)?.pose?, active.series.spacing_mm?),
-        Pane::Across(plane) => {
-            let grid = active.planes.as_ref()?.grid(plane)?;
-            (grid.pose, [grid.spacing_mm; 2])
-        }
-    };
-    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing_mm })
+    let ground = active.ground(pane, state.slab)?;
+    Some(PaneMap { rect, pixels_per_point, resolved, pose: ground.pose, spacing: ground.spacing })
 }
 
 fn no_plane(active: &ActiveSeries) -> String {
@@ -287,6 +299,8 @@ fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, lines: &[Line]
         Tool::Zoom => zoom(),
         Tool::Pan => Gesture::Pan,
         Tool::Scroll => Gesture::Scroll { rest: 0.0 },
+        // What these do is decided at the press (see `measure`).
+        Tool::Measure(_) | Tool::WindowRegion => return None,
     })
 }
 
@@ -410,6 +424,11 @@ fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache,
 }
 
 fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    if let Some((active, selected)) = state.active.as_ref().and_then(|a| Some((a, a.measures.sheet.selected()?))) {
+        ui.label(crate::measure::title(selected));
+        super::measure_panel::menu(ui, selected, active, commands);
+        ui.separator();
+    }
     let mut entry = |ui: &mut egui::Ui, text: &str, command: Command| {
         if ui.button(text).clicked() {
             commands.push(command);
@@ -426,6 +445,11 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     entry(ui, "Flip up and down   V", Command::FlipVertical);
     entry(ui, "Text on the image   O", Command::CycleOverlay);
     entry(ui, if state.heatmap_on { "Hide heatmap   F" } else { "Show heatmap   F" }, Command::ToggleHeatmap);
+    ui.separator();
+    entry(ui, "Length   D", Command::SetTool(Tool::Measure(Kind::Length)));
+    entry(ui, "Angle   A", Command::SetTool(Tool::Measure(Kind::Angle)));
+    entry(ui, "Ellipse   E", Command::SetTool(Tool::Measure(Kind::Ellipse)));
+    entry(ui, "Mark as key slice   K", Command::Measure(MeasureCommand::ToggleKeySlice));
     ui.separator();
     entry(ui, "Copy the view   Ctrl+C", Command::CopyPicture);
     entry(ui, "Save the view as PNG   Ctrl+Shift+S", Command::BeginExport(ExportKind::Picture));

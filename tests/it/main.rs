@@ -5,6 +5,7 @@ mod dicom_load;
 mod evaluate;
 mod evaluation_golden;
 mod gpu;
+mod measure;
 mod memory;
 mod model_golden;
 mod phantom;

@@ -78,6 +78,7 @@ fn series_of(slices: Vec<Slice>) -> LoadedSeries {
     };
     let series = Series {
         uid: "2.25.1".into(),
+        frame_of_reference: String::new(),
         study: Arc::new(StudyInfo::default()),
         patient: Arc::new(Patient::default()),
         modality: "CT".into(),

@@ -8,6 +8,7 @@ use dens::findings::{
     Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
 use dens::geometry::{PatientPoint, SlicePose, Vec3};
+use dens::measure::{Content, Ground, KeySlice, Kind as Measured, Pixels, Reading, Sheet, Source, Space};
 use dens::report::{
     CornerText, Format, ReportError, ReportInput, ViewPicture, analysis_json, report_bytes, report_text, view_picture,
     write_atomically, write_report,
@@ -73,6 +74,7 @@ fn series(slices: usize) -> Series {
     };
     Series {
         uid: "1.2.840.99.7.1".into(),
+        frame_of_reference: String::new(),
         study: Arc::new(StudyInfo {
             uid: "1.2.840.99.7".into(),
             description: "CT cervical spine of Planted".into(),
@@ -195,6 +197,7 @@ fn input<'a>(loaded: &'a LoadedSeries, findings: Option<&'a Findings>, refused: 
         findings,
         analysis_note: None,
         refused,
+        drawn: None,
         truth: None,
         hide_identity: false,
         created: "2026-03-04T05:06:07+01:00".into(),
@@ -513,6 +516,7 @@ fn exported_view(width: u32, height: u32, heatmap: bool, text: CornerText) -> Vi
         text,
         pixels_per_mm: Some(view.screen_px_per_unit),
         text_scale: height as f32 / 1000.0,
+        marks: Vec::new(),
     }
 }
 
@@ -537,4 +541,51 @@ fn an_exported_view_has_its_size_and_the_research_line_burnt_in() {
     assert!(RESEARCH_LINE.starts_with("Research software.") && RESEARCH_LINE_SHORT.starts_with("Research software."));
     let nothing = ViewPicture { width: 0, ..exported_view(64, 64, false, CornerText::default()) };
     assert!(view_picture(&nothing).is_empty());
+}
+
+/// A length, a region with the patient's name in its own, a length on a sagittal slab, and a marked slice.
+fn drawn_on(loaded: &LoadedSeries) -> Content {
+    let mut sheet = Sheet::default();
+    let pose = loaded.series.slices[5].pose.expect("placed");
+    let source = Source::Slice { index: 5 };
+    let slice = Ground { space: Space::Patient, pose, spacing: [SPACING_MM; 2], source };
+    let at = |x: f64, y: f64| PatientPoint(pose.origin.0 + Vec3::new(x, y, 0.0));
+    sheet.add(Measured::Length, slice, vec![at(20.0, 20.0), at(50.0, 60.0)], Reading::Length(50.0));
+    let region = sheet.add(Measured::Ellipse, slice, vec![at(30.0, 30.0), at(44.0, 40.0)], Reading::Nothing);
+    sheet.refresh(|m| m.reading = Reading::of(m, Pixels::Slice(&loaded.volume.slices()[5])));
+    sheet.rename(region, "node of Zaphodia".into());
+    let plane = dens::geometry::Plane::Sagittal;
+    let stack = loaded.stack().expect("a stack");
+    let grid =
+        dens::geometry::PlaneGrid::covering(&stack.geometry, plane, pose.origin.0.x + 40.0, 1.0).expect("inside");
+    let slab = dens::volume::Slab { thickness_mm: 6.0, projection: dens::volume::Projection::Mip };
+    let ground =
+        Ground { space: Space::Patient, pose: grid.pose, spacing: [1.0; 2], source: Source::Plane { plane, slab } };
+    let on_plane = |x: f64, y: f64| PatientPoint(grid.pose.origin.0 + Vec3::new(0.0, x, -y));
+    sheet.add(Measured::Length, ground, vec![on_plane(10.0, 3.0), on_plane(40.0, 3.0)], Reading::Length(30.0));
+    sheet.toggle_key_slice(KeySlice { index: 2, at: None });
+    sheet.content().clone()
+}
+
+#[test]
+fn what_the_reader_measured_stands_in_every_form_of_the_report() {
+    let loaded = loaded(14);
+    let drawn = drawn_on(&loaded);
+    for hide_identity in [false, true] {
+        let input = ReportInput { drawn: Some(&drawn), hide_identity, ..input(&loaded, None, &[]) };
+        keep(&format!("measured-{hide_identity}"), &input);
+        let text = report_text(&input).concat().join("\n");
+        for said in ["Measurements", "50.0 mm", "slice 6", "mean ", "sagittal, x", "Marked by the reader", "Length 2"] {
+            assert!(text.contains(said), "{said} in {text}");
+        }
+        assert_eq!(text.contains("Zaphodia"), !hide_identity);
+        assert!(report_bytes(&input, Format::Pdf).expect("a PDF").starts_with(b"%PDF"));
+        let json = report_bytes(&input, Format::Json).expect("JSON");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let all = json["measurements"].as_array().expect("measurements");
+        assert_eq!((all.len(), all[0]["reading"]["length"].as_f64()), (3, Some(50.0)));
+        assert_eq!(all[1]["reading"]["n"].as_u64().map(|n| n > 10), Some(true));
+        assert_eq!(json["slices_marked_by_the_reader"], serde_json::json!([3]));
+        assert_eq!(json.to_string().contains("Zaphodia"), !hide_identity);
+    }
 }

@@ -41,7 +41,7 @@ pub fn is_loaded(app: &App) -> bool {
     app.state().active.as_ref().is_some_and(|a| a.loaded.is_some())
 }
 
-fn current(harness: &Harness<'_, App>) -> usize {
+pub fn current(harness: &Harness<'_, App>) -> usize {
     harness.state().state().active.as_ref().expect("a series").current
 }
 
@@ -54,7 +54,7 @@ pub fn press(harness: &mut Harness<'_, App>, key: Key) {
     harness.run_steps(3);
 }
 
-fn demo(size: [f32; 2], folder: &Path) -> Harness<'static, App> {
+pub fn demo(size: [f32; 2], folder: &Path) -> Harness<'static, App> {
     let mut harness = window(size, Start { demo: true, ..Start::default() }, folder, false);
     until(&mut harness, "the demo study is there", is_loaded);
     harness
@@ -307,7 +307,7 @@ fn crosshair(harness: &Harness<'_, App>) -> dens::geometry::Vec3 {
     active.planes.as_ref().expect("planes").crosshair.0
 }
 
-fn drag(harness: &mut Harness<'_, App>, from: egui::Pos2, by: egui::Vec2) {
+pub fn drag(harness: &mut Harness<'_, App>, from: egui::Pos2, by: egui::Vec2) {
     let button = |pos, pressed| {
         let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
         egui::Event::PointerButton { pos, button, pressed, modifiers }
@@ -324,7 +324,7 @@ fn drag(harness: &mut Harness<'_, App>, from: egui::Pos2, by: egui::Vec2) {
     harness.run_steps(2);
 }
 
-fn click(harness: &mut Harness<'_, App>, at: egui::Pos2) {
+pub fn click(harness: &mut Harness<'_, App>, at: egui::Pos2) {
     harness.hover_at(at);
     harness.run_steps(2);
     for pressed in [true, false] {

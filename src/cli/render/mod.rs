@@ -184,6 +184,7 @@ fn picture_bytes(picture: Picture, [width, height]: [u32; 2], renderer: Renderer
         text,
         pixels_per_mm: spacing_mm.map(|_| resolved.screen_px_per_unit),
         text_scale: height as f32 / 1000.0,
+        marks: Vec::new(),
     };
     let rgba = match renderer {
         Renderer::Cpu => report::view_picture(&picture),

@@ -39,7 +39,7 @@ impl Projection {
 }
 
 /// A layer around a plane, half of it on each side.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Slab {
     /// 0 for the plane itself.
     pub thickness_mm: f64,
