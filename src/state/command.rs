@@ -124,6 +124,12 @@ pub enum Command {
     SetHeatmapEverywhere(bool),
     NextPeak,
     PreviousPeak,
+    /// A slice chosen among the peaks.
+    GoToPeak(usize),
+    /// The peak at hand in three planes through what the network looked at, and back.
+    PeakToEvidence,
+    /// Smooth, cells, outline.
+    CycleHeatmapStyle,
     StartAnalysis,
     /// Analyse although a quality gate speaks against it; the reasons then stand beside the score.
     ForceAnalysis,

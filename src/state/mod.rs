@@ -3,6 +3,7 @@
 
 mod apply;
 mod command;
+mod evidence;
 mod planes;
 mod receive;
 mod settings;
@@ -21,7 +22,7 @@ use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
-use crate::view::planes::{Layout, Pane};
+use crate::view::planes::{HeatStack, Layout, Pane, PlaneHeat};
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
 use crate::volume::{Slab, Slice, Window};
 
@@ -66,6 +67,10 @@ pub struct AppState {
     load_request: RequestId,
     analysis_request: RequestId,
     findings: Option<Findings>,
+    /// The maps that planes show; made anew when `heat_is_stale`.
+    heat: Option<Arc<HeatStack>>,
+    heat_is_stale: bool,
+    evidence: Option<evidence::Evidence>,
 }
 
 /// Everything found under the opened path.
@@ -223,6 +228,9 @@ impl AppState {
             load_request: RequestId::default(),
             analysis_request: RequestId::default(),
             findings: None,
+            heat: None,
+            heat_is_stale: false,
+            evidence: None,
         }
     }
 
@@ -235,12 +243,26 @@ impl AppState {
     pub fn heatmap_layer(&self) -> Option<HeatmapLayer> {
         let active = self.active.as_ref()?;
         let findings = self.findings.as_ref().filter(|_| self.heatmap_on)?;
-        view::heatmap_layer(
-            findings,
-            active.current,
-            self.settings.heatmap_everywhere,
-            self.settings.heatmap_opacity.min(MAX_HEATMAP_OPACITY),
-        )
+        let (everywhere, opacity) = (self.settings.heatmap_everywhere, self.heatmap_opacity());
+        let layer = view::heatmap_layer(findings, active.current, everywhere, opacity)?;
+        Some(HeatmapLayer { style: self.settings.heatmap_style, ..layer })
+    }
+
+    /// The heatmap over the planes across the slices; `None` when it is off or no slice shows one.
+    pub fn plane_heat(&self) -> Option<PlaneHeat> {
+        let stack = self.heat.clone().filter(|_| self.heatmap_on)?;
+        Some(PlaneHeat { stack, opacity: self.heatmap_opacity(), style: self.settings.heatmap_style })
+    }
+
+    fn heatmap_opacity(&self) -> f32 {
+        self.settings.heatmap_opacity.min(MAX_HEATMAP_OPACITY)
+    }
+
+    fn refresh_heat(&mut self) {
+        if std::mem::take(&mut self.heat_is_stale) {
+            let everywhere = self.settings.heatmap_everywhere;
+            self.heat = self.findings.as_ref().and_then(|f| HeatStack::of(f, everywhere)).map(Arc::new);
+        }
     }
 
     /// The reference standard, where there is one and it is to be seen.

@@ -53,6 +53,7 @@ impl AppState {
             }
             other => self.receive_analysis(other),
         }
+        self.refresh_heat();
         effects
     }
 
@@ -178,6 +179,7 @@ impl AppState {
                 if matches {
                     let slices = self.active.as_ref().map_or(0, ActiveSeries::slice_count);
                     self.findings = Some(Findings::new(provenance, slices));
+                    self.heat_is_stale = true;
                     self.analysis = AnalysisState::Running;
                 }
             }
@@ -202,6 +204,7 @@ impl AppState {
 
     fn set_slice(&mut self, index: usize, state: SliceState) {
         if let Some(slot) = self.findings.as_mut().and_then(|f| f.slices.get_mut(index)) {
+            self.heat_is_stale |= matches!(state, SliceState::Done(_));
             *slot = state;
         }
     }

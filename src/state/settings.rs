@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::OverlayDensity;
 use crate::view::planes::Layout;
-use crate::view::{DEFAULT_HEATMAP_OPACITY, Interpolation};
+use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
 use crate::volume::Window;
 
 /// Where the user wants the network to run.
@@ -33,6 +33,7 @@ pub struct Settings {
     pub interpolation: Interpolation,
     pub heatmap_opacity: f32,
     pub heatmap_everywhere: bool,
+    pub heatmap_style: HeatmapStyle,
     pub auto_analyse: bool,
     pub invert_vertical_drag: bool,
     /// Compute threads; `None` leaves one core to the window.
@@ -54,6 +55,7 @@ impl Default for Settings {
             interpolation: Interpolation::Linear,
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
             heatmap_everywhere: false,
+            heatmap_style: HeatmapStyle::default(),
             auto_analyse: true,
             invert_vertical_drag: false,
             threads: None,

@@ -158,7 +158,7 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
             let selected = index == active.current;
             let button = egui::Button::selectable(selected, text);
             if ui.add(button).accessible_name(format!("Peak {}, slice {}", rank + 1, index + 1)).clicked() {
-                commands.push(Command::GoToSlice(index));
+                commands.push(Command::GoToPeak(index));
             }
         });
     }

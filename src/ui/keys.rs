@@ -15,7 +15,7 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("Wheel, Up, Down", "one slice (Shift: 5 by wheel, 10 by key)"),
             ("Home, End", "first, last slice"),
             ("PgUp, PgDn, Left, Right", "previous, next series"),
-            ("N, Shift+N", "next, previous peak of the strip"),
+            ("N, Shift+N", "next, previous peak of the strip; planes go to where the network looked"),
             ("Alt + left drag", "scroll the stack"),
         ],
     ),
@@ -58,7 +58,9 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
     (
         "Network",
         &[
+            ("E", "from the peak at hand to three planes through where the network looked, and back"),
             ("F", "heatmap on or off; hold to peek"),
+            ("G", "heatmap: smooth, the network's own cells, outline at half of the maximum"),
             ("+, -", "heatmap opacity"),
             ("Shift+F", "heatmap below the threshold too"),
             ("B", "reference boxes and their marks on the strip, where the study has them"),
@@ -147,6 +149,8 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         Key::PageUp | Key::ArrowLeft => Command::StepSeries(-1),
         Key::Backtick => Command::FileWindow,
         Key::B => Command::ToggleTruth,
+        Key::E => Command::PeakToEvidence,
+        Key::G => Command::CycleHeatmapStyle,
         Key::I => Command::Invert,
         Key::R => Command::ResetView,
         Key::O => Command::CycleOverlay,

@@ -7,6 +7,7 @@ mod keys;
 mod overlay;
 mod panes;
 mod series_panel;
+mod side_strip;
 mod start;
 mod status;
 mod strip;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
 
-pub use overlay::{corner_lines, heatmap_note, plane_corner_text};
+pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
 pub use viewport::plane_notes;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.

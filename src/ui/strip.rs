@@ -23,7 +23,10 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Slider, true, label.clone()));
         if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {
             let target = if response.clicked() { layout.peak_near(at.y, &state.peaks()) } else { None };
-            commands.push(Command::GoToSlice(target.unwrap_or_else(|| layout.slice_at(at.y))));
+            commands.push(match target {
+                Some(peak) => Command::GoToPeak(peak),
+                None => Command::GoToSlice(layout.slice_at(at.y)),
+            });
         }
         if let Some(at) = response.hover_pos().filter(|_| !response.dragged()) {
             let index = layout.slice_at(at.y);

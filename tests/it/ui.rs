@@ -286,6 +286,39 @@ fn three_planes_are_linked_and_each_answers_to_keys_and_mouse() {
 }
 
 #[test]
+fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 800.0], folder.path());
+    press(&mut harness, Key::E);
+    assert!(harness.query_by_label_contains("Plane,").is_none(), "there is nothing to show yet");
+    assert!(harness.state().state().notices.iter().any(|n| n.text.contains("has not been run")));
+    pretend_analysis(&mut harness);
+    press(&mut harness, Key::Num1);
+    press(&mut harness, Key::E);
+    assert_eq!(current(&harness), 20, "the peak nearest to the middle");
+    assert_eq!(shown_window(&harness).preset_name(), Some("bone"));
+    // Row 5, column 10 of 12 x 12 cells over pixels 0 to 200.
+    let at = {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        let pixel = dens::geometry::PixelPoint { column: 10.5 / 12.0 * 200.0 - 0.5, row: 5.5 / 12.0 * 200.0 - 0.5 };
+        let pose = active.series.slices[20].pose.expect("a place");
+        pose.patient_from_pixel(pixel, active.series.spacing_mm.expect("millimetres")).0
+    };
+    assert!((crosshair(&harness) - at).length() < 1e-6, "{:?} is not {at:?}", crosshair(&harness));
+    harness.get_by_label(&format!("Plane, sagittal at x {:.1} mm", at.x));
+    harness.get_by_label(&format!("Plane, coronal at y {:.1} mm", at.y));
+    harness.get_by_label_contains("not a diagnosis");
+    press(&mut harness, Key::G);
+    assert_eq!(harness.state().state().settings.heatmap_style.name(), "cells");
+    press(&mut harness, Key::N);
+    assert_eq!(current(&harness), 10);
+    harness.get_by_label_contains("Image, slice 11 of");
+    press(&mut harness, Key::E);
+    assert!(harness.query_by_label_contains("Plane,").is_none(), "back in one pane");
+    assert_eq!(shown_window(&harness).preset_name(), Some("soft-tissue"));
+}
+
+#[test]
 fn a_plane_is_saved_as_it_is_seen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
