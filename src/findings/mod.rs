@@ -2,12 +2,14 @@
 
 pub mod card;
 pub mod describe;
+pub mod operating;
 
 use std::sync::Arc;
 
 pub use crate::geometry::PixelBox;
 use crate::geometry::PixelPoint;
 use crate::volume::VolumeId;
+use operating::{Thresholds, Validation};
 
 /// Where a result comes from. No finding exists without it.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +56,8 @@ pub struct Operating {
     pub slice_scaling: Scaling,
     pub case_scaling: Scaling,
     pub points: Vec<OperatingPoint>,
+    /// Results on cases that no training saw, set by set.
+    pub validation: Vec<Validation>,
     /// Share of fractured cases in training, 0..=1: the prevalence that a calibrated score assumes.
     pub prevalence: Option<f32>,
     /// Every training case was a synthetic neck.
@@ -115,6 +119,10 @@ impl ModelInfo {
     /// Case scores at or above are "above threshold".
     pub fn case_threshold(&self) -> f32 {
         self.operating.case_threshold.unwrap_or(self.threshold)
+    }
+    /// Those of the card.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { slice: self.threshold, case: self.case_threshold() }
     }
     /// First eight hex digits, for the screen.
     pub fn short_hash(&self) -> &str {
@@ -295,6 +303,8 @@ pub struct Findings {
     pub doubts: Vec<Doubt>,
     /// Sentences about the analysis (device fell back, box borrowed on n slices, ...).
     pub warnings: Vec<String>,
+    /// What the reader put in place of the card's thresholds.
+    pub chosen: Option<Thresholds>,
 }
 
 impl Findings {
@@ -306,13 +316,18 @@ impl Findings {
             seconds: Seconds::default(),
             doubts: Vec::new(),
             warnings: Vec::new(),
+            chosen: None,
         }
     }
+    /// The thresholds in use: the reader's, else the card's.
+    pub fn thresholds(&self) -> Thresholds {
+        self.chosen.unwrap_or_else(|| self.provenance.model.thresholds())
+    }
     pub fn threshold(&self) -> f32 {
-        self.provenance.model.threshold
+        self.thresholds().slice
     }
     pub fn case_threshold(&self) -> f32 {
-        self.provenance.model.case_threshold()
+        self.thresholds().case
     }
     /// `(done, total)`.
     pub fn progress(&self) -> (usize, usize) {

@@ -73,10 +73,14 @@ pub fn after(findings: &Findings) -> Option<String> {
     let above = findings.slices.iter().any(|s| s.score().is_some_and(|score| score >= findings.threshold()));
     match (case.score >= findings.case_threshold(), above) {
         (true, false) => Some(
-            "the case score reaches its threshold, but no slice does: the two parts of the network disagree".into(),
+            "at the model card's thresholds the case score calls a finding, but no slice does: the two parts of the \
+             network disagree"
+                .into(),
         ),
         (false, true) => Some(
-            "slices reach the threshold, but the case score does not: the two parts of the network disagree".into(),
+            "at the model card's thresholds slices call a finding, but the case score does not: the two parts of the \
+             network disagree"
+                .into(),
         ),
         _ => None,
     }

@@ -82,7 +82,7 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         "model": {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on},
         "device": findings.provenance.device,
         "recipe": findings.provenance.recipe,
-        "threshold": number(model.threshold),
+        "threshold": number(findings.threshold()),
         "slices": slices,
         "case_score": findings.case.as_ref().map_or(Value::Null, |case| number(case.score)),
         "seconds": findings.seconds,
@@ -145,7 +145,17 @@ fn outcome_json(outcome: &Outcome, findings: Option<&Findings>) -> Value {
     let score = |index: &usize| findings.and_then(|f| f.slices.get(*index)?.score()).map(number);
     let peaks: Vec<Value> =
         outcome.peaks.iter().map(|index| json!({"index": index + 1, "score": score(index)})).collect();
+    let thresholds = findings.map(|f| {
+        let (used, card) = (f.thresholds(), f.provenance.model.thresholds());
+        json!({
+            "slices": number(used.slice),
+            "case": number(used.case),
+            "chosen_by": if f.chosen.is_some() { "reader" } else { "model-card" },
+            "model_card": {"slices": number(card.slice), "case": number(card.case)},
+        })
+    });
     json!({
+        "thresholds": thresholds,
         "case_score": outcome.case_score.map(number),
         "standing": outcome.standing,
         "trained": outcome.trained,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::evidence::neighbour_peak;
 use super::*;
+use crate::findings::operating::Thresholds;
 
 impl AppState {
     /// Decides what a wish means.
@@ -41,6 +42,7 @@ impl AppState {
             | Command::SetHeatmapOpacity(_)
             | Command::SetHeatmapEverywhere(_)
             | Command::CycleHeatmapStyle
+            | Command::SetPrevalence(_)
             | Command::TogglePanel(_)
             | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
             Command::ToggleHelp
@@ -66,6 +68,8 @@ impl AppState {
             }
             Command::GoToPeak(index) => self.show_peak(index, &mut effects),
             Command::PeakToEvidence => self.toggle_evidence(&mut effects),
+            Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(thresholds), &mut effects),
+            Command::CardThresholds => self.choose_thresholds(None, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
@@ -168,6 +172,22 @@ impl AppState {
         });
     }
 
+    /// Remembered with the model, whose scores they belong to.
+    fn choose_thresholds(&mut self, wanted: Option<Thresholds>, effects: &mut Vec<Effect>) {
+        let Some(model) = self.model_in_use().cloned() else { return };
+        let within = |v: f32| (0.0..=1.0).contains(&v);
+        let chosen = wanted.filter(|t| within(t.slice) && within(t.case) && *t != model.thresholds());
+        match chosen {
+            Some(thresholds) => self.settings.thresholds.insert(model.sha256.clone(), thresholds),
+            None => self.settings.thresholds.remove(&model.sha256),
+        };
+        if let Some(findings) = &mut self.findings {
+            findings.chosen = chosen;
+        }
+        self.heat_is_stale = true;
+        Self::save(effects);
+    }
+
     fn apply_setting(&mut self, command: &Command, effects: &mut Vec<Effect>) {
         let s = &mut self.settings;
         match command {
@@ -191,6 +211,7 @@ impl AppState {
                 s.heatmap_everywhere = *on;
                 self.heat_is_stale = true;
             }
+            Command::SetPrevalence(share) if share.is_finite() => s.prevalence = share.clamp(0.0, 1.0),
             Command::CycleHeatmapStyle => s.heatmap_style = s.heatmap_style.next(),
             Command::TogglePanel(PanelSide::Series) => s.show_series = !s.show_series,
             Command::TogglePanel(PanelSide::Findings) => s.show_findings = !s.show_findings,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::settings::DeviceSetting;
+use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
@@ -120,6 +121,11 @@ pub enum Command {
     },
     /// Shows or hides the reference standard.
     ToggleTruth,
+    /// In place of the model card's, for this model.
+    ChooseThresholds(Thresholds),
+    CardThresholds,
+    /// Share of fractured cases among all, 0..=1, that predictive values are told for.
+    SetPrevalence(f64),
     SetHeatmapOpacity(f32),
     SetHeatmapEverywhere(bool),
     NextPeak,

@@ -10,7 +10,6 @@ use crate::study::describe::position_text;
 #[derive(Debug)]
 pub(super) struct Evidence {
     slice: usize,
-    lines: Vec<String>,
     before: Before,
 }
 
@@ -24,11 +23,12 @@ struct Before {
 }
 
 impl AppState {
-    /// What stands with the peak on the screen: which peak, its score and place, and that it is where the network looked.
-    /// Empty unless the reader went there by the key and is still there.
-    pub fn evidence_lines(&self) -> &[String] {
+    /// What stands with the peak on the screen: which peak, its score and place, that it is where the network looked, and
+    /// what that network was trained on. Empty unless the reader went there by the key and is still there.
+    pub fn evidence_lines(&self) -> Vec<String> {
         let current = self.active.as_ref().map(|a| a.current);
-        self.evidence.as_ref().filter(|e| Some(e.slice) == current).map_or(&[], |e| &e.lines)
+        let here = self.evidence.as_ref().filter(|e| Some(e.slice) == current);
+        here.map(|e| self.evidence_words(e.slice)).unwrap_or_default()
     }
 
     pub(super) fn forget_evidence(&mut self) {
@@ -57,7 +57,7 @@ impl AppState {
         if active.planes.is_some() {
             self.settings.layout = Layout::Three;
         }
-        self.evidence = Some(Evidence { slice, lines: Vec::new(), before });
+        self.evidence = Some(Evidence { slice, before });
         self.show_peak(slice, effects);
         self.say_why_no_planes();
     }
@@ -103,8 +103,7 @@ impl AppState {
             active.current = slice;
             effects.push(Effect::Focus(slice));
         }
-        let place = active.series.slices.get(slice).and_then(|s| s.pose).zip(active.series.spacing_mm);
-        let at = place.zip(hottest).map(|((pose, spacing_mm), pixel)| pose.patient_from_pixel(pixel, spacing_mm));
+        let at = self.findings.as_ref().and_then(|findings| hottest_point(active, findings, slice));
         if let Some(planes) = &mut active.planes {
             planes.follow(slice);
             if let Some(at) = at.filter(|_| with_planes) {
@@ -113,9 +112,8 @@ impl AppState {
         }
         if self.evidence.is_some() {
             self.bring_into_view(hottest);
-            let lines = self.evidence_words(slice, at);
             if let Some(evidence) = &mut self.evidence {
-                (evidence.slice, evidence.lines) = (slice, lines);
+                evidence.slice = slice;
             }
         }
     }
@@ -132,8 +130,9 @@ impl AppState {
         }
     }
 
-    fn evidence_words(&self, slice: usize, at: Option<PatientPoint>) -> Vec<String> {
+    fn evidence_words(&self, slice: usize) -> Vec<String> {
         let (Some(active), Some(findings)) = (&self.active, &self.findings) else { return Vec::new() };
+        let at = hottest_point(active, findings, slice);
         let score = findings.slices.get(slice).and_then(SliceState::score).unwrap_or(f32::NAN);
         let peaks = findings.peaks();
         let (done, total) = findings.progress();
@@ -147,18 +146,21 @@ impl AppState {
         let first = format!("{which}: score {}, slice {}{place}", score_text(score), slice + 1);
         let looked = match at {
             Some(PatientPoint(p)) => {
-                format!(
-                    "crosshair where the network looked most, ({:.1}, {:.1}, {:.1}) mm: not a diagnosis",
-                    p.x, p.y, p.z
-                )
+                format!("Where the network looked, not a diagnosis: ({:.1}, {:.1}, {:.1}) mm", p.x, p.y, p.z)
             }
             None if findings.hottest(slice).is_some() => {
-                "where the network looked, not a diagnosis; the slice has no place in the patient".to_owned()
+                "Where the network looked, not a diagnosis; the slice has no place in the patient".to_owned()
             }
-            None => "its map is empty: nowhere in particular did the network look; not a diagnosis".to_owned(),
+            None => "Not a diagnosis; the map of this slice is empty, so there is no place to show".to_owned(),
         };
         vec![first, looked, standing(&findings.provenance.model)]
     }
+}
+
+/// The point of the patient at the hottest cell of a slice's map.
+fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
+    let pose = active.series.slices.get(slice)?.pose?;
+    Some(pose.patient_from_pixel(findings.hottest(slice)?, active.series.spacing_mm?))
 }
 
 /// The peak after (or before) a slice in display order, going round at the ends.

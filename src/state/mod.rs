@@ -18,6 +18,7 @@ pub use command::{
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
+use crate::findings::operating::Thresholds;
 use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
@@ -263,6 +264,17 @@ impl AppState {
             let everywhere = self.settings.heatmap_everywhere;
             self.heat = self.findings.as_ref().and_then(|f| HeatStack::of(f, everywhere)).map(Arc::new);
         }
+    }
+
+    /// The model whose numbers are on the screen, else the one that was read last.
+    pub fn model_in_use(&self) -> Option<&Arc<ModelInfo>> {
+        self.findings.as_ref().map(|f| &f.provenance.model).or(self.model.as_ref())
+    }
+
+    /// The thresholds in use with that model: the reader's, else the card's.
+    pub fn thresholds(&self) -> Option<Thresholds> {
+        let model = self.model_in_use()?;
+        Some(self.settings.thresholds.get(&model.sha256).copied().unwrap_or_else(|| model.thresholds()))
     }
 
     /// The reference standard, where there is one and it is to be seen.

@@ -178,7 +178,8 @@ impl AppState {
                     .is_some_and(|l| l.volume.id() == provenance.volume);
                 if matches {
                     let slices = self.active.as_ref().map_or(0, ActiveSeries::slice_count);
-                    self.findings = Some(Findings::new(provenance, slices));
+                    let chosen = self.settings.thresholds.get(&provenance.model.sha256).copied();
+                    self.findings = Some(Findings { chosen, ..Findings::new(provenance, slices) });
                     self.heat_is_stale = true;
                     self.analysis = AnalysisState::Running;
                 }

@@ -1,9 +1,11 @@
 //! What the program remembers between starts. No patient text except the paths of recent studies, which can be
 //! switched off and cleared.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::command::OverlayDensity;
+use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
 use crate::volume::Window;
@@ -40,7 +42,14 @@ pub struct Settings {
     pub threads: Option<usize>,
     pub device: DeviceSetting,
     pub model: Option<PathBuf>,
+    /// Thresholds that the reader chose, by the SHA-256 of the weights.
+    pub thresholds: BTreeMap<String, Thresholds>,
+    /// Share of fractured cases among all, 0..=1, that predictive values are told for.
+    pub prevalence: f64,
 }
+
+/// An emergency series of CT of the neck has 2 to 7 %.
+pub const DEFAULT_PREVALENCE: f64 = 0.05;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -61,6 +70,8 @@ impl Default for Settings {
             threads: None,
             device: DeviceSetting::Auto,
             model: None,
+            thresholds: BTreeMap::new(),
+            prevalence: DEFAULT_PREVALENCE,
         }
     }
 }

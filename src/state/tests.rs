@@ -486,3 +486,41 @@ fn planes_show_the_maps_of_slices_over_the_threshold_only() {
     state.apply(Command::CloseStudy);
     assert!(state.plane_heat().is_none());
 }
+
+use crate::findings::operating::Thresholds;
+
+#[test]
+fn the_readers_thresholds_rule_everywhere_and_are_remembered_with_the_model() {
+    let mut state = with_peaks();
+    assert_eq!(state.peaks(), [7, 2]);
+    let chosen = Thresholds { slice: 0.8, case: 0.6 };
+    let effects = state.apply(Command::ChooseThresholds(chosen));
+    assert!(effects.iter().any(|e| matches!(e, Effect::SaveSettings)));
+    let findings = state.findings().expect("findings");
+    assert_eq!((findings.threshold(), findings.case_threshold(), state.thresholds()), (0.8, 0.6, Some(chosen)));
+    assert_eq!(state.peaks(), [7], "strip and list");
+    let heat = state.plane_heat().expect("heat");
+    assert!(heat.stack.map(2).is_none() && heat.stack.map(7).is_some(), "the heatmap's rule");
+    state.apply(Command::GoToSlice(2));
+    assert!(state.heatmap_layer().is_none());
+
+    // The next analysis by the same weights begins with them, one by others does not.
+    let stored = serde_json::to_string(&state.settings).expect("settings");
+    let again: Settings = serde_json::from_str(&stored).expect("settings");
+    for (sha256, expected) in [("0".repeat(64), 0.8), ("1".repeat(64), 0.5)] {
+        let mut state = with_planes();
+        state.settings = again.clone();
+        state.apply(Command::StartAnalysis);
+        let mut provenance = crate::findings::tests::with_scores(&[]).provenance;
+        provenance.volume = state.active.as_ref().and_then(|a| a.loaded.as_ref()).expect("loaded").volume.id();
+        Arc::make_mut(&mut provenance.model).sha256 = sha256;
+        state.receive(Event::AnalysisStarted { request: state.analysis_request(), provenance });
+        assert_eq!(state.findings().map(Findings::threshold), Some(expected));
+    }
+
+    state.apply(Command::ChooseThresholds(Thresholds { slice: f32::NAN, case: 0.1 }));
+    assert_eq!(state.findings().map(|f| f.chosen), Some(None), "no number is no threshold");
+    state.apply(Command::ChooseThresholds(chosen));
+    state.apply(Command::CardThresholds);
+    assert_eq!((state.peaks(), state.settings.thresholds.len()), (vec![7, 2], 0));
+}

@@ -2,8 +2,8 @@
 
 use egui::{RichText, Ui};
 
-use super::{caption, strip, theme};
-use crate::findings::describe::calibration_line;
+use super::{caption, operating_panel, strip, theme};
+use crate::findings::describe::{calibration_line, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
 use crate::view::MAX_HEATMAP_OPACITY;
@@ -22,6 +22,7 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
                 peaks(ui, state, active, findings, commands);
                 assessed(ui, findings);
             }
+            operating_panel::show(ui, state, commands);
             heatmap(ui, state, commands);
             warnings(ui, state, active);
         });
@@ -81,6 +82,7 @@ fn case_score(ui: &mut Ui, state: &AppState) {
                 ui.label(number);
                 ui.vertical(|ui| {
                     ui.label(RichText::new("case score").color(theme::TEXT));
+                    ui.label(RichText::new(verdict(findings)).color(theme::TEXT));
                     let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
                     let text = format!("{side} threshold {:.3}", findings.case_threshold());
                     ui.label(RichText::new(text).small().color(theme::DIM));

@@ -4,6 +4,7 @@ mod dialogs;
 mod findings_panel;
 mod help;
 mod keys;
+mod operating_panel;
 mod overlay;
 mod panes;
 mod series_panel;

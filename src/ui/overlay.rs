@@ -348,6 +348,15 @@ fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note])
     }
 }
 
+/// The words of the evidence; what the network was trained on only where the heatmap's note does not say it already.
+fn evidence(state: &AppState) -> Vec<String> {
+    let mut lines = state.evidence_lines();
+    if heatmap_note(state).is_some() || plane_heatmap_note(state).is_some_and(|_| several(state)) {
+        lines.truncate(2);
+    }
+    lines
+}
+
 /// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
 fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
@@ -361,7 +370,7 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     // With several panes the slices speak for the planes beside them.
     lines.extend(heatmap_note(state).or_else(|| plane_heatmap_note(state).filter(|_| several(state))));
     let mut notes: Vec<Note> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
-    notes.extend(state.evidence_lines().iter().map(|line| (line.clone(), theme::TEXT)));
+    notes.extend(evidence(state).into_iter().map(|line| (line, theme::TEXT)));
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

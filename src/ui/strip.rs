@@ -251,7 +251,8 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
         Some(done @ SliceState::Done(_)) => match (done.score(), done.excluded()) {
             (Some(score), _) => {
                 let side = if score >= findings.threshold() { "at or above" } else { "below" };
-                format!("score {score:.3}, {side} the threshold of {:.3}", findings.threshold())
+                let whose = if findings.chosen.is_some() { " that you chose" } else { "" };
+                format!("score {score:.3}, {side} the threshold of {:.3}{whose}", findings.threshold())
             }
             (None, Some(why)) => why.sentence().to_owned(),
             (None, None) => "no score".to_owned(),

@@ -176,7 +176,7 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
     match (pane, &active.planes) {
         (Pane::Slices, _) => {
             let mut parts = vec![format!("Image, slice {} of {}", active.current + 1, active.slice_count())];
-            parts.extend_from_slice(state.evidence_lines());
+            parts.extend(state.evidence_lines());
             parts.join("; ")
         }
         (Pane::Across(plane), Some(planes)) => {

@@ -157,7 +157,7 @@ mod tests {
             let vertebra = k % 6 != 5 && within(column, 52, 7) && within(row, back, 6);
             let skull = k < 8 && (20..80).contains(&column) && (15..85).contains(&row);
             let jaw = (8..14).contains(&k) && within(row, 20, 4) && within(column, 52, 25);
-            let shoulders = k > 32 && (column < 25 || column > 78) && within(row, 60, 12);
+            let shoulders = k > 32 && !(25..=78).contains(&column) && within(row, 60, 12);
             if vertebra || skull || jaw || shoulders { 700 } else { 40 }
         });
         let at = found.bony_column().expect("found").0;

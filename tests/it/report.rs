@@ -538,3 +538,27 @@ fn an_exported_view_has_its_size_and_the_research_line_burnt_in() {
     let nothing = ViewPicture { width: 0, ..exported_view(64, 64, false, CornerText::default()) };
     assert!(view_picture(&nothing).is_empty());
 }
+
+#[test]
+fn thresholds_of_the_reader_are_named_as_such_in_pages_and_json() {
+    let (loaded, refused) = (loaded(26), refused());
+    let mut findings = findings(&loaded, two_peaks, true);
+    let card = json_of(&input(&loaded, Some(&findings), &refused));
+    assert_eq!(card["result"]["thresholds"]["chosen_by"], "model-card");
+    findings.chosen = Some(dens::findings::operating::Thresholds { slice: 0.75, case: 0.8 });
+    let chosen = input(&loaded, Some(&findings), &refused);
+    let text = report_text(&chosen).concat().join(" ");
+    for needed in [
+        "1 peak in",
+        "at or above the threshold 0.750",
+        "Case score 0.731, below the threshold 0.800",
+        "Thresholds chosen by the reader: 0.750 for slices, 0.800 for the case; the model card has 0.500",
+    ] {
+        assert!(text.contains(needed), "\"{needed}\" is missing from {text}");
+    }
+    let json = json_of(&chosen);
+    assert_eq!(json["analysis"]["threshold"], 0.75);
+    assert_eq!(json["result"]["thresholds"]["chosen_by"], "reader");
+    assert_eq!(json["result"]["thresholds"]["model_card"]["case"], 0.5);
+    keep("chosen", &chosen);
+}

@@ -319,6 +319,31 @@ fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
 }
 
 #[test]
+fn thresholds_are_moved_named_and_given_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1500.0, 1400.0], folder.path());
+    pretend_analysis(&mut harness);
+    harness.get_by_label_contains("holds no results on held-out cases");
+    harness.get_by_label("Peak 2, slice 21");
+    harness.get_by_label("Threshold for the case");
+    let slider = harness.get_by_label("Threshold for the case").rect();
+    drag(&mut harness, egui::pos2(slider.center().x, slider.center().y), egui::vec2(-slider.width() * 0.2, 0.0));
+    let moved = harness.state().state().thresholds().expect("a model");
+    assert!(moved.case < 0.45 && moved.slice == 0.5, "{moved:?}");
+    harness.get_by_label_contains("chosen by you");
+    let chosen = dens::findings::operating::Thresholds { slice: 0.95, case: 0.5 };
+    harness.state_mut().command(Command::ChooseThresholds(chosen));
+    harness.run_steps(3);
+    harness.get_by_label_contains("chosen by you; the model card has 0.500");
+    assert!(harness.query_by_label_contains("Peak 1").is_none(), "nothing reaches 0.95");
+    harness.get_by_label_contains("none above the threshold of 0.950");
+    harness.get_by_label("Back to the card's thresholds").click();
+    harness.run_steps(3);
+    harness.get_by_label("Peak 1, slice 11");
+    assert!(harness.query_by_label_contains("chosen by you").is_none());
+}
+
+#[test]
 fn a_plane_is_saved_as_it_is_seen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
