@@ -8,6 +8,10 @@ use super::{Exclusion, Findings, ModelInfo};
 /// What must stand wherever a number of an untrained network stands.
 pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
 
+/// Ends of two warnings of the analysis; the passport says the same with the count of slices that were used.
+pub const OUTSIDE_RANGE: &str = "lie above or below the cervical spine as the program found it; they are not scored";
+pub const EMPTY: &str = "hold nothing but air or padding and were left out";
+
 /// What the weights were trained on, as a sentence that stands beside every score.
 pub fn standing(model: &ModelInfo) -> String {
     let on = model.trained_on.trim();

@@ -3,11 +3,13 @@
 pub mod card;
 pub mod describe;
 pub mod operating;
+pub mod passport;
 
 use std::sync::Arc;
 
 pub use crate::geometry::PixelBox;
 use crate::geometry::PixelPoint;
+use crate::study::quality::Line;
 use crate::volume::VolumeId;
 use operating::{Thresholds, Validation};
 
@@ -108,6 +110,9 @@ impl Doubt {
     /// The study is of another kind than what the network learned from.
     pub fn outside_training(text: impl Into<String>) -> Self {
         Self { kind: "outside-training-data", text: text.into() }
+    }
+    pub fn is_outside_training(&self) -> bool {
+        self.kind == "outside-training-data"
     }
     /// The series does not pass a quality gate and was scored on request.
     pub fn quality(text: impl Into<String>) -> Self {
@@ -303,6 +308,8 @@ pub struct Findings {
     pub doubts: Vec<Doubt>,
     /// Sentences about the analysis (device fell back, box borrowed on n slices, ...).
     pub warnings: Vec<String>,
+    /// What was said of header and voxels before the first score, for the passport.
+    pub judged: Vec<Line>,
     /// What the reader put in place of the card's thresholds.
     pub chosen: Option<Thresholds>,
 }
@@ -316,6 +323,7 @@ impl Findings {
             seconds: Seconds::default(),
             doubts: Vec::new(),
             warnings: Vec::new(),
+            judged: Vec::new(),
             chosen: None,
         }
     }

@@ -4,6 +4,7 @@
 use crate::SOFTWARE;
 use crate::findings::describe::{self as words, counted, score_text};
 use crate::findings::operating::{Validation, set_text, span_text};
+use crate::findings::passport::{self, Passport};
 use crate::findings::{Exclusion, Findings, PixelBox, SliceState};
 use crate::study::Series;
 use crate::study::describe;
@@ -78,6 +79,7 @@ pub(super) struct Content {
     /// Why there is no analysis, or what else must be said of it.
     pub(super) analysis_note: Option<String>,
     pub(super) key_slices: Vec<KeySlice>,
+    pub(super) passport: Passport,
     pub(super) warnings: Vec<Notice>,
     pub(super) excluded: Vec<Notice>,
     pub(super) refused: Vec<Notice>,
@@ -101,6 +103,7 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
         outcome: findings.map(outcome),
         analysis_note: note.or_else(|| findings.is_none().then(|| "no analysis was run".to_owned())),
         key_slices: key_slices(input, mask),
+        passport: passport(input, mask),
         warnings: warnings(input, mask),
         excluded: findings.map(excluded).unwrap_or_default(),
         refused: refused(input, mask),
@@ -339,6 +342,15 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
     }
     let region = state.and_then(SliceState::cam).map(|(region, _)| *region);
     KeySlice { index, title, score, lines, heatmap, region }
+}
+
+fn passport(input: &ReportInput<'_>, mask: &Mask) -> Passport {
+    let judged = input.findings.map(|f| f.judged.as_slice()).filter(|lines| !lines.is_empty());
+    let mut passport = passport::compose(&input.loaded.series, input.refused.len(), judged, input.findings);
+    for line in &mut passport.lines {
+        line.text = mask.scrub(&line.text);
+    }
+    passport
 }
 
 fn warnings(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {

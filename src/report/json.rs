@@ -134,6 +134,11 @@ pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mas
         "result": content.outcome.as_ref().map(|o| outcome_json(o, input.findings)),
         "analysis_note": content.analysis_note,
         "key_slices": content.key_slices.iter().map(key_slice_json).collect::<Vec<_>>(),
+        "passport": {
+            "verdict": content.passport.verdict,
+            "weight": content.passport.weight,
+            "lines": content.passport.lines,
+        },
         "warnings": content.warnings,
         "slices_left_out_or_with_a_remark": content.excluded,
         "refused": content.refused,

@@ -109,6 +109,7 @@ impl AppState {
         self.analysis_request = RequestId::default();
         self.analysis = AnalysisState::NotRun;
         self.findings = None;
+        self.judged = None;
         self.heat_is_stale = true;
         self.forget_evidence();
     }
@@ -158,6 +159,7 @@ impl AppState {
         let request = self.next_request();
         self.analysis_request = request;
         self.findings = None;
+        self.judged = None;
         self.heat_is_stale = true;
         self.analysis = AnalysisState::Preparing("preparing the network");
         effects.push(Effect::Focus(current));

@@ -7,6 +7,7 @@ use super::settings::DeviceSetting;
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
+use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
@@ -266,6 +267,11 @@ pub enum Event {
         request: RequestId,
         model: Arc<ModelInfo>,
         note: Option<String>,
+    },
+    /// What header and voxels say for and against a score; comes before any.
+    Judged {
+        request: RequestId,
+        lines: Vec<Line>,
     },
     AnalysisStarted {
         request: RequestId,

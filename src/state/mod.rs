@@ -19,8 +19,10 @@ pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
 use crate::findings::operating::Thresholds;
+use crate::findings::passport::{self, Passport};
 use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
+use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{HeatStack, Layout, Pane, PlaneHeat};
@@ -68,6 +70,8 @@ pub struct AppState {
     load_request: RequestId,
     analysis_request: RequestId,
     findings: Option<Findings>,
+    /// What the analysis said of header and voxels, also where no score followed.
+    judged: Option<Vec<Line>>,
     /// The maps that planes show; made anew when `heat_is_stale`.
     heat: Option<Arc<HeatStack>>,
     heat_is_stale: bool,
@@ -229,6 +233,7 @@ impl AppState {
             load_request: RequestId::default(),
             analysis_request: RequestId::default(),
             findings: None,
+            judged: None,
             heat: None,
             heat_is_stale: false,
             evidence: None,
@@ -275,6 +280,13 @@ impl AppState {
     pub fn thresholds(&self) -> Option<Thresholds> {
         let model = self.model_in_use()?;
         Some(self.settings.thresholds.get(&model.sha256).copied().unwrap_or_else(|| model.thresholds()))
+    }
+
+    /// What is to be said of the series before its score.
+    pub fn passport(&self) -> Option<Passport> {
+        let active = self.active.as_ref()?;
+        let refused = self.study.as_ref().map_or(0, |s| s.catalog.refused.len()) + active.refused.len();
+        Some(passport::compose(&active.series, refused, self.judged.as_deref(), self.findings.as_ref()))
     }
 
     /// The reference standard, where there is one and it is to be seen.

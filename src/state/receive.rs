@@ -170,6 +170,7 @@ impl AppState {
                 }
                 self.analysis = AnalysisState::Preparing("looking for bone in every slice");
             }
+            Event::Judged { request, lines } if request == current => self.judged = Some(lines),
             Event::AnalysisStarted { request, provenance } if request == current => {
                 let matches = self
                     .active
@@ -178,8 +179,9 @@ impl AppState {
                     .is_some_and(|l| l.volume.id() == provenance.volume);
                 if matches {
                     let slices = self.active.as_ref().map_or(0, ActiveSeries::slice_count);
+                    let judged = self.judged.clone().unwrap_or_default();
                     let chosen = self.settings.thresholds.get(&provenance.model.sha256).copied();
-                    self.findings = Some(Findings { chosen, ..Findings::new(provenance, slices) });
+                    self.findings = Some(Findings { chosen, judged, ..Findings::new(provenance, slices) });
                     self.heat_is_stale = true;
                     self.analysis = AnalysisState::Running;
                 }

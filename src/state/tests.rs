@@ -524,3 +524,24 @@ fn the_readers_thresholds_rule_everywhere_and_are_remembered_with_the_model() {
     state.apply(Command::CardThresholds);
     assert_eq!((state.peaks(), state.settings.thresholds.len()), (vec![7, 2], 0));
 }
+
+#[test]
+fn the_passport_judges_the_header_first_and_the_voxels_when_the_analysis_begins() {
+    use crate::study::quality::{Line, Weight};
+    let mut state = with_planes();
+    state.apply(Command::CancelAnalysis);
+    let before = state.passport().expect("a series is open");
+    assert_eq!(before.weight, Weight::Stop, "ten slices are no neck");
+    assert!(before.verdict.starts_with("Not fit for a score") && before.lines.iter().any(|l| l.topic == "Voxels"));
+    state.apply(Command::StartAnalysis);
+    let request = state.analysis_request();
+    let lines = vec![Line::stop("Values", "air has -690 HU"), Line::note("Canal", "found along 90 % of the range")];
+    state.receive(Event::Judged { request, lines });
+    state.receive(Event::AnalysisEnded { request, result: Err(Ended::Stopped("no score: air has -690 HU".into())) });
+    let judged = state.passport().expect("a series is open");
+    assert_eq!(judged.verdict, "Not fit for a score: 1 reason");
+    assert!(judged.lines.iter().any(|l| l.topic == "Canal") && !judged.lines.iter().any(|l| l.topic == "Voxels"));
+    state.apply(Command::ShowSeries(0));
+    state.apply(Command::CloseStudy);
+    assert!(state.passport().is_none());
+}

@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{caption, operating_panel, strip, theme};
+use super::{caption, operating_panel, passport_panel, strip, theme};
 use crate::findings::describe::{calibration_line, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
@@ -13,6 +13,10 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 8));
     egui::Panel::right("findings").frame(frame).default_size(264.0).size_range(210.0..=460.0).show(ui, |ui| {
         caption(ui, "Findings");
+        let passport = state.passport();
+        if let Some(passport) = &passport {
+            passport_panel::verdict(ui, passport);
+        }
         status(ui, state, commands);
         case_score(ui, state);
         model(ui, state, commands);
@@ -20,11 +24,12 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
             if let Some(findings) = state.findings() {
                 peaks(ui, state, active, findings, commands);
-                assessed(ui, findings);
+            }
+            if let Some(passport) = &passport {
+                passport_panel::lines(ui, passport);
             }
             operating_panel::show(ui, state, commands);
             heatmap(ui, state, commands);
-            warnings(ui, state, active);
         });
     });
 }
@@ -176,22 +181,6 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
     ui.add_space(6.0);
 }
 
-fn assessed(ui: &mut Ui, findings: &Findings) {
-    let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
-    caption(ui, "Assessed");
-    ui.label(format!("{scored} of {} slices have a score", findings.slices.len()));
-    for why in crate::findings::Exclusion::ALL {
-        let n = findings.slices.iter().filter(|s| s.excluded() == Some(why)).count();
-        if n > 0 {
-            ui.label(RichText::new(format!("{n} {}", why.sentence())).small().color(theme::WARNING));
-        }
-    }
-    for warning in &findings.warnings {
-        ui.label(RichText::new(warning).small().color(theme::WARNING));
-    }
-    ui.add_space(6.0);
-}
-
 fn heatmap(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     caption(ui, "Heatmap");
     let mut on = state.heatmap_on;
@@ -211,22 +200,4 @@ fn heatmap(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         commands.push(Command::SetHeatmapOpacity(opacity));
     }
     ui.add_space(6.0);
-}
-
-fn warnings(ui: &mut Ui, state: &AppState, active: &ActiveSeries) {
-    let refused = active.refused.len();
-    if active.series.warnings.is_empty() && refused == 0 {
-        return;
-    }
-    caption(ui, "About this series");
-    for warning in &active.series.warnings {
-        ui.label(RichText::new(format!("! {}", warning.text)).small().color(theme::WARNING));
-    }
-    if refused > 0 && !state.show_notices {
-        ui.label(
-            RichText::new(format!("! {refused} slices could not be decoded: see the notices"))
-                .small()
-                .color(theme::WARNING),
-        );
-    }
 }

@@ -7,6 +7,7 @@ mod keys;
 mod operating_panel;
 mod overlay;
 mod panes;
+mod passport_panel;
 mod series_panel;
 mod side_strip;
 mod start;

@@ -562,3 +562,28 @@ fn thresholds_of_the_reader_are_named_as_such_in_pages_and_json() {
     assert_eq!(json["result"]["thresholds"]["model_card"]["case"], 0.5);
     keep("chosen", &chosen);
 }
+
+#[test]
+fn the_passport_stands_in_pages_and_json_without_names_where_hidden() {
+    let (loaded, refused) = (loaded(26), refused());
+    let findings = findings(&loaded, two_peaks, true);
+    let mut with = input(&loaded, Some(&findings), &refused);
+    let text = report_text(&with).concat().join(" ");
+    for needed in [
+        "Input passport",
+        "Scored although not fit for it: 1 reason",
+        "the series has 26 slices; a cervical spine needs at least 40",
+        "slices of 2 mm blur fine fracture lines",
+        "slices are 2 mm thick every 2.5 mm",
+        "the analysis used 24 of 26 slices because 1 holds nothing but air or padding, 1 got no finite number",
+        "1 file under the opened path could not be used",
+        "B60s, a sharp one",
+    ] {
+        assert!(text.contains(needed), "\"{needed}\" is missing from {text}");
+    }
+    let json = json_of(&with);
+    assert_eq!(json["passport"]["weight"], "stop");
+    assert_eq!(json["passport"]["lines"][0]["topic"], "Extent");
+    with.hide_identity = true;
+    assert!(!json_of(&with)["passport"].to_string().contains("Zaphodia"));
+}

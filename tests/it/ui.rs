@@ -344,6 +344,24 @@ fn thresholds_are_moved_named_and_given_back() {
 }
 
 #[test]
+fn the_passport_stands_before_any_score() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1500.0, 1200.0], folder.path());
+    harness.get_by_label_contains("Input: nothing in the header speaks against a score");
+    harness.get_by_label_contains("looked at and in order").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains("Field of view: 2");
+    let Some(data) = shared_data() else { return };
+    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let mut harness = window([1500.0, 1200.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    harness.get_by_label_contains("Input: not fit for a score");
+    harness.get_by_label_contains("x Extent: the series has 28 slices");
+    harness.get_by_label_contains("! Tilt: The slices are stacked 18.5 degrees off");
+    harness.get_by_label_contains("! Gaps: Slices are");
+}
+
+#[test]
 fn a_plane_is_saved_as_it_is_seen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
