@@ -1,6 +1,6 @@
 // Draws a plane or slab across the slices of a volume. Twin on the CPU: view::raster::plane_rgba8 over volume::Stack;
 // levels differ by what f32 cannot hold of a place.
-// Compiled together with display.wgsl.
+// Compiled together with heat.wgsl and display.wgsl.
 //
 // The volume is an integer texture read with textureLoad only, as the slices are.
 
@@ -19,6 +19,13 @@ struct View {
     per_y: vec4<f32>,
     per_step: vec4<f32>,
     voi: Voi,
+    // Columns, rows and slices of the maps.
+    heat_size: vec4<i32>,
+    // The study's largest map value, and the opacity there.
+    cam_maximum: f32,
+    opacity: f32,
+    // Target pixels of the view.
+    size_px: vec2<i32>,
 }
 
 const EVEN = 64u; // places are voxels
@@ -31,6 +38,11 @@ const MINIP = 512u;
 // Bits of f32 for each position of an uneven stack: millimetres along the stack, and the slice's first pixel in pixels
 // along rows and along columns, all counted from the first slice's.
 @group(1) @binding(1) var positions: texture_2d<i32>;
+
+// Bits of the map values of each slice.
+@group(2) @binding(0) var maps: texture_3d<i32>;
+// Bits of f32 for each slice: where its map begins, in voxels, and shares of the map per voxel; 0 for no map.
+@group(2) @binding(1) var regions: texture_2d<i32>;
 
 // What a place holds; `found` is 0 outside the volume.
 struct Sample {
@@ -138,13 +150,74 @@ fn slab(place: vec3<f32>) -> Sample {
     return Sample(sum / weight, 1.0);
 }
 
+fn cell(column: i32, row: i32, slice: i32) -> f32 {
+    return bitcast<f32>(textureLoad(maps, vec3<i32>(column, row, slice), 0).r);
+}
+
+// Share of the study's largest value in the map of the nearest slice; 0 outside its map and outside the volume. Twin on
+// the CPU: view::raster::plane_heatmap.
+fn heat_share(place: vec3<f32>) -> f32 {
+    let voxel = voxel_at(place);
+    if any(voxel < vec3<f32>(-0.5)) || any(voxel >= vec3<f32>(view.size.xyz) - 0.5) {
+        return 0.0;
+    }
+    let slice = min(i32(floor(voxel.z + 0.5)), view.heat_size.z - 1);
+    let region = bitcast<vec4<f32>>(textureLoad(regions, vec2<i32>(slice, 0), 0));
+    let at = (voxel.xy + 0.5 - region.xy) * region.zw;
+    if region.z == 0.0 || any(at < vec2<f32>(0.0)) || any(at > vec2<f32>(1.0)) {
+        return 0.0;
+    }
+    let last = view.heat_size.xy - 1;
+    let cells = clamp(at * vec2<f32>(view.heat_size.xy) - 0.5, vec2<f32>(0.0), vec2<f32>(last));
+    var value = 0.0;
+    if has(CELLS) {
+        let nearest = vec2<i32>(floor(cells + 0.5));
+        value = cell(nearest.x, nearest.y, slice);
+    } else {
+        let a = vec2<i32>(floor(cells));
+        let b = min(a + 1, last);
+        let f = cells - floor(cells);
+        value = mix(
+            mix(cell(a.x, a.y, slice), cell(b.x, a.y, slice), f.x),
+            mix(cell(a.x, b.y, slice), cell(b.x, b.y, slice), f.x),
+            f.y,
+        );
+    }
+    return clamp(value / view.cam_maximum, 0.0, 1.0);
+}
+
+fn place_at(target_px: vec2<f32>) -> vec3<f32> {
+    return view.place.xyz + view.per_x.xyz * target_px.x + view.per_y.xyz * target_px.y;
+}
+
+fn within(target_px: vec2<f32>) -> bool {
+    let inside = clamp(target_px, vec2<f32>(0.0), vec2<f32>(view.size_px) - 1.0);
+    return heat_share(place_at(inside)) >= OUTLINE_SHARE;
+}
+
+// The outline runs between this target pixel and one beside it.
+fn is_edge(at: vec2<f32>) -> bool {
+    let here = within(at);
+    return within(at - vec2<f32>(1.0, 0.0)) != here
+        || within(at + vec2<f32>(1.0, 0.0)) != here
+        || within(at - vec2<f32>(0.0, 1.0)) != here
+        || within(at + vec2<f32>(0.0, 1.0)) != here;
+}
+
 // Display value 0..=1 per channel, always a whole number of 255ths.
 fn display_value(position: vec4<f32>) -> vec3<f32> {
     let target_px = vec2<f32>(floor(position.xy)) - vec2<f32>(view.origin_px);
-    let here = slab(view.place.xyz + view.per_x.xyz * target_px.x + view.per_y.xyz * target_px.y);
-    if here.found == 0.0 || is_padding(here.value) {
-        return vec3<f32>(0.0);
+    let here = slab(place_at(target_px));
+    var grey = vec3<f32>(0.0);
+    if here.found > 0.0 && !is_padding(here.value) {
+        let level = windowed(here.value);
+        grey = vec3<f32>(f32(select(level, 255 - level, has(INVERT))) / 255.0);
     }
-    let level = windowed(here.value);
-    return vec3<f32>(f32(select(level, 255 - level, has(INVERT))) / 255.0);
+    if !has(HEATMAP) {
+        return grey;
+    }
+    if has(OUTLINE) {
+        return select(grey, whole_levels(OUTLINE_COLOUR), is_edge(target_px));
+    }
+    return heat_over(grey, heat_share(place_at(target_px)), view.opacity);
 }

@@ -1,5 +1,5 @@
 // Draws one slice: values to grey, heatmap over it. Twin on the CPU: src/view/raster.rs, bytes equal within one level.
-// Compiled together with heatmap.wgsl, which holds `heat_over`, and with display.wgsl.
+// Compiled together with heatmap.wgsl, heat.wgsl and display.wgsl.
 //
 // Textures are integer ones and read with textureLoad only: exact for every CT value, no optional device feature,
 // and interpolation in our own hands (values first, window after).
@@ -17,7 +17,8 @@ struct View {
     // The study's largest map value, and the opacity there.
     cam_maximum: f32,
     opacity: f32,
-    spare: vec2<f32>,
+    // Target pixels of the view.
+    size_px: vec2<i32>,
 }
 
 @group(0) @binding(0) var<uniform> view: View;
@@ -55,17 +56,39 @@ fn grey_level(x: vec4<i32>, y: vec4<i32>) -> i32 {
     return select(level, 255 - level, has(INVERT));
 }
 
+fn across(column: i32) -> vec4<i32> {
+    return textureLoad(axes, vec2<i32>(clamp(column, 0, view.size_px.x - 1), 0), 0);
+}
+
+fn down(row: i32) -> vec4<i32> {
+    return textureLoad(axes, vec2<i32>(clamp(row, 0, view.size_px.y - 1), 1), 0);
+}
+
+// The outline runs between this target pixel and one beside it.
+fn is_edge(at: vec2<i32>) -> bool {
+    let x = across(at.x);
+    let y = down(at.y);
+    let here = cam_share(x, y) >= OUTLINE_SHARE;
+    return (cam_share(across(at.x - 1), y) >= OUTLINE_SHARE) != here
+        || (cam_share(across(at.x + 1), y) >= OUTLINE_SHARE) != here
+        || (cam_share(x, down(at.y - 1)) >= OUTLINE_SHARE) != here
+        || (cam_share(x, down(at.y + 1)) >= OUTLINE_SHARE) != here;
+}
+
 // Display value 0..=1 per channel, always a whole number of 255ths.
 fn display_value(position: vec4<f32>) -> vec3<f32> {
     let target_px = vec2<i32>(floor(position.xy)) - view.origin_px;
-    let x = textureLoad(axes, vec2<i32>(target_px.x, 0), 0);
-    let y = textureLoad(axes, vec2<i32>(target_px.y, 1), 0);
+    let x = across(target_px.x);
+    let y = down(target_px.y);
     if x.r < 0 || y.r < 0 {
         return vec3<f32>(0.0);
     }
     let grey = vec3<f32>(f32(grey_level(x, y)) / 255.0);
-    if has(HEATMAP) && x.b >= 0 && y.b >= 0 {
-        return heat_over(grey, x, y, view.cam_size, view.cam_maximum, view.opacity);
+    if !has(HEATMAP) {
+        return grey;
     }
-    return grey;
+    if has(OUTLINE) {
+        return select(grey, whole_levels(OUTLINE_COLOUR), is_edge(target_px));
+    }
+    return heat_over(grey, cam_share(x, y), view.opacity);
 }

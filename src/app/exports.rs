@@ -31,8 +31,9 @@ pub struct Picture {
 impl Picture {
     fn drawn(mut self) -> ViewPicture {
         if let Some(plane) = self.plane {
-            let slice = raster::plane_slice(&plane, self.view.width as usize, self.view.height as usize);
-            self.view.draw.image.slice = Arc::new(slice);
+            let (width, height) = (self.view.width as usize, self.view.height as usize);
+            self.view.draw.image.slice = Arc::new(raster::plane_slice(&plane, width, height));
+            self.view.draw.heatmap = raster::plane_heatmap(&plane, width, height);
         }
         self.view
     }
@@ -153,6 +154,9 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     let view = active.view_of(Pane::Across(plane));
     let resolved = view.resolve(shape, f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     draw.pixel_from_screen = resolved.pixel_from_screen;
+    draw.heatmap = state.plane_heat();
+    let mut text = ui::plane_corner_text(state, active, plane, draw.grid.pose);
+    text.bottom_left.extend(ui::plane_heatmap_note(state));
     let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
     let image = ImageLayer {
         slice: Arc::new(nothing),
@@ -164,7 +168,7 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
         draw: ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None },
         width,
         height,
-        text: ui::plane_corner_text(state, active, plane, draw.grid.pose),
+        text,
         pixels_per_mm: Some(resolved.screen_px_per_unit),
         text_scale: 1.0,
         marks: marks(state, active, Pane::Across(plane), &resolved),

@@ -241,6 +241,7 @@ fn analyse(
     };
     let findings = inference::analyse_or_on_cpu(&wanted, order.model.as_deref(), ctx, &mut |event| {
         tell(match event {
+            inference::Event::Judged(lines) => Event::Judged { request, lines },
             inference::Event::Started(provenance) => Event::AnalysisStarted { request, provenance },
             inference::Event::Running(index) => Event::SliceRunning { request, index },
             inference::Event::Slice(index, finding) => Event::SliceScored { request, index, finding },

@@ -2,10 +2,15 @@
 //!
 //! A number is a "score", never a probability; the absence of one is "no finding above the threshold", never health.
 
+use super::operating::Thresholds;
 use super::{Exclusion, Findings, ModelInfo};
 
 /// What must stand wherever a number of an untrained network stands.
 pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
+
+/// Ends of two warnings of the analysis; the passport says the same with the count of slices that were used.
+pub const OUTSIDE_RANGE: &str = "lie above or below the cervical spine as the program found it; they are not scored";
+pub const EMPTY: &str = "hold nothing but air or padding and were left out";
 
 /// What the weights were trained on, as a sentence that stands beside every score.
 pub fn standing(model: &ModelInfo) -> String {
@@ -28,14 +33,33 @@ pub fn model_lines(model: &ModelInfo) -> Vec<String> {
         .collect()
 }
 
-/// The thresholds in use, the case's where it differs.
+/// The thresholds of the model card, the case's where it differs.
 pub fn thresholds_line(model: &ModelInfo) -> String {
-    let (slice, case) = (score_text(model.threshold), score_text(model.case_threshold()));
-    if slice == case {
-        format!("threshold {slice}")
-    } else {
-        format!("threshold {slice} for slices, {case} for the case")
-    }
+    format!("threshold {}", thresholds_text(model.thresholds()))
+}
+
+/// "0.500" or "0.081 for slices, 0.596 for the case".
+pub fn thresholds_text(thresholds: Thresholds) -> String {
+    let (slice, case) = (score_text(thresholds.slice), score_text(thresholds.case));
+    if slice == case { slice } else { format!("{slice} for slices, {case} for the case") }
+}
+
+/// That the thresholds are not the card's; `None` where they are.
+pub fn chosen_sentence(findings: &Findings) -> Option<String> {
+    findings.chosen?;
+    let (chosen, card) = (findings.thresholds(), findings.provenance.model.thresholds());
+    Some(format!(
+        "thresholds chosen by the reader: {}; the model card has {}",
+        thresholds_text(chosen),
+        thresholds_text(card)
+    ))
+}
+
+/// The one line that a reader looks for. The absence of a finding is never called health.
+pub fn verdict(findings: &Findings) -> &'static str {
+    let slice = !findings.peaks().is_empty();
+    let case = findings.case.as_ref().is_some_and(|case| case.score >= findings.case_threshold());
+    if slice || case { "finding above threshold" } else { "no finding above threshold" }
 }
 
 /// What a calibrated score assumes; `None` for scores that are not calibrated.
@@ -117,6 +141,19 @@ mod tests {
         assert_eq!(slices_sentence(&findings), "no slice reaches the threshold 0.500, the case score reaches its own");
         findings.slices[2] = SliceState::Running;
         assert!(coverage_sentence(&findings).ends_with("; not reached: 1"));
+    }
+
+    #[test]
+    fn thresholds_that_the_reader_chose_rule_and_are_named() {
+        let mut findings = with_scores(&[Some(0.4), Some(0.1)]);
+        assert_eq!((verdict(&findings), chosen_sentence(&findings)), ("no finding above threshold", None));
+        findings.chosen = Some(Thresholds { slice: 0.3, case: 0.7 });
+        assert_eq!((verdict(&findings), findings.peaks()), ("finding above threshold", vec![0]));
+        assert_eq!(
+            chosen_sentence(&findings).as_deref(),
+            Some("thresholds chosen by the reader: 0.300 for slices, 0.700 for the case; the model card has 0.500")
+        );
+        assert_eq!(slices_sentence(&findings), "1 peak in 1 slice at or above the threshold 0.300");
     }
 
     #[test]

@@ -2,11 +2,16 @@
 
 pub mod card;
 pub mod describe;
+pub mod operating;
+pub mod passport;
 
 use std::sync::Arc;
 
 pub use crate::geometry::PixelBox;
+use crate::geometry::PixelPoint;
+use crate::study::quality::Line;
 use crate::volume::VolumeId;
+use operating::{Thresholds, Validation};
 
 /// Where a result comes from. No finding exists without it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +58,8 @@ pub struct Operating {
     pub slice_scaling: Scaling,
     pub case_scaling: Scaling,
     pub points: Vec<OperatingPoint>,
+    /// Results on cases that no training saw, set by set.
+    pub validation: Vec<Validation>,
     /// Share of fractured cases in training, 0..=1: the prevalence that a calibrated score assumes.
     pub prevalence: Option<f32>,
     /// Every training case was a synthetic neck.
@@ -104,6 +111,9 @@ impl Doubt {
     pub fn outside_training(text: impl Into<String>) -> Self {
         Self { kind: "outside-training-data", text: text.into() }
     }
+    pub fn is_outside_training(&self) -> bool {
+        self.kind == "outside-training-data"
+    }
     /// The series does not pass a quality gate and was scored on request.
     pub fn quality(text: impl Into<String>) -> Self {
         Self { kind: "quality", text: text.into() }
@@ -114,6 +124,10 @@ impl ModelInfo {
     /// Case scores at or above are "above threshold".
     pub fn case_threshold(&self) -> f32 {
         self.operating.case_threshold.unwrap_or(self.threshold)
+    }
+    /// Those of the card.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { slice: self.threshold, case: self.case_threshold() }
     }
     /// First eight hex digits, for the screen.
     pub fn short_hash(&self) -> &str {
@@ -178,17 +192,36 @@ impl Cam {
         if self.rows == 0 || self.columns == 0 {
             return 0.0;
         }
-        let place = |t: f64, n: usize| {
-            let x = (t * n as f64 - 0.5).clamp(0.0, (n - 1) as f64);
-            let low = x.floor();
-            (low as usize, ((low as usize) + 1).min(n - 1), (x - low) as f32)
-        };
-        let (c0, c1, fc) = place(u, self.columns);
-        let (r0, r1, fr) = place(v, self.rows);
+        let (c0, c1, fc) = between_cells(u, self.columns);
+        let (r0, r1, fr) = between_cells(v, self.rows);
         let top = self.at(r0, c0) * (1.0 - fc) + self.at(r0, c1) * fc;
         let bottom = self.at(r1, c0) * (1.0 - fc) + self.at(r1, c1) * fc;
         top * (1.0 - fr) + bottom * fr
     }
+    /// The value of the cell that holds `u, v` in 0..=1 across the map.
+    pub fn cell(&self, u: f64, v: f64) -> f32 {
+        let nearest = |t: f64, n: usize| {
+            let (low, high, f) = between_cells(t, n);
+            if f >= 0.5 { high } else { low }
+        };
+        if self.rows == 0 || self.columns == 0 { 0.0 } else { self.at(nearest(v, self.rows), nearest(u, self.columns)) }
+    }
+    /// The middle of the cell with the largest value, `(u, v)` in 0..=1 across the map; `None` for a map of zeros.
+    pub fn hottest(&self) -> Option<(f64, f64)> {
+        let (index, value) = self.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?;
+        if self.columns == 0 || self.rows == 0 || *value <= 0.0 {
+            return None;
+        }
+        let middle = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
+        Some((middle(index % self.columns, self.columns), middle(index / self.columns, self.rows)))
+    }
+}
+
+/// The cells around a place in 0..=1 across `n` of them, edges repeated, and the fraction towards the second.
+fn between_cells(t: f64, n: usize) -> (usize, usize, f32) {
+    let x = (t * n as f64 - 0.5).clamp(0.0, (n - 1) as f64);
+    let low = x.floor();
+    (low as usize, ((low as usize) + 1).min(n - 1), (x - low) as f32)
 }
 
 /// A finished slice.
@@ -275,6 +308,10 @@ pub struct Findings {
     pub doubts: Vec<Doubt>,
     /// Sentences about the analysis (device fell back, box borrowed on n slices, ...).
     pub warnings: Vec<String>,
+    /// What was said of header and voxels before the first score, for the passport.
+    pub judged: Vec<Line>,
+    /// What the reader put in place of the card's thresholds.
+    pub chosen: Option<Thresholds>,
 }
 
 impl Findings {
@@ -286,13 +323,19 @@ impl Findings {
             seconds: Seconds::default(),
             doubts: Vec::new(),
             warnings: Vec::new(),
+            judged: Vec::new(),
+            chosen: None,
         }
     }
+    /// The thresholds in use: the reader's, else the card's.
+    pub fn thresholds(&self) -> Thresholds {
+        self.chosen.unwrap_or_else(|| self.provenance.model.thresholds())
+    }
     pub fn threshold(&self) -> f32 {
-        self.provenance.model.threshold
+        self.thresholds().slice
     }
     pub fn case_threshold(&self) -> f32 {
-        self.provenance.model.case_threshold()
+        self.thresholds().case
     }
     /// `(done, total)`.
     pub fn progress(&self) -> (usize, usize) {
@@ -305,6 +348,13 @@ impl Findings {
     /// Largest map value of the study, the heatmap's common scale. 0 when nothing has been scored.
     pub fn cam_maximum(&self) -> f32 {
         self.slices.iter().filter_map(|s| s.cam()).map(|(_, cam)| cam.max()).fold(0.0, f32::max)
+    }
+    /// Where a slice's map is hottest: the middle of that cell in the slice's pixels. `None` without a map, and for one
+    /// of zeros.
+    pub fn hottest(&self, index: usize) -> Option<PixelPoint> {
+        let ([x0, y0, x1, y1], cam) = self.slices.get(index)?.cam()?;
+        let (u, v) = cam.hottest()?;
+        Some(PixelPoint { column: x0 + u * (x1 - x0) - 0.5, row: y0 + v * (y1 - y0) - 0.5 })
     }
     /// Local maxima of the scores at or above the threshold, best first, at least `PEAK_DISTANCE` slices apart.
     /// If nothing reaches the threshold the list is empty.
@@ -393,11 +443,27 @@ pub mod tests {
     }
 
     #[test]
+    fn the_hottest_cell_is_a_place_on_the_slice() {
+        let mut findings = with_scores(&[Some(0.9), None]);
+        let cam = Arc::new(Cam { rows: 2, columns: 4, values: vec![0.0, 0.1, 0.2, 0.1, 0.0, 0.0, 0.0, 0.7] });
+        let outcome = SliceOutcome::Scored { score: 0.9, logit: 2.0, region: [10.0, 20.0, 50.0, 40.0], cam };
+        findings.slices[0] = SliceState::Done(SliceFinding { outcome, flags: Vec::new() });
+        // Cells of 10 x 10 pixels; the last one's middle is the edge between pixels 44 and 45, and 34 and 35.
+        assert_eq!(findings.hottest(0), Some(PixelPoint { column: 44.5, row: 34.5 }));
+        assert_eq!(findings.hottest(1), None);
+        assert_eq!(Cam { rows: 1, columns: 2, values: vec![0.0; 2] }.hottest(), None);
+    }
+
+    #[test]
     fn cam_sample_is_exact_at_cell_centres() {
         let cam = Cam { rows: 2, columns: 2, values: vec![0.0, 1.0, 2.0, 3.0] };
         assert_eq!(cam.sample(0.25, 0.25), 0.0);
         assert_eq!(cam.sample(0.75, 0.75), 3.0);
         assert_eq!(cam.sample(0.5, 0.5), 1.5);
         assert_eq!(cam.sample(0.0, 1.0), 2.0);
+        assert_eq!(
+            [(0.1, 0.1), (0.49, 0.9), (0.5, 0.0), (1.0, 1.0)].map(|(u, v)| cam.cell(u, v)),
+            [0.0, 2.0, 1.0, 3.0]
+        );
     }
 }

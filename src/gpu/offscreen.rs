@@ -39,7 +39,7 @@ impl Offscreen {
             .map_err(|error| GpuError::Device(error.to_string()))?;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let views = Mutex::new(Views::new(&device, &queue, format));
-        let planes = Mutex::new(PlaneViews::new(&device, format));
+        let planes = Mutex::new(PlaneViews::new(&device, &queue, format));
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Device(error.to_string()));
         }
@@ -82,7 +82,7 @@ impl Offscreen {
             let mut planes = self.planes.lock().unwrap_or_else(PoisonError::into_inner);
             let slices = draw.stack.geometry.positions().len();
             while upload.slices() < slices && !upload.failed() {
-                planes.prepare(&self.device, &self.queue, VIEW, draw, [0, 0], &upload);
+                planes.prepare(&self.device, &self.queue, VIEW, draw, ([0, 0], [width, height]), &upload);
             }
             planes.record(pass, VIEW);
         })

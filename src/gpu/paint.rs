@@ -49,7 +49,7 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     let device = &render_state.device;
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let views = Views::new(device, &render_state.queue, render_state.target_format);
-    let planes = PlaneViews::new(device, render_state.target_format);
+    let planes = PlaneViews::new(device, &render_state.queue, render_state.target_format);
     if let Some(error) = pollster::block_on(scope.pop()) {
         return Err(GpuError::Device(error.to_string()));
     }
@@ -165,7 +165,8 @@ impl egui_wgpu::CallbackTrait for PlaneCallback {
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(planes) = resources.get_mut::<PlaneViews>() {
             let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
-            planes.prepare(device, queue, self.view_id, &self.draw, [place.left_px, place.top_px], &self.upload);
+            let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
+            planes.prepare(device, queue, self.view_id, &self.draw, place, &self.upload);
         }
         Vec::new()
     }

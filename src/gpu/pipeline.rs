@@ -1,5 +1,5 @@
 //! The view pipeline: layouts and shader, built once per device and target format, never changed.
-//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl` and `shaders/display.wgsl`. CPU twin: [`crate::view::raster`].
+//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl`, `shaders/heat.wgsl` and `shaders/display.wgsl`. CPU twin: [`crate::view::raster`].
 
 use super::uniforms::ViewUniforms;
 
@@ -8,6 +8,8 @@ pub const SHADER: &str = concat!(
     include_str!("../../shaders/slice.wgsl"),
     "\n",
     include_str!("../../shaders/heatmap.wgsl"),
+    "\n",
+    include_str!("../../shaders/heat.wgsl"),
     "\n",
     include_str!("../../shaders/display.wgsl")
 );
@@ -140,8 +142,18 @@ pub(super) mod tests {
     #[test]
     fn the_uniforms_lie_as_the_shader_reads_them() {
         use super::super::uniforms::VoiUniforms;
-        let view =
-            offsets!(ViewUniforms, origin_px, image_size, cam_size, neighbour, flags, voi, cam_maximum, opacity, spare);
+        let view = offsets!(
+            ViewUniforms,
+            origin_px,
+            image_size,
+            cam_size,
+            neighbour,
+            flags,
+            voi,
+            cam_maximum,
+            opacity,
+            size_px
+        );
         check_layout(SHADER, "View", size_of::<ViewUniforms>(), &view);
         let voi = offsets!(
             VoiUniforms,
@@ -170,6 +182,8 @@ pub(super) mod tests {
             ("WHOLE", u::WHOLE),
             ("SIGMOID", u::SIGMOID),
             ("HEATMAP", u::HEATMAP),
+            ("CELLS", u::CELLS),
+            ("OUTLINE", u::OUTLINE),
         ] {
             assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
         }
@@ -184,5 +198,8 @@ pub(super) mod tests {
         // Skips the digits of "vec3<f32>, 6" and of each "vec3<f32>".
         let colours: Vec<f32> = numbers.into_iter().filter(|v| *v < 1.0).collect();
         assert_eq!(colours, colormap::RAMP.concat());
+        let [r, g, b] = colormap::OUTLINE;
+        assert!(SHADER.contains(&format!("OUTLINE_COLOUR = vec3<f32>({r:.2}, {g:.2}, {b:.2});")));
+        assert!(SHADER.contains(&format!("OUTLINE_SHARE = {:.1};", crate::view::OUTLINE_SHARE)));
     }
 }

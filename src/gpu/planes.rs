@@ -1,5 +1,5 @@
-//! Draws planes and slabs across the slices of a volume. Shader: `shaders/planes.wgsl` with `shaders/display.wgsl`. CPU
-//! twin: [`crate::view::raster::plane_rgba8`].
+//! Draws planes and slabs across the slices of a volume. Shader: `shaders/planes.wgsl` with `shaders/heat.wgsl` and
+//! `shaders/display.wgsl`. CPU twin: [`crate::view::raster::plane_rgba8`].
 //!
 //! The volume is one 3-D texture of integers, brought to the device a part per frame so that no frame waits for it.
 
@@ -8,15 +8,20 @@ use std::collections::HashMap;
 use bytemuck::{Pod, Zeroable};
 
 use super::cache::SourceKey;
-use super::uniforms::{FLOAT_BITS, INVERT, PADDED, VoiUniforms};
+use super::uniforms::{FLOAT_BITS, HEATMAP, INVERT, PADDED, VoiUniforms, style_flag};
 use crate::geometry::{PatientPoint, SlicePosition, StackGeometry, Vec3};
 use crate::view::Interpolation;
-use crate::view::planes::{PlaneDraw, Upload};
+use crate::view::planes::{HeatStack, PlaneDraw, Upload};
 use crate::volume::{Projection, SlicePixels, Volume};
 
 /// The shader as the device gets it.
-pub const SHADER: &str =
-    concat!(include_str!("../../shaders/planes.wgsl"), "\n", include_str!("../../shaders/display.wgsl"));
+pub const SHADER: &str = concat!(
+    include_str!("../../shaders/planes.wgsl"),
+    "\n",
+    include_str!("../../shaders/heat.wgsl"),
+    "\n",
+    include_str!("../../shaders/display.wgsl")
+);
 
 pub const EVEN: u32 = 64;
 pub const NEAREST: u32 = 128;
@@ -41,10 +46,14 @@ pub struct PlaneUniforms {
     pub per_y: [f32; 4],
     pub per_step: [f32; 4],
     pub voi: VoiUniforms,
+    pub heat_size: [i32; 4],
+    pub cam_maximum: f32,
+    pub opacity: f32,
+    pub size_px: [i32; 2],
 }
 
 impl PlaneUniforms {
-    pub fn new(draw: &PlaneDraw, origin_px: [i32; 2]) -> Self {
+    pub fn new(draw: &PlaneDraw, (origin_px, size_px): ([i32; 2], [u32; 2])) -> Self {
         let geometry = draw.stack.geometry.reduced(draw.reduction);
         let normal = draw.grid.pose.normal();
         let first = draw.patient_from_screen(0.5, 0.5);
@@ -61,12 +70,24 @@ impl PlaneUniforms {
         set(draw.interpolation == Interpolation::Nearest, NEAREST);
         set(draw.slab.projection == Projection::Mip, MIP);
         set(draw.slab.projection == Projection::MinIp, MINIP);
-        let size = [geometry.columns(), geometry.rows(), geometry.positions().len(), 0];
+        let heat = draw.heatmap.as_ref();
+        if let Some(heat) = heat {
+            flags |= HEATMAP | style_flag(heat.style);
+        }
+        let slices = geometry.positions().len();
+        let whole = |n: usize| i32::try_from(n).unwrap_or(0);
         Self {
             origin_px,
             steps,
             flags,
-            size: size.map(|n| i32::try_from(n).unwrap_or(0)),
+            size: [geometry.columns(), geometry.rows(), slices, 0].map(whole),
+            heat_size: heat.map_or([1; 4], |heat| {
+                let [columns, rows] = heat.stack.cells();
+                [columns, rows, slices, 0].map(whole)
+            }),
+            cam_maximum: heat.map_or(1.0, |heat| heat.stack.maximum),
+            opacity: heat.map_or(0.0, |heat| heat.opacity),
+            size_px: size_px.map(|n| i32::try_from(n).unwrap_or(1)),
             place: frame.place(first),
             per_x: frame.way(step_px(1.0, 0.0)),
             per_y: frame.way(step_px(0.0, 1.0)),
@@ -132,9 +153,20 @@ pub struct PlaneViews {
     view_layout: wgpu::BindGroupLayout,
     volume_layout: wgpu::BindGroupLayout,
     volume: Option<VolumeTexture>,
+    heat: Option<HeatTexture>,
+    /// Stands in where there is no heatmap.
+    no_heat: wgpu::BindGroup,
     slots: HashMap<u32, Slot>,
     clock: u64,
     limit: u32,
+}
+
+/// The maps of the slices on the device; small, and new whenever a slice has been scored.
+struct HeatTexture {
+    key: SourceKey,
+    volume: SourceKey,
+    reduction: usize,
+    group: wgpu::BindGroup,
 }
 
 /// The volume on the device; one at a time.
@@ -154,7 +186,7 @@ struct Slot {
 }
 
 impl PlaneViews {
-    pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Self {
         let uniforms = wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Uniform,
             has_dynamic_offset: false,
@@ -171,10 +203,13 @@ impl PlaneViews {
             format,
             "plane",
             SHADER,
-            &[Some(&view_layout), Some(&volume_layout)],
+            // Volume and maps are each a 3-D texture with a table of its slices.
+            &[Some(&view_layout), Some(&volume_layout), Some(&volume_layout)],
         );
         let limit = device.limits().max_texture_dimension_3d;
-        Self { pipeline, view_layout, volume_layout, volume: None, slots: HashMap::new(), clock: 0, limit }
+        let no_heat = maps_group(device, queue, &volume_layout, ([1, 1], &[0.0]), &[[0; 4]]);
+        let slots = HashMap::new();
+        Self { pipeline, view_layout, volume_layout, volume: None, heat: None, no_heat, slots, clock: 0, limit }
     }
     /// Size of the volume on the device.
     pub fn texture_bytes(&self) -> u64 {
@@ -186,6 +221,7 @@ impl PlaneViews {
     /// Gives back everything but the pipeline.
     pub fn clear(&mut self) {
         self.volume = None;
+        self.heat = None;
         self.slots.clear();
     }
     /// Gives back a volume that was closed.
@@ -195,23 +231,25 @@ impl PlaneViews {
         }
     }
 
-    /// Brings the view up to date and the volume a part further. `upload` says how far it is.
+    /// Brings the view up to date and the volume a part further. `place` is the view's origin and size in the target's
+    /// pixels; `upload` says how far the volume is.
     pub fn prepare(
         &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         view: u32,
         draw: &PlaneDraw,
-        origin_px: [i32; 2],
+        place: ([i32; 2], [u32; 2]),
         upload: &Upload,
     ) {
         self.clock += 1;
         let clock = self.clock;
         self.slots.retain(|_, slot| clock - slot.used < IDLE_DRAWS);
         self.bring(device, queue, draw, upload);
+        self.bring_heat(device, queue, draw);
         let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, &self.view_layout));
         slot.used = clock;
-        queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, origin_px)));
+        queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, place)));
     }
 
     /// Draws a prepared view into the pass's viewport; nothing before the volume is complete.
@@ -221,6 +259,7 @@ impl PlaneViews {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &slot.group, &[]);
         pass.set_bind_group(1, &volume.group, &[]);
+        pass.set_bind_group(2, self.heat.as_ref().map_or(&self.no_heat, |heat| &heat.group), &[]);
         pass.draw(0..3, 0..1);
     }
 
@@ -240,6 +279,77 @@ impl PlaneViews {
         volume.upload(queue, draw);
         upload.set_slices(volume.uploaded);
     }
+}
+
+impl PlaneViews {
+    /// All panes show the same maps or none. A pane without leaves them for the next frame.
+    fn bring_heat(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, draw: &PlaneDraw) {
+        let Some(heat) = &draw.heatmap else { return };
+        let (key, volume) = (SourceKey::of(&heat.stack), SourceKey::of(&draw.stack.volume));
+        let is_same = |h: &HeatTexture| (&h.key, &h.volume, h.reduction) == (&key, &volume, draw.reduction);
+        if self.heat.as_ref().is_some_and(is_same) {
+            return;
+        }
+        let cells = heat.stack.cells();
+        if cells.iter().any(|n| *n > self.limit as usize) {
+            return;
+        }
+        let (values, regions) = maps_of(&heat.stack, cells, draw);
+        let group = maps_group(device, queue, &self.volume_layout, (cells, &values), &regions);
+        self.heat = Some(HeatTexture { key, volume, reduction: draw.reduction, group });
+    }
+}
+
+/// Per position of the stack the map's values, one after the other, and where it lies in the voxels of the device.
+fn maps_of(stack: &HeatStack, [columns, rows]: [usize; 2], draw: &PlaneDraw) -> (Vec<f32>, Vec<[i32; 4]>) {
+    let positions = draw.stack.geometry.positions();
+    let (mut values, mut regions) = (Vec::with_capacity(columns * rows * positions.len()), Vec::new());
+    let factor = draw.reduction.max(1) as f64;
+    for position in positions {
+        let Some((region, cam)) = stack.map(position.index) else {
+            values.resize(values.len() + columns * rows, 0.0);
+            regions.push([0; 4]);
+            continue;
+        };
+        values.extend_from_slice(&cam.values);
+        let [x0, y0, x1, y1] = region.map(|edge| edge / factor);
+        regions.push([x0, y0, 1.0 / (x1 - x0), 1.0 / (y1 - y0)].map(|v| (v as f32).to_bits() as i32));
+    }
+    (values, regions)
+}
+
+/// `values` of maps of `[columns, rows]` cells, as many as there are `regions`.
+fn maps_group(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    layout: &wgpu::BindGroupLayout,
+    (cells, values): ([usize; 2], &[f32]),
+    regions: &[[i32; 4]],
+) -> wgpu::BindGroup {
+    let [width, height] = cells.map(|n| n as u32); // checked against the device's limit before
+    let size = wgpu::Extent3d { width, height, depth_or_array_layers: regions.len() as u32 };
+    let maps = device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("maps"),
+        size,
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D3,
+        format: wgpu::TextureFormat::R32Sint,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    });
+    let rows = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(width * 4), rows_per_image: Some(height) };
+    queue.write_texture(maps.as_image_copy(), bytemuck::cast_slice(values), rows, size);
+    let regions = table_texture(device, queue, regions);
+    let views = [&maps, &regions].map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()));
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("maps"),
+        layout,
+        entries: &[0, 1].map(|i| wgpu::BindGroupEntry {
+            binding: i as u32,
+            resource: wgpu::BindingResource::TextureView(&views[i]),
+        }),
+    })
 }
 
 impl VolumeTexture {
@@ -272,7 +382,7 @@ impl VolumeTexture {
         if pollster::block_on(scope.pop()).is_some() {
             return None;
         }
-        let positions = positions_texture(device, queue, &Frame::new(&geometry).positions());
+        let positions = table_texture(device, queue, &Frame::new(&geometry).positions());
         let views = [&texture, &positions].map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()));
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("volume"),
@@ -319,10 +429,10 @@ fn format_of(volume: &Volume) -> wgpu::TextureFormat {
     if volume.is_integer() { wgpu::TextureFormat::R16Sint } else { wgpu::TextureFormat::R32Sint }
 }
 
-fn positions_texture(device: &wgpu::Device, queue: &wgpu::Queue, table: &[[i32; 4]]) -> wgpu::Texture {
+fn table_texture(device: &wgpu::Device, queue: &wgpu::Queue, table: &[[i32; 4]]) -> wgpu::Texture {
     let size = wgpu::Extent3d { width: table.len() as u32, height: 1, depth_or_array_layers: 1 };
     let texture = device.create_texture(&wgpu::TextureDescriptor {
-        label: Some("positions"),
+        label: Some("table of slices"),
         size,
         mip_level_count: 1,
         sample_count: 1,
@@ -378,7 +488,22 @@ mod tests {
 
     #[test]
     fn the_uniforms_lie_as_the_shader_reads_them() {
-        let ours = offsets!(PlaneUniforms, origin_px, steps, flags, size, place, per_x, per_y, per_step, voi);
+        let ours = offsets!(
+            PlaneUniforms,
+            origin_px,
+            steps,
+            flags,
+            size,
+            place,
+            per_x,
+            per_y,
+            per_step,
+            voi,
+            heat_size,
+            cam_maximum,
+            opacity,
+            size_px
+        );
         check_layout(SHADER, "View", size_of::<PlaneUniforms>(), &ours);
         for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP)] {
             assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");

@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::view::{HeatmapLayer, ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
+use crate::view::{HeatmapLayer, HeatmapStyle, ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
 use crate::volume::{SlicePixels, VoiFunction, Window};
 
 pub const FLOAT_BITS: u32 = 1;
@@ -13,6 +13,17 @@ pub const PADDED: u32 = 4;
 pub const WHOLE: u32 = 8;
 pub const SIGMOID: u32 = 16;
 pub const HEATMAP: u32 = 32;
+pub const CELLS: u32 = 1024;
+pub const OUTLINE: u32 = 2048;
+
+/// The flag that goes with a style of the heatmap.
+pub const fn style_flag(style: HeatmapStyle) -> u32 {
+    match style {
+        HeatmapStyle::Smooth => 0,
+        HeatmapStyle::Cells => CELLS,
+        HeatmapStyle::Outline => OUTLINE,
+    }
+}
 
 /// `View` of `shaders/slice.wgsl`, field by field; a test compares the layouts.
 #[repr(C)]
@@ -26,7 +37,7 @@ pub struct ViewUniforms {
     pub voi: VoiUniforms,
     pub cam_maximum: f32,
     pub opacity: f32,
-    pub spare: [f32; 2],
+    pub size_px: [i32; 2],
 }
 
 /// `Voi` of `shaders/display.wgsl`: the window and the padding, as every `View` has them.
@@ -47,19 +58,21 @@ pub struct VoiUniforms {
 }
 
 impl ViewUniforms {
-    /// `origin_px` is the framebuffer pixel of the view's corner; `shown` what of the draw can be shown.
-    pub fn new(draw: &ViewDraw, shown: &Shown, origin_px: [i32; 2]) -> Self {
+    /// `origin_px` is the framebuffer pixel of the view's corner, `size_px` its size; `shown` what of the draw can be
+    /// shown.
+    pub fn new(draw: &ViewDraw, shown: &Shown, (origin_px, size_px): ([i32; 2], [u32; 2])) -> Self {
         let image = &draw.image;
         let mut uniforms = Self {
             origin_px,
             image_size: shown.image.map(|n| i32::try_from(n).unwrap_or(0)),
+            size_px: size_px.map(|n| i32::try_from(n).unwrap_or(0)),
             neighbour: if image.interpolation == Interpolation::Linear { 1 } else { 0 },
             ..Self::zeroed()
         };
         (uniforms.voi, uniforms.flags) = VoiUniforms::new(&image.window, image.slice.padding);
         uniforms.flags |= image_flags(image);
         if let (Some(layer), Some(cells)) = (&draw.heatmap, shown.cam) {
-            uniforms.flags |= HEATMAP;
+            uniforms.flags |= HEATMAP | style_flag(layer.style);
             uniforms.cam_size = cells.map(|n| i32::try_from(n).unwrap_or(0));
             (uniforms.cam_maximum, uniforms.opacity) = (layer.maximum, layer.opacity);
         }

@@ -80,7 +80,7 @@ impl Views {
         let size_px = size_px.map(|n| n.min(self.limit));
         let shown = Shown::of(draw, self.limit);
         let axes_key = AxesKey::new(draw, shown, size_px);
-        let uniforms = ViewUniforms::new(draw, &shown, origin_px);
+        let uniforms = ViewUniforms::new(draw, &shown, (origin_px, size_px));
         let slice = (shown.image != [0, 0]).then(|| SourceKey::of(&draw.image.slice));
         let cam = draw.heatmap.as_ref().filter(|_| shown.cam.is_some()).map(|layer| SourceKey::of(&layer.cam));
 

@@ -1,21 +1,15 @@
-//! Quality gates: what stands against showing a score of this series (method 8.5). Each is a sentence for the reader.
+//! Quality gates: what stands for and against showing a score of this series. Each is a sentence for the reader. What the
+//! header says is judged by [`crate::study::quality`], voxels and crops here.
 //!
 //! A stop means that a trained network gives no score unless the reader asks for it all the same; then the sentence
 //! stands beside the score. An untrained network's numbers mean nothing anyhow, so there a stop is only a warning.
 
 use crate::findings::{Doubt, Findings, ModelInfo};
-use crate::preprocess::CropPlan;
+use crate::preprocess::{CropPlan, SpineTrack};
+use crate::study::quality::{Line, Weight, of_header};
 use crate::study::{Series, describe};
 use crate::volume::{Slice, Volume};
 
-/// Slices further apart than this miss much of a vertebra, mm.
-const MAX_SLICE_SPACING_MM: f64 = 3.05;
-/// Less than this is no cervical spine, mm ...
-const MIN_COVERAGE_MM: f64 = 60.0;
-/// ... nor are fewer slices.
-const MIN_SLICES: usize = 40;
-/// Cosine of 20 degrees, the largest tilt of what is still called axial.
-const MIN_AXIAL_COSINE: f64 = 0.9397;
 /// Where air must lie in a calibrated scan, HU.
 const AIR_HU: [f32; 2] = [-1100.0, -900.0];
 /// Values below are no measurement: scanners fill what lies outside the scan circle with -2000 or -3024.
@@ -31,39 +25,37 @@ const METAL_HU: f32 = 3000.0;
 const MIN_METAL_PIXELS: usize = 40;
 /// Share of the scored range along which the canal must be found.
 const MIN_TRACK: f64 = 0.7;
-/// Slices thicker than this blur fine cracks, mm.
-const MAX_THICKNESS_MM: f64 = 1.5;
-/// Pixels that the models have seen, mm.
-const PIXEL_MM: [f64; 2] = [0.2, 0.8];
-/// Growth plates of younger patients look like fractures, years.
-const MIN_AGE_YEARS: f64 = 16.0;
 /// C1 lies within this height above the first closed canal; C7 ends at least this far below it, mm.
 const C1_ABOVE_MM: f64 = 8.0;
 const C7_BELOW_MM: f64 = 105.0;
 
-/// Everything that stands against a score, without and with the model.
+/// What stands for and against a score.
 #[derive(Debug, Default)]
 pub struct Gates {
-    pub stops: Vec<String>,
+    /// Of the header, the voxels and the crops.
+    pub lines: Vec<Line>,
+    /// Of the model.
     pub doubts: Vec<Doubt>,
-    pub warnings: Vec<String>,
+}
+
+impl Gates {
+    pub fn texts(&self, weight: Weight) -> Vec<String> {
+        self.lines.iter().filter(|line| line.weight == weight).map(|line| line.text.clone()).collect()
+    }
 }
 
 /// Judges series, voxels and crops before the network sees anything.
 pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelInfo) -> Gates {
-    let mut gates = Gates { stops: stops(series, volume, plan), ..Gates::default() };
+    let mut gates = Gates { lines: of_header(series), doubts: Vec::new() };
     if model.trained && model.operating.phantoms_only && !is_phantom(series) {
         gates.doubts.push(Doubt::outside_training(
             "outside the training data: the network was trained on synthetic necks only, and this is not one; \
              its score says nothing about this patient",
         ));
     }
-    gates.warnings = technique_warnings(series);
-    gates.warnings.extend(level_warning(plan));
-    if metal_pixels(volume) >= MIN_METAL_PIXELS {
-        let text = "something as dense as metal lies in the series; its streaks can hide or imitate fractures";
-        gates.warnings.push(text.to_owned());
-    }
+    gates.lines.extend(voxels(volume));
+    gates.lines.extend(canal(series, plan));
+    gates.lines.extend(metal(volume));
     gates
 }
 
@@ -73,10 +65,14 @@ pub fn after(findings: &Findings) -> Option<String> {
     let above = findings.slices.iter().any(|s| s.score().is_some_and(|score| score >= findings.threshold()));
     match (case.score >= findings.case_threshold(), above) {
         (true, false) => Some(
-            "the case score reaches its threshold, but no slice does: the two parts of the network disagree".into(),
+            "at the model card's thresholds the case score calls a finding, but no slice does: the two parts of the \
+             network disagree"
+                .into(),
         ),
         (false, true) => Some(
-            "slices reach the threshold, but the case score does not: the two parts of the network disagree".into(),
+            "at the model card's thresholds slices call a finding, but the case score does not: the two parts of the \
+             network disagree"
+                .into(),
         ),
         _ => None,
     }
@@ -88,47 +84,54 @@ fn is_phantom(series: &Series) -> bool {
     series.uid.starts_with("2.25.") && named
 }
 
-fn stops(series: &Series, volume: &Volume, plan: &CropPlan) -> Vec<String> {
-    let mut stops = Vec::new();
-    if series.is_localizer {
-        stops.push("this is a localizer, not a stack of axial slices".to_owned());
-    }
-    let count = series.slices.len();
-    if count < MIN_SLICES {
-        stops.push(format!("the series has {count} slices; a cervical spine needs at least {MIN_SLICES}"));
-    }
-    if let Some(spacing) = series.slice_spacing_mm {
-        let covered = spacing * count as f64;
-        if covered < MIN_COVERAGE_MM {
-            stops.push(format!("the series covers {covered:.0} mm, less than a cervical spine"));
-        }
-        if spacing > MAX_SLICE_SPACING_MM {
-            stops.push(format!("the slices lie {spacing:.1} mm apart; a fracture may lie between them"));
-        }
-    }
-    if let Some(pose) = series.slices.first().and_then(|slice| slice.pose)
-        && pose.normal().z.abs() < MIN_AXIAL_COSINE
-    {
-        stops.push("the slices are more than 20 degrees off axial; reformat the series to axial slices".to_owned());
-    }
-    if let Some(mode) = air_mode(volume).filter(|mode| !(AIR_HU[0]..=AIR_HU[1]).contains(mode)) {
-        stops.push(format!(
-            "air around the body has {mode:.0} HU instead of about -1000: the values are not calibrated"
-        ));
+fn voxels(volume: &Volume) -> Vec<Line> {
+    let mut lines = Vec::new();
+    match air_mode(volume) {
+        Some(mode) if !(AIR_HU[0]..=AIR_HU[1]).contains(&mode) => lines.push(Line::stop(
+            "Values",
+            format!("air around the body has {mode:.0} HU instead of about -1000: the values are not calibrated"),
+        )),
+        Some(mode) => lines.push(Line::note("Values", format!("air around the body has about {mode:.0} HU"))),
+        None => lines.push(Line::note("Values", "no air lies at the pictures' edges to check the calibration by")),
     }
     let brightest = volume.slices().iter().filter_map(|s| s.min_max()).map(|[_, high]| high).fold(f32::MIN, f32::max);
     if brightest < MIN_BRIGHTEST_HU {
-        stops.push(format!(
-            "nothing in the series is denser than {brightest:.0} HU: it is no neck, or its values were clipped"
+        lines.push(Line::stop(
+            "Values",
+            format!(
+                "nothing in the series is denser than {brightest:.0} HU: it is no neck, or its values were clipped or \
+                 windowed when they were exported"
+            ),
         ));
+    } else {
+        lines.push(Line::note("Values", format!("densest voxel {brightest:.0} HU, not clipped")));
     }
-    if let Some(track) = plan.spine.as_ref().filter(|track| track.found < MIN_TRACK) {
-        let percent = 100.0 * track.found;
-        stops.push(format!(
-            "the spinal canal was found along {percent:.0} % of the range only, so the crops may miss the spine"
-        ));
-    }
-    stops
+    lines
+}
+
+/// The spinal canal, which the crops follow, and the levels that it lets expect.
+fn canal(series: &Series, plan: &CropPlan) -> Vec<Line> {
+    let Some(track) = plan.spine.as_ref() else {
+        return vec![Line::note("Levels", "not looked for: the model's recipe does not follow the spinal canal")];
+    };
+    let percent = 100.0 * track.found;
+    let mut lines = vec![if track.found < MIN_TRACK {
+        Line::stop(
+            "Canal",
+            format!(
+                "the spinal canal was found along {percent:.0} % of the range only, so the crops may miss the spine"
+            ),
+        )
+    } else {
+        Line::note("Canal", format!("found along {percent:.0} % of the range"))
+    }];
+    lines.extend(levels(series, track));
+    lines
+}
+
+fn metal(volume: &Volume) -> Option<Line> {
+    let text = "something as dense as metal lies in the series; its streaks can hide or imitate fractures";
+    (metal_pixels(volume) >= MIN_METAL_PIXELS).then(|| Line::warning("Metal", text))
 }
 
 /// The commonest value, by steps of 20 HU, of the air along the pictures' edges; `None` where little air lies there.
@@ -170,57 +173,34 @@ fn metal_pixels(volume: &Volume) -> usize {
     volume.slices().iter().map(|slice| dense(slice)).sum()
 }
 
-fn technique_warnings(series: &Series) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(mm) = series.technique.slice_thickness_mm.filter(|mm| *mm > MAX_THICKNESS_MM) {
-        warnings.push(format!(
-            "slices of {mm} mm blur fine fracture lines; thin slices up to {MAX_THICKNESS_MM} mm are better"
+/// Names the levels that may lie outside the series, with the millimetres that are missing.
+fn levels(series: &Series, track: &SpineTrack) -> Option<Line> {
+    let [first, _] = track.ends?;
+    let z = series.slices.get(first).and_then(|s| s.z_mm()).map_or_else(String::new, |z| format!(" at z {z:.1} mm"));
+    let (above, below) = (track.above_first_mm, track.below_first_mm);
+    let mut missing = Vec::new();
+    if above < C1_ABOVE_MM {
+        missing.push(format!("C1 (the series begins {above:.0} mm above it, and C1 reaches {C1_ABOVE_MM:.0} mm)"));
+    }
+    if below < C7_BELOW_MM {
+        missing.push(format!(
+            "C7 and perhaps levels above it (what was assessed ends {below:.0} mm below it, and C7 ends at {C7_BELOW_MM:.0} mm \
+             or lower)"
         ));
     }
-    if let Some([row, column]) = series.spacing_mm
-        && [row, column].iter().any(|mm| !(PIXEL_MM[0]..=PIXEL_MM[1]).contains(mm))
-    {
-        let [low, high] = PIXEL_MM;
-        warnings.push(format!("pixels of {row:.2} x {column:.2} mm lie outside the usual {low} to {high} mm"));
-    }
-    if let Some(years) = age_years(&series.patient.age).filter(|years| *years < MIN_AGE_YEARS) {
-        warnings
-            .push(format!("the patient is {years:.0} years old; open growth plates look like fractures to a network"));
-    }
-    if describe::contrast_given(series) == Some(true) {
-        warnings.push(
-            "the series was taken with contrast agent; networks of this kind change their scores with it".to_owned(),
+    Some(if missing.is_empty() {
+        let text = format!(
+            "C1 to C7 are expected inside: the canal closes first{z}, and {below:.0} mm below that were assessed"
         );
-    }
-    warnings
-}
-
-/// DICOM's age string (PS3.5 6.2: "045Y", "006M", "012W", "003D"), years.
-fn age_years(age: &str) -> Option<f64> {
-    let text = age.trim();
-    let number: f64 = text.get(..text.len().checked_sub(1)?)?.trim().parse().ok()?;
-    match text.chars().last()? {
-        'Y' => Some(number),
-        'M' => Some(number / 12.0),
-        'W' => Some(number / 52.18),
-        'D' => Some(number / 365.25),
-        _ => None,
-    }
-}
-
-/// Names the levels that may lie outside the series.
-fn level_warning(plan: &CropPlan) -> Option<String> {
-    let track = plan.spine.as_ref().filter(|track| track.ends.is_some())?;
-    let missing: Vec<&str> = [
-        (track.above_first_mm < C1_ABOVE_MM, "C1"),
-        (track.below_first_mm < C7_BELOW_MM, "C7 and perhaps levels above it"),
-    ]
-    .into_iter()
-    .filter(|(is_missing, _)| *is_missing)
-    .map(|(_, level)| level)
-    .collect();
-    (!missing.is_empty())
-        .then(|| format!("the series may not cover {}; what it does not show was not assessed", missing.join(" and ")))
+        Line::note("Levels", text)
+    } else {
+        let text = format!(
+            "the series may not cover {}; what it does not show was not assessed. Counted from the first closed ring of the \
+             canal{z}",
+            missing.join(" and ")
+        );
+        Line::warning("Levels", text)
+    })
 }
 
 #[cfg(test)]
@@ -248,7 +228,7 @@ mod tests {
         let demo = demo_study(DEMO_SEED);
         let plan = plan_of(demo.volume.slices().len());
         let gates = before(&demo.series, &demo.volume, &plan, &model(true));
-        assert_eq!((gates.stops, gates.doubts), (Vec::<String>::new(), Vec::new()));
+        assert_eq!((gates.texts(Weight::Stop), &gates.doubts), (Vec::<String>::new(), &Vec::new()));
         let mut real = (*demo.series).clone();
         real.uid = "1.2.840.1".into();
         let doubts = before(&real, &demo.volume, &plan, &model(true)).doubts;
@@ -258,27 +238,27 @@ mod tests {
         assert!(before(&real, &demo.volume, &plan, &model(false)).doubts.is_empty());
     }
 
-    #[track_caller]
-    fn check_stop(change: impl Fn(&mut Series), expected: &str) {
-        let demo = demo_study(DEMO_SEED);
-        let mut series = (*demo.series).clone();
-        change(&mut series);
-        let stops = stops(&series, &demo.volume, &plan_of(0));
-        assert!(stops.iter().any(|stop| stop.contains(expected)), "{stops:?}");
-    }
-
     #[test]
-    fn what_is_no_neck_is_stopped_with_the_value() {
-        check_stop(|s| s.is_localizer = true, "localizer");
-        check_stop(|s| s.slices.truncate(39), "39 slices");
-        check_stop(|s| s.slice_spacing_mm = Some(3.1), "3.1 mm apart");
-        check_stop(|s| s.slice_spacing_mm = Some(0.7), "less than a cervical spine");
-        let tilt = |s: &mut Series| {
-            for pose in s.slices.iter_mut().filter_map(|slice| slice.pose.as_mut()) {
-                pose.along_column = pose.along_column * 0.9 + pose.normal() * 0.4359;
-            }
+    fn levels_that_are_not_covered_are_named_with_what_is_missing() {
+        let series = (*demo_study(DEMO_SEED).series).clone();
+        let track = |above_first_mm, below_first_mm| SpineTrack {
+            found: 1.0,
+            closed: Vec::new(),
+            ends: Some([3, 9]),
+            below_first_mm,
+            above_first_mm,
         };
-        check_stop(tilt, "20 degrees");
+        let line = |above, below| levels(&series, &track(above, below)).expect("a canal");
+        assert_eq!(line(20.0, 140.0).weight, Weight::Note);
+        let short = line(3.2, 82.4);
+        assert_eq!(short.weight, Weight::Warning);
+        let z = series.slices[3].z_mm().expect("a place");
+        for part in
+            ["C1 (the series begins 3 mm", "C7 and perhaps levels above it", "82 mm below", &format!("z {z:.1} mm")]
+        {
+            assert!(short.text.contains(part), "{part} in {}", short.text);
+        }
+        assert!(!line(20.0, 82.4).text.contains("C1 ("));
     }
 
     #[test]
@@ -295,13 +275,9 @@ mod tests {
         // Fill of the scan circle says nothing; a body that fills the picture neither.
         assert_eq!(air_mode(&volume(-3024, 1200)), None);
         assert_eq!(air_mode(&volume(30, 1200)), None);
-        let series = (*demo_study(DEMO_SEED).series).clone();
-        let stops = stops(&series, &volume(-700, 255), &plan_of(0)).join("; ");
+        let lines = voxels(&volume(-700, 255));
+        let stops: Vec<&str> = lines.iter().filter(|l| l.weight == Weight::Stop).map(|l| l.text.as_str()).collect();
+        let stops = stops.join("; ");
         assert!(stops.contains("-690 HU") && stops.contains("255 HU"), "{stops}");
-    }
-
-    #[test]
-    fn ages_are_read_in_all_units() {
-        assert_eq!(["045Y", "006M", "", "abcY", "Y"].map(age_years), [Some(45.0), Some(0.5), None, None, None]);
     }
 }

@@ -21,6 +21,7 @@ use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
 use crate::model::{CaseForward, DevicePreference, FeatureDistance, ModelError, Network, SliceForward};
 use crate::preprocess::{self, CropPlan, INPUT_SIZE, Recipe, network_input, thinned};
 use crate::study::LoadedSeries;
+use crate::study::quality::{Line, Weight};
 
 pub use order::{COARSE_STEP, NEIGHBOURHOOD, Pending};
 pub use start::{UNTRAINED_NAME, default_network};
@@ -48,6 +49,8 @@ pub enum Event {
     Running(usize),
     Slice(usize, SliceFinding),
     Case(CaseResult),
+    /// What header and voxels say for and against a score; before everything else, also where none follows.
+    Judged(Vec<Line>),
     /// Why the scores must be read with care; before the first score, or after the last.
     Doubt(Doubt),
 }
@@ -203,18 +206,21 @@ pub fn analyse_with(
     let planning = Instant::now();
     let plan = pool.install(|| preprocess::plan(recipe, volume, spacing_mm, &series.position_mm(), ctx))?;
     let gates = gates::before(series, volume, &plan, subject.model);
-    if !gates.stops.is_empty() && subject.model.trained && !subject.force {
-        return Err(AnalysisError::Stopped(gates.stops));
+    on_event(Event::Judged(gates.lines.clone()));
+    let stops = gates.texts(Weight::Stop);
+    if !stops.is_empty() && subject.model.trained && !subject.force {
+        return Err(AnalysisError::Stopped(stops));
     }
     on_event(Event::Started(provenance.clone()));
     let mut findings = Findings::new(provenance, count);
-    findings.warnings = warnings::warnings(series, network.device_note(), &plan);
-    findings.doubts = gates.doubts;
+    findings.warnings = warnings::warnings(network.device_note(), &plan);
+    let remarks = gates.texts(Weight::Warning);
+    (findings.judged, findings.doubts) = (gates.lines, gates.doubts);
     match subject.model.trained {
-        true => findings.doubts.extend(gates.stops.into_iter().map(Doubt::quality)),
-        false => findings.warnings.extend(gates.stops),
+        true => findings.doubts.extend(stops.into_iter().map(Doubt::quality)),
+        false => findings.warnings.extend(stops),
     }
-    findings.warnings.extend(gates.warnings);
+    findings.warnings.extend(remarks);
     findings.doubts.iter().for_each(|doubt| on_event(Event::Doubt(doubt.clone())));
     let mut run = Run {
         network,

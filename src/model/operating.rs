@@ -7,6 +7,7 @@
 //! /output/temperature          T, or {"slice": T, "case": T}
 //! /output/platt                {"slice": {"slope", "intercept"}, "case": ...}; wins over a temperature
 //! /output/thresholds/NAME      {"slice", "case", "rule", "n"}: youden, high_sensitivity, high_specificity
+//! /held_out/SET/operating_points   [{"threshold", "sensitivity": {"value", "lower", "upper"}, "specificity": ...}]
 //! /training/kind               "phantom", "rsna2022", "hdn-cspine", "mixed"
 //! ```
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::ModelCard;
 use super::card::shown;
+use crate::findings::operating::{Measured, Rate, Validation};
 use crate::findings::{Operating, OperatingPoint, Scaling};
 
 /// Names of the operating points that a card may hold, in the order in which they are listed.
@@ -39,6 +41,7 @@ pub(super) fn from_card(card: &Value) -> Result<Operating, String> {
         case_threshold: between_0_and_1(card, "/output/case_threshold")?,
         rule: words(card, "/output/threshold_rule"),
         points,
+        validation: validation(card),
         prevalence,
         phantoms_only: phantoms_only(card),
     })
@@ -89,6 +92,31 @@ fn point(card: &Value, name: &str) -> Result<Option<OperatingPoint>, String> {
         rule: words(card, &format!("{at}/rule")),
         n: card.pointer(&format!("{at}/n")).and_then(Value::as_u64),
     }))
+}
+
+/// Results on held-out cases, as `dens model annotate` writes them. They are shown and rule nothing, so what does not read
+/// is passed over.
+fn validation(card: &Value) -> Vec<Validation> {
+    let sets = card.pointer("/held_out").and_then(Value::as_object).into_iter().flatten();
+    let set = |(name, set): (&String, &Value)| {
+        let count = |field: &str| set.get(field).and_then(Value::as_u64);
+        let points = set.get("operating_points").and_then(Value::as_array).into_iter().flatten();
+        let synthetic = set.get("synthetic").and_then(Value::as_bool) == Some(true);
+        let cases = [count("cases")?, count("positive_cases")?];
+        Validation::new(shown(name), cases, synthetic, points.filter_map(measured).collect())
+    };
+    sets.filter_map(set).collect()
+}
+
+fn measured(point: &Value) -> Option<Measured> {
+    let share = |value: Option<&Value>| value.and_then(Value::as_f64).filter(|v| (0.0..=1.0).contains(v));
+    let rate = |name: &str| {
+        let stored = point.get(name)?;
+        let interval = share(stored.get("lower")).zip(share(stored.get("upper"))).map(|(low, high)| [low, high]);
+        Some(Rate { value: share(stored.get("value"))?, interval })
+    };
+    let threshold = share(point.get("threshold"))? as f32;
+    Some(Measured { threshold, sensitivity: rate("sensitivity")?, specificity: rate("specificity")? })
 }
 
 fn words(card: &Value, field: &str) -> String {
@@ -147,6 +175,28 @@ mod tests {
         assert_eq!(from_card(&json!({"output": {"temperature": 2.0}})).unwrap().case_scaling.slope, 0.5);
         let words = json!({"training": {"on": "trained on synthetic necks only"}});
         assert!(from_card(&words).unwrap().phantoms_only);
+    }
+
+    #[test]
+    fn results_on_held_out_cases_are_read_and_odd_ones_passed_over() {
+        let rate = |value: f64| json!({"value": value, "lower": value - 0.1, "upper": value + 0.1, "n": 9});
+        let card = json!({"held_out": {
+            "b": {"cases": 20, "positive_cases": 9, "synthetic": true, "operating_points": [
+                {"threshold": 0.6, "sensitivity": rate(0.5), "specificity": rate(0.8)},
+                {"threshold": 7.0, "sensitivity": rate(0.5), "specificity": rate(0.8)},
+                {"threshold": 0.4, "sensitivity": {"value": 0.7, "lower": null}, "specificity": rate(0.6)}
+            ]},
+            "c": {"cases": 20, "operating_points": "many"}
+        }});
+        let sets = from_card(&card).unwrap().validation;
+        assert_eq!(sets.len(), 1);
+        assert_eq!(
+            (sets[0].name.as_str(), sets[0].cases, sets[0].positive_cases, sets[0].synthetic),
+            ("b", 20, 9, true)
+        );
+        let thresholds: Vec<f32> = sets[0].points().iter().map(|p| p.threshold).collect();
+        assert_eq!(thresholds, [0.4, 0.6]);
+        assert_eq!(sets[0].points()[0].sensitivity, Rate { value: 0.7, interval: None });
     }
 
     #[test]

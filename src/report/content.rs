@@ -3,6 +3,8 @@
 
 use crate::SOFTWARE;
 use crate::findings::describe::{self as words, counted, score_text};
+use crate::findings::operating::{Validation, set_text, span_text};
+use crate::findings::passport::{self, Passport};
 use crate::findings::{Exclusion, Findings, PixelBox, SliceState};
 use crate::study::Series;
 use crate::study::describe;
@@ -85,6 +87,7 @@ pub(super) struct Content {
     pub(super) measurements: Vec<measures::Row>,
     /// Slices and planes on which something was measured, and those that were marked.
     pub(super) measured: Vec<KeySlice>,
+    pub(super) passport: Passport,
     pub(super) warnings: Vec<Notice>,
     pub(super) excluded: Vec<Notice>,
     pub(super) refused: Vec<Notice>,
@@ -110,6 +113,7 @@ pub(super) fn collect(input: &ReportInput<'_>, mask: &Mask) -> Content {
         key_slices: key_slices(input, mask),
         measurements: measures::rows(input, mask),
         measured: measures::views(input, mask),
+        passport: passport(input, mask),
         warnings: warnings(input, mask),
         excluded: findings.map(excluded).unwrap_or_default(),
         refused: refused(input, mask),
@@ -234,8 +238,8 @@ fn model_facts(findings: &Findings) -> Vec<Fact> {
         fact("Network", model.architecture.trim()),
         fact("SHA-256", model.sha256.trim()),
         fact("Weights", words::standing(model)),
-        fact("Threshold", words::thresholds_line(model).trim_start_matches("threshold ")),
-        fact("Chosen by", model.operating.rule.trim()),
+        fact("Threshold", words::thresholds_text(findings.thresholds())),
+        fact("Chosen by", chosen_by(findings)),
         fact("Output", meaning),
         fact("Recipe", recipe),
         fact("Device", provenance.device.trim()),
@@ -248,20 +252,40 @@ fn model_facts(findings: &Findings) -> Vec<Fact> {
             ),
         ),
     ];
+    facts.extend(model.operating.validation.iter().map(|set| at_this_threshold(findings, set)));
     facts.extend(crate::findings::card::lines(&model.card).iter().map(|(name, text)| fact(name, text)));
     known(facts)
+}
+
+/// Who chose the thresholds, and how.
+fn chosen_by(findings: &Findings) -> String {
+    let model = &findings.provenance.model;
+    match findings.chosen {
+        Some(_) => format!("the reader; the model card has {}", words::thresholds_text(model.thresholds())),
+        None => model.operating.rule.trim().to_owned(),
+    }
+}
+
+/// What a set of held-out cases says of the case threshold in use.
+fn at_this_threshold(findings: &Findings, set: &Validation) -> Fact {
+    let known = set.at(findings.case_threshold());
+    let between = if known.measured_here { "" } else { "; not measured at this threshold, but at the nearest ones" };
+    let (sensitivity, specificity) = (span_text(&known.sensitivity), span_text(&known.specificity));
+    let text = format!("sensitivity {sensitivity}, specificity {specificity} on {}{between}", set_text(set));
+    fact("At this threshold", text)
 }
 
 fn outcome(findings: &Findings) -> Outcome {
     let model = &findings.provenance.model;
     let mut sentences = vec![sentence(&words::slices_sentence(findings))];
     if let Some(case) = &findings.case {
-        let side = if case.score >= model.case_threshold() { "at or above" } else { "below" };
-        let (score, threshold) = (score_text(case.score), score_text(model.case_threshold()));
+        let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
+        let (score, threshold) = (score_text(case.score), score_text(findings.case_threshold()));
         sentences.push(format!("Case score {score}, {side} the threshold {threshold}."));
     } else {
         sentences.push("No case score: the network gave none for the series as a whole.".to_owned());
     }
+    sentences.extend(words::chosen_sentence(findings).map(|text| sentence(&text)));
     sentences.extend(findings.doubts.iter().map(|doubt| sentence(&doubt.text)));
     sentences.push(sentence(&words::coverage_sentence(findings)));
     Outcome {
@@ -330,6 +354,15 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
     let mut slice = KeySlice { index, title, score, lines, heatmap, region, plane: None, marks: Vec::new() };
     measures::take_marks(input, mask, &mut slice);
     slice
+}
+
+fn passport(input: &ReportInput<'_>, mask: &Mask) -> Passport {
+    let judged = input.findings.map(|f| f.judged.as_slice()).filter(|lines| !lines.is_empty());
+    let mut passport = passport::compose(&input.loaded.series, input.refused.len(), judged, input.findings);
+    for line in &mut passport.lines {
+        line.text = mask.scrub(&line.text);
+    }
+    passport
 }
 
 fn warnings(input: &ReportInput<'_>, mask: &Mask) -> Vec<Notice> {

@@ -82,7 +82,7 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         "model": {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on},
         "device": findings.provenance.device,
         "recipe": findings.provenance.recipe,
-        "threshold": number(model.threshold),
+        "threshold": number(findings.threshold()),
         "slices": slices,
         "case_score": findings.case.as_ref().map_or(Value::Null, |case| number(case.score)),
         "seconds": findings.seconds,
@@ -136,6 +136,11 @@ pub(super) fn report_json(input: &ReportInput<'_>, content: &Content, mask: &Mas
         "key_slices": content.key_slices.iter().map(key_slice_json).collect::<Vec<_>>(),
         "measurements": super::measures::json(input, mask),
         "slices_marked_by_the_reader": input.drawn.map_or_else(Vec::new, |d| d.key_slices.iter().map(|k| k.index + 1).collect()),
+        "passport": {
+            "verdict": content.passport.verdict,
+            "weight": content.passport.weight,
+            "lines": content.passport.lines,
+        },
         "warnings": content.warnings,
         "slices_left_out_or_with_a_remark": content.excluded,
         "refused": content.refused,
@@ -147,7 +152,17 @@ fn outcome_json(outcome: &Outcome, findings: Option<&Findings>) -> Value {
     let score = |index: &usize| findings.and_then(|f| f.slices.get(*index)?.score()).map(number);
     let peaks: Vec<Value> =
         outcome.peaks.iter().map(|index| json!({"index": index + 1, "score": score(index)})).collect();
+    let thresholds = findings.map(|f| {
+        let (used, card) = (f.thresholds(), f.provenance.model.thresholds());
+        json!({
+            "slices": number(used.slice),
+            "case": number(used.case),
+            "chosen_by": if f.chosen.is_some() { "reader" } else { "model-card" },
+            "model_card": {"slices": number(card.slice), "case": number(card.case)},
+        })
+    });
     json!({
+        "thresholds": thresholds,
         "case_score": outcome.case_score.map(number),
         "standing": outcome.standing,
         "trained": outcome.trained,

@@ -14,6 +14,7 @@ use crate::findings::Findings;
 use crate::findings::describe::{counted, score_text};
 use crate::study::Series;
 use crate::study::describe::{self, SYNTHETIC_LINE};
+use crate::study::quality::Weight;
 
 /// Rows of the table of peaks; the rest stand in the table of all scores.
 const PEAK_ROWS: usize = 6;
@@ -40,8 +41,7 @@ pub(super) fn pages(
         peak_table(&mut flow, series, findings, &outcome.peaks);
     }
     // What limits the result stands before the pictures; refused files, which can be many, at the end.
-    notices_section(&mut flow, "Warnings", &content.warnings);
-    refused_summary(&mut flow, content);
+    passport_section(&mut flow, content);
     notices_section(&mut flow, "Slices left out or with a remark", &content.excluded);
     measurements(&mut flow, content);
     key_slices(&mut flow, "Measured and marked by the reader", &content.measured, content, measured);
@@ -178,17 +178,25 @@ fn peak_table(flow: &mut Flow, series: &Series, findings: &Findings, peaks: &[us
     }
 }
 
-/// Beside the warnings: that files are missing, though they are listed further on.
-fn refused_summary(flow: &mut Flow, content: &Content) {
-    if content.warnings.is_empty() {
-        flow.heading("Warnings", 20.0);
+/// The verdict on the series, what weighs against it in full, and in one paragraph what was in order.
+fn passport_section(flow: &mut Flow, content: &Content) {
+    let passport = &content.passport;
+    flow.heading("Input passport", BODY * LEADING * 4.0);
+    let style = if passport.weight == Weight::Stop { Style::strong(10.0, STOP) } else { Style::strong(10.0, INK) };
+    flow.paragraph(0.0, style, &format!("{}.", passport.verdict));
+    flow.y += 2.0;
+    for line in passport.lines.iter().filter(|line| line.weight != Weight::Note) {
+        flow.ensure(BODY * LEADING * 2.0);
+        let (mark, colour) = if line.weight == Weight::Stop { ("stop", STOP) } else { ("remark", INK) };
+        flow.paragraph(0.0, Style::strong(BODY, colour), &format!("{}, {mark}", line.topic));
+        flow.paragraph(10.0, Style::text(BODY, INK), &line.text);
+        flow.y += 2.0;
     }
-    let text = match content.refused.len() {
-        0 if content.warnings.is_empty() => "none".to_owned(),
-        0 => return,
-        n => format!("{} under the opened path could not be used; listed further on.", counted(n, "file")),
-    };
-    flow.paragraph(0.0, Style::text(BODY, INK), &text);
+    let notes = passport.lines.iter().filter(|line| line.weight == Weight::Note);
+    let notes: Vec<String> = notes.map(|line| format!("{}: {}", line.topic, line.text)).collect();
+    if !notes.is_empty() {
+        flow.paragraph(0.0, Style::text(BODY, DIM), &format!("Looked at and in order. {}.", notes.join(". ")));
+    }
 }
 
 /// Side of a picture in points.

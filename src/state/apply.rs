@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::evidence::neighbour_peak;
 use super::*;
+use crate::findings::operating::Thresholds;
 
 impl AppState {
     /// Decides what a wish means.
@@ -39,6 +41,8 @@ impl AppState {
             | Command::SetInterpolation(_)
             | Command::SetHeatmapOpacity(_)
             | Command::SetHeatmapEverywhere(_)
+            | Command::CycleHeatmapStyle
+            | Command::SetPrevalence(_)
             | Command::TogglePanel(_)
             | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
             Command::ToggleHelp
@@ -56,6 +60,16 @@ impl AppState {
             | Command::StepSlab(_)
             | Command::CycleProjection
             | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
+            Command::NextPeak | Command::PreviousPeak => {
+                let current = self.active.as_ref().map_or(0, |a| a.current);
+                if let Some(peak) = neighbour_peak(self.peaks(), current, command == Command::NextPeak) {
+                    self.show_peak(peak, &mut effects);
+                }
+            }
+            Command::GoToPeak(index) => self.show_peak(index, &mut effects),
+            Command::PeakToEvidence => self.toggle_evidence(&mut effects),
+            Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(thresholds), &mut effects),
+            Command::CardThresholds => self.choose_thresholds(None, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
             Command::ToggleCine | Command::StopCine | Command::CineTick(_) | Command::SetCineRate(_) => {
                 self.apply_cine(&command, &mut effects);
@@ -64,6 +78,7 @@ impl AppState {
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
+        self.refresh_heat();
         effects
     }
 
@@ -99,6 +114,9 @@ impl AppState {
         self.analysis_request = RequestId::default();
         self.analysis = AnalysisState::NotRun;
         self.findings = None;
+        self.judged = None;
+        self.heat_is_stale = true;
+        self.forget_evidence();
     }
 
     pub(super) fn show_series(&mut self, index: usize, effects: &mut Vec<Effect>) {
@@ -147,6 +165,8 @@ impl AppState {
         let request = self.next_request();
         self.analysis_request = request;
         self.findings = None;
+        self.judged = None;
+        self.heat_is_stale = true;
         self.analysis = AnalysisState::Preparing("preparing the network");
         effects.push(Effect::Focus(current));
         effects.push(Effect::Analyse {
@@ -158,6 +178,22 @@ impl AppState {
             load_seconds,
             force,
         });
+    }
+
+    /// Remembered with the model, whose scores they belong to.
+    fn choose_thresholds(&mut self, wanted: Option<Thresholds>, effects: &mut Vec<Effect>) {
+        let Some(model) = self.model_in_use().cloned() else { return };
+        let within = |v: f32| (0.0..=1.0).contains(&v);
+        let chosen = wanted.filter(|t| within(t.slice) && within(t.case) && *t != model.thresholds());
+        match chosen {
+            Some(thresholds) => self.settings.thresholds.insert(model.sha256.clone(), thresholds),
+            None => self.settings.thresholds.remove(&model.sha256),
+        };
+        if let Some(findings) = &mut self.findings {
+            findings.chosen = chosen;
+        }
+        self.heat_is_stale = true;
+        Self::save(effects);
     }
 
     fn apply_setting(&mut self, command: &Command, effects: &mut Vec<Effect>) {
@@ -179,7 +215,12 @@ impl AppState {
             Command::ClearRecents => s.recents.clear(),
             Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
             Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
-            Command::SetHeatmapEverywhere(on) => s.heatmap_everywhere = *on,
+            Command::SetHeatmapEverywhere(on) => {
+                s.heatmap_everywhere = *on;
+                self.heat_is_stale = true;
+            }
+            Command::SetPrevalence(share) if share.is_finite() => s.prevalence = share.clamp(0.0, 1.0),
+            Command::CycleHeatmapStyle => s.heatmap_style = s.heatmap_style.next(),
             Command::TogglePanel(PanelSide::Series) => s.show_series = !s.show_series,
             Command::TogglePanel(PanelSide::Findings) => s.show_findings = !s.show_findings,
             Command::CycleOverlay => {
@@ -297,7 +338,6 @@ impl AppState {
         if let (Command::ScrollBy(by), Pane::Across(plane)) = (&command, focus) {
             return self.scroll_plane(plane, *by, effects);
         }
-        let peaks = self.peaks();
         let Some(active) = &mut self.active else {
             if let Command::SetTool(tool) = command {
                 self.tool = tool;
@@ -311,11 +351,6 @@ impl AppState {
                 active.current = active.current.saturating_add_signed(by as isize).min(last);
             }
             Command::GoToSlice(index) => active.current = index.min(last),
-            Command::NextPeak | Command::PreviousPeak => {
-                if let Some(peak) = neighbour_peak(peaks, active.current, command == Command::NextPeak) {
-                    active.current = peak;
-                }
-            }
             Command::SetWindow(window) if window.is_valid() => active.window = window,
             Command::Preset(9) => active.window = user_window.unwrap_or(active.window),
             Command::Preset(n) => {
@@ -397,14 +432,4 @@ fn file_window(active: &ActiveSeries) -> Window {
         .copied()
         .or_else(|| active.slice()?.min_max().map(|[low, high]| Window::covering(f64::from(low), f64::from(high))))
         .unwrap_or(active.window)
-}
-
-/// The peak after (or before) a slice in display order, going round at the ends.
-fn neighbour_peak(mut peaks: Vec<usize>, current: usize, forward: bool) -> Option<usize> {
-    peaks.sort_unstable();
-    if forward {
-        peaks.iter().find(|&&p| p > current).or(peaks.first()).copied()
-    } else {
-        peaks.iter().rev().find(|&&p| p < current).or(peaks.last()).copied()
-    }
 }

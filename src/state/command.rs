@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
+use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure;
+use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
@@ -132,10 +134,21 @@ pub enum Command {
     },
     /// Shows or hides the reference standard.
     ToggleTruth,
+    /// In place of the model card's, for this model.
+    ChooseThresholds(Thresholds),
+    CardThresholds,
+    /// Share of fractured cases among all, 0..=1, that predictive values are told for.
+    SetPrevalence(f64),
     SetHeatmapOpacity(f32),
     SetHeatmapEverywhere(bool),
     NextPeak,
     PreviousPeak,
+    /// A slice chosen among the peaks.
+    GoToPeak(usize),
+    /// The peak at hand in three planes through what the network looked at, and back.
+    PeakToEvidence,
+    /// Smooth, cells, outline.
+    CycleHeatmapStyle,
     StartAnalysis,
     /// Analyse although a quality gate speaks against it; the reasons then stand beside the score.
     ForceAnalysis,
@@ -275,6 +288,11 @@ pub enum Event {
         request: RequestId,
         model: Arc<ModelInfo>,
         note: Option<String>,
+    },
+    /// What header and voxels say for and against a score; comes before any.
+    Judged {
+        request: RequestId,
+        lines: Vec<Line>,
     },
     AnalysisStarted {
         request: RequestId,

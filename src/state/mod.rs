@@ -4,6 +4,7 @@
 mod apply;
 mod cine;
 mod command;
+mod evidence;
 mod measure;
 mod planes;
 mod receive;
@@ -21,11 +22,14 @@ pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
+use crate::findings::operating::Thresholds;
+use crate::findings::passport::{self, Passport};
 use crate::findings::{Findings, ModelInfo, SliceState};
 pub use crate::jobs::default_threads;
+use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
-use crate::view::planes::{Layout, Pane};
+use crate::view::planes::{HeatStack, Layout, Pane, PlaneHeat};
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
 use crate::volume::{Slab, Slice, Window};
 
@@ -72,6 +76,12 @@ pub struct AppState {
     load_request: RequestId,
     analysis_request: RequestId,
     findings: Option<Findings>,
+    /// What the analysis said of header and voxels, also where no score followed.
+    judged: Option<Vec<Line>>,
+    /// The maps that planes show; made anew when `heat_is_stale`.
+    heat: Option<Arc<HeatStack>>,
+    heat_is_stale: bool,
+    evidence: Option<evidence::Evidence>,
 }
 
 /// Everything found under the opened path.
@@ -232,6 +242,10 @@ impl AppState {
             load_request: RequestId::default(),
             analysis_request: RequestId::default(),
             findings: None,
+            judged: None,
+            heat: None,
+            heat_is_stale: false,
+            evidence: None,
         }
     }
 
@@ -244,12 +258,44 @@ impl AppState {
     pub fn heatmap_layer(&self) -> Option<HeatmapLayer> {
         let active = self.active.as_ref()?;
         let findings = self.findings.as_ref().filter(|_| self.heatmap_on)?;
-        view::heatmap_layer(
-            findings,
-            active.current,
-            self.settings.heatmap_everywhere,
-            self.settings.heatmap_opacity.min(MAX_HEATMAP_OPACITY),
-        )
+        let (everywhere, opacity) = (self.settings.heatmap_everywhere, self.heatmap_opacity());
+        let layer = view::heatmap_layer(findings, active.current, everywhere, opacity)?;
+        Some(HeatmapLayer { style: self.settings.heatmap_style, ..layer })
+    }
+
+    /// The heatmap over the planes across the slices; `None` when it is off or no slice shows one.
+    pub fn plane_heat(&self) -> Option<PlaneHeat> {
+        let stack = self.heat.clone().filter(|_| self.heatmap_on)?;
+        Some(PlaneHeat { stack, opacity: self.heatmap_opacity(), style: self.settings.heatmap_style })
+    }
+
+    fn heatmap_opacity(&self) -> f32 {
+        self.settings.heatmap_opacity.min(MAX_HEATMAP_OPACITY)
+    }
+
+    fn refresh_heat(&mut self) {
+        if std::mem::take(&mut self.heat_is_stale) {
+            let everywhere = self.settings.heatmap_everywhere;
+            self.heat = self.findings.as_ref().and_then(|f| HeatStack::of(f, everywhere)).map(Arc::new);
+        }
+    }
+
+    /// The model whose numbers are on the screen, else the one that was read last.
+    pub fn model_in_use(&self) -> Option<&Arc<ModelInfo>> {
+        self.findings.as_ref().map(|f| &f.provenance.model).or(self.model.as_ref())
+    }
+
+    /// The thresholds in use with that model: the reader's, else the card's.
+    pub fn thresholds(&self) -> Option<Thresholds> {
+        let model = self.model_in_use()?;
+        Some(self.settings.thresholds.get(&model.sha256).copied().unwrap_or_else(|| model.thresholds()))
+    }
+
+    /// What is to be said of the series before its score.
+    pub fn passport(&self) -> Option<Passport> {
+        let active = self.active.as_ref()?;
+        let refused = self.study.as_ref().map_or(0, |s| s.catalog.refused.len()) + active.refused.len();
+        Some(passport::compose(&active.series, refused, self.judged.as_deref(), self.findings.as_ref()))
     }
 
     /// The reference standard, where there is one and it is to be seen.

@@ -28,7 +28,7 @@ impl Planes {
         let [.., onwards] = stack.geometry.directions();
         let mut planes = Self {
             acquired: Plane::nearest(onwards),
-            crosshair: stack.geometry.centre(),
+            crosshair: opening_point(&stack, loaded.series.values_are_hu),
             upload: Arc::default(),
             views: Default::default(),
             stack,
@@ -56,6 +56,21 @@ impl Planes {
     }
     pub(super) fn reset_views(&mut self) {
         self.views = Default::default();
+    }
+    pub(super) fn views(&self) -> &[ViewState; 3] {
+        &self.views
+    }
+    pub(super) fn set_views(&mut self, views: [ViewState; 3]) {
+        self.views = views;
+    }
+    /// Views that are zoomed show the crosshair in their middle, the others everything.
+    pub(super) fn look_at_crosshair(&mut self) {
+        for plane in self.across() {
+            let Some(grid) = self.grid(plane) else { continue };
+            let image = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] };
+            let at = grid.pixel_from_patient(self.crosshair);
+            self.view_mut(plane).centre_on(image, at);
+        }
     }
     pub fn coordinate_mm(&self, plane: Plane) -> f64 {
         plane.coordinate_mm(self.crosshair)
@@ -88,7 +103,7 @@ impl Planes {
         self.put(plane.moved_to(self.crosshair, self.coordinate_mm(plane) + by as f64 * step_mm));
     }
     /// Takes the nearest point within the volume's reach, half a pixel from its edge.
-    fn put(&mut self, at: PatientPoint) {
+    pub(super) fn put(&mut self, at: PatientPoint) {
         if !at.0.is_finite() {
             return;
         }
@@ -103,6 +118,11 @@ impl Planes {
     pub fn reduction(&self, max_side: usize) -> Option<usize> {
         reduction_for(&self.stack.volume, max_side)
     }
+}
+
+/// Where the planes are cut at first: through the spine, where bone tells where it is.
+fn opening_point(stack: &Stack, values_are_hu: bool) -> PatientPoint {
+    values_are_hu.then(|| stack.bony_column()).flatten().unwrap_or_else(|| stack.geometry.centre())
 }
 
 impl ActiveSeries {
@@ -125,6 +145,7 @@ impl ActiveSeries {
             window: self.window,
             invert: self.inverted(),
             interpolation,
+            heatmap: None,
         })
     }
     pub(super) fn make_planes(&mut self) {
@@ -194,6 +215,8 @@ impl AppState {
     }
 
     fn set_layout(&mut self, layout: Layout, effects: &mut Vec<Effect>) {
+        // Who chooses a layout stays there.
+        self.forget_evidence();
         if layout == Layout::One {
             self.focus = Pane::Slices;
         } else {
@@ -204,7 +227,7 @@ impl AppState {
         Self::save(effects);
     }
 
-    fn say_why_no_planes(&mut self) {
+    pub(super) fn say_why_no_planes(&mut self) {
         if let Some(why) = self.active.as_ref().and_then(|a| a.no_planes.clone()) {
             self.notice(Severity::Warning, format!("No planes across the slices of this series: {why}."));
         }

@@ -55,6 +55,7 @@ impl AppState {
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             other => self.receive_analysis(other),
         }
+        self.refresh_heat();
         effects
     }
 
@@ -173,6 +174,7 @@ impl AppState {
                 }
                 self.analysis = AnalysisState::Preparing("looking for bone in every slice");
             }
+            Event::Judged { request, lines } if request == current => self.judged = Some(lines),
             Event::AnalysisStarted { request, provenance } if request == current => {
                 let matches = self
                     .active
@@ -181,7 +183,10 @@ impl AppState {
                     .is_some_and(|l| l.volume.id() == provenance.volume);
                 if matches {
                     let slices = self.active.as_ref().map_or(0, ActiveSeries::slice_count);
-                    self.findings = Some(Findings::new(provenance, slices));
+                    let judged = self.judged.clone().unwrap_or_default();
+                    let chosen = self.settings.thresholds.get(&provenance.model.sha256).copied();
+                    self.findings = Some(Findings { chosen, judged, ..Findings::new(provenance, slices) });
+                    self.heat_is_stale = true;
                     self.analysis = AnalysisState::Running;
                 }
             }
@@ -206,6 +211,7 @@ impl AppState {
 
     fn set_slice(&mut self, index: usize, state: SliceState) {
         if let Some(slot) = self.findings.as_mut().and_then(|f| f.slices.get_mut(index)) {
+            self.heat_is_stale |= matches!(state, SliceState::Done(_));
             *slot = state;
         }
     }

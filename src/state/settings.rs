@@ -1,11 +1,13 @@
 //! What the program remembers between starts. No patient text except the paths of recent studies, which can be
 //! switched off and cleared.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::command::OverlayDensity;
+use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
-use crate::view::{DEFAULT_HEATMAP_OPACITY, Interpolation};
+use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
 use crate::volume::Window;
 
 /// Where the user wants the network to run.
@@ -37,13 +39,21 @@ pub struct Settings {
     pub heatmap_everywhere: bool,
     /// Slices per second of a cine.
     pub cine_rate: f32,
+    pub heatmap_style: HeatmapStyle,
     pub auto_analyse: bool,
     pub invert_vertical_drag: bool,
     /// Compute threads; `None` leaves one core to the window.
     pub threads: Option<usize>,
     pub device: DeviceSetting,
     pub model: Option<PathBuf>,
+    /// Thresholds that the reader chose, by the SHA-256 of the weights.
+    pub thresholds: BTreeMap<String, Thresholds>,
+    /// Share of fractured cases among all, 0..=1, that predictive values are told for.
+    pub prevalence: f64,
 }
+
+/// An emergency series of CT of the neck has 2 to 7 %.
+pub const DEFAULT_PREVALENCE: f64 = 0.05;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -59,11 +69,14 @@ impl Default for Settings {
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
             heatmap_everywhere: false,
             cine_rate: 10.0,
+            heatmap_style: HeatmapStyle::default(),
             auto_analyse: true,
             invert_vertical_drag: false,
             threads: None,
             device: DeviceSetting::Auto,
             model: None,
+            thresholds: BTreeMap::new(),
+            prevalence: DEFAULT_PREVALENCE,
         }
     }
 }

@@ -390,3 +390,159 @@ fn a_series_without_positions_says_why_it_has_no_planes() {
     state.apply(Command::ScrollBy(1));
     assert_eq!(state.active.as_ref().map(|a| a.current), Some(3), "the slices can still be read");
 }
+
+/// [`with_planes`] with scores and maps: slice 7 is the highest, slice 2 the other peak; all maps are hottest in the
+/// last of 2 x 2 cells over the whole slice.
+fn with_peaks() -> AppState {
+    let mut state = with_planes();
+    state.apply(Command::StartAnalysis);
+    let request = state.analysis_request();
+    let mut provenance = crate::findings::tests::with_scores(&[]).provenance;
+    provenance.volume = state.active.as_ref().and_then(|a| a.loaded.as_ref()).expect("loaded").volume.id();
+    state.receive(Event::AnalysisStarted { request, provenance });
+    for (index, score) in [(2, 0.7), (5, 0.1), (7, 0.9)] {
+        let cam = Arc::new(crate::findings::Cam { rows: 2, columns: 2, values: vec![0.0, 0.1, 0.2, score] });
+        let outcome = SliceOutcome::Scored { score, logit: 0.0, region: [0.0, 0.0, 4.0, 4.0], cam };
+        state.receive(Event::SliceScored { request, index, finding: SliceFinding { outcome, flags: Vec::new() } });
+    }
+    state
+}
+
+fn current(state: &AppState) -> usize {
+    state.active.as_ref().expect("active").current
+}
+
+#[test]
+fn one_key_leads_from_a_peak_to_its_evidence_and_back() {
+    let mut state = with_peaks();
+    state.apply(Command::Preset(1));
+    state.apply(Command::GoToSlice(9));
+    let (window, view) = (state.active.as_ref().expect("active").window, state.active.as_ref().expect("active").view);
+    let effects = state.apply(Command::PeakToEvidence);
+    assert!(effects.iter().any(|e| matches!(e, Effect::Focus(7))), "the analysis follows");
+    assert_eq!((state.settings.layout, current(&state)), (Layout::Three, 7));
+    assert_eq!(state.active.as_ref().expect("active").window, Window::BONE);
+    // The last cell's middle is the edge between pixels 2 and 3: 2.5 pixels of 0.5 mm.
+    assert_eq!(crosshair(&state), Vec3::new(1.25, 1.25, 6.0));
+    let words = state.evidence_lines().join("\n");
+    for part in ["Peak 1 of 2 so far", "score 0.900", "slice 8", "z 6.0 mm", "(1.2, 1.2, 6.0) mm", "not a diagnosis"] {
+        assert!(words.contains(part), "{part} in {words}");
+    }
+    assert!(words.contains("the numbers mean nothing"), "what the network was trained on: {words}");
+
+    state.apply(Command::NextPeak);
+    assert_eq!(current(&state), 2, "round the end");
+    assert_eq!(crosshair(&state), Vec3::new(1.25, 1.25, 16.0), "the crosshair goes too");
+    assert!(state.evidence_lines().join("").contains("Peak 2 of 2"));
+    state.apply(Command::ScrollBy(1));
+    assert!(state.evidence_lines().is_empty(), "beside the peak nothing is claimed of it");
+
+    state.apply(Command::PeakToEvidence);
+    let active = state.active.as_ref().expect("active");
+    assert_eq!((state.settings.layout, active.window, active.view), (Layout::One, window, view));
+    assert_eq!(active.current, 3, "the reader stays where he is");
+}
+
+#[test]
+fn evidence_without_peaks_scores_or_places_says_so() {
+    let mut state = with_planes();
+    state.apply(Command::PeakToEvidence);
+    assert_eq!(state.settings.layout, Layout::One);
+    assert!(state.notices.iter().any(|n| n.text.contains("No slice has a score")), "{:?}", state.notices);
+
+    // Nothing over the threshold: the highest, and said to be below.
+    let mut state = with_peaks();
+    let model = Arc::make_mut(&mut state.findings.as_mut().expect("findings").provenance.model);
+    model.threshold = 0.95;
+    state.apply(Command::PeakToEvidence);
+    assert_eq!(current(&state), 7);
+    assert!(state.evidence_lines().join("").contains("below the threshold 0.950"), "{:?}", state.evidence_lines());
+
+    // No place in the patient: the slice alone.
+    let (mut state, request) = analysing(4);
+    state.receive(Event::SliceScored { request, index: 3, finding: scored(0.9) });
+    state.apply(Command::PeakToEvidence);
+    assert_eq!((state.settings.layout, current(&state)), (Layout::One, 3));
+    assert!(state.notices.iter().any(|n| n.text.contains("No planes")), "{:?}", state.notices);
+}
+
+#[test]
+fn planes_show_the_maps_of_slices_over_the_threshold_only() {
+    let mut state = with_peaks();
+    let shown = |state: &AppState| -> Vec<usize> {
+        let heat = state.plane_heat().expect("heat");
+        (0..10).filter(|i| heat.stack.map(*i).is_some()).collect()
+    };
+    assert_eq!(shown(&state), [2, 7]);
+    assert_eq!(state.plane_heat().map(|h| h.stack.maximum), Some(0.9));
+    state.apply(Command::SetHeatmapEverywhere(true));
+    assert_eq!(shown(&state), [2, 5, 7]);
+    state.apply(Command::ToggleHeatmap);
+    assert!(state.plane_heat().is_none());
+    state.apply(Command::ToggleHeatmap);
+    for style in ["cells", "outline", "smooth"] {
+        state.apply(Command::CycleHeatmapStyle);
+        assert_eq!(state.plane_heat().map(|h| h.style.name()), Some(style));
+    }
+    state.apply(Command::CloseStudy);
+    assert!(state.plane_heat().is_none());
+}
+
+use crate::findings::operating::Thresholds;
+
+#[test]
+fn the_readers_thresholds_rule_everywhere_and_are_remembered_with_the_model() {
+    let mut state = with_peaks();
+    assert_eq!(state.peaks(), [7, 2]);
+    let chosen = Thresholds { slice: 0.8, case: 0.6 };
+    let effects = state.apply(Command::ChooseThresholds(chosen));
+    assert!(effects.iter().any(|e| matches!(e, Effect::SaveSettings)));
+    let findings = state.findings().expect("findings");
+    assert_eq!((findings.threshold(), findings.case_threshold(), state.thresholds()), (0.8, 0.6, Some(chosen)));
+    assert_eq!(state.peaks(), [7], "strip and list");
+    let heat = state.plane_heat().expect("heat");
+    assert!(heat.stack.map(2).is_none() && heat.stack.map(7).is_some(), "the heatmap's rule");
+    state.apply(Command::GoToSlice(2));
+    assert!(state.heatmap_layer().is_none());
+
+    // The next analysis by the same weights begins with them, one by others does not.
+    let stored = serde_json::to_string(&state.settings).expect("settings");
+    let again: Settings = serde_json::from_str(&stored).expect("settings");
+    for (sha256, expected) in [("0".repeat(64), 0.8), ("1".repeat(64), 0.5)] {
+        let mut state = with_planes();
+        state.settings = again.clone();
+        state.apply(Command::StartAnalysis);
+        let mut provenance = crate::findings::tests::with_scores(&[]).provenance;
+        provenance.volume = state.active.as_ref().and_then(|a| a.loaded.as_ref()).expect("loaded").volume.id();
+        Arc::make_mut(&mut provenance.model).sha256 = sha256;
+        state.receive(Event::AnalysisStarted { request: state.analysis_request(), provenance });
+        assert_eq!(state.findings().map(Findings::threshold), Some(expected));
+    }
+
+    state.apply(Command::ChooseThresholds(Thresholds { slice: f32::NAN, case: 0.1 }));
+    assert_eq!(state.findings().map(|f| f.chosen), Some(None), "no number is no threshold");
+    state.apply(Command::ChooseThresholds(chosen));
+    state.apply(Command::CardThresholds);
+    assert_eq!((state.peaks(), state.settings.thresholds.len()), (vec![7, 2], 0));
+}
+
+#[test]
+fn the_passport_judges_the_header_first_and_the_voxels_when_the_analysis_begins() {
+    use crate::study::quality::{Line, Weight};
+    let mut state = with_planes();
+    state.apply(Command::CancelAnalysis);
+    let before = state.passport().expect("a series is open");
+    assert_eq!(before.weight, Weight::Stop, "ten slices are no neck");
+    assert!(before.verdict.starts_with("Not fit for a score") && before.lines.iter().any(|l| l.topic == "Voxels"));
+    state.apply(Command::StartAnalysis);
+    let request = state.analysis_request();
+    let lines = vec![Line::stop("Values", "air has -690 HU"), Line::note("Canal", "found along 90 % of the range")];
+    state.receive(Event::Judged { request, lines });
+    state.receive(Event::AnalysisEnded { request, result: Err(Ended::Stopped("no score: air has -690 HU".into())) });
+    let judged = state.passport().expect("a series is open");
+    assert_eq!(judged.verdict, "Not fit for a score: 1 reason");
+    assert!(judged.lines.iter().any(|l| l.topic == "Canal") && !judged.lines.iter().any(|l| l.topic == "Voxels"));
+    state.apply(Command::ShowSeries(0));
+    state.apply(Command::CloseStudy);
+    assert!(state.passport().is_none());
+}

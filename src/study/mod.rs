@@ -5,6 +5,7 @@
 
 pub mod describe;
 pub mod plane_text;
+pub mod quality;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use egui::{RichText, Ui};
 
-use super::{UiCache, caption, measure_panel, strip, theme};
-use crate::findings::describe::calibration_line;
+use super::{UiCache, caption, measure_panel, operating_panel, passport_panel, strip, theme};
+use crate::findings::describe::{calibration_line, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
 use crate::view::MAX_HEATMAP_OPACITY;
@@ -13,6 +13,10 @@ pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut V
     let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 8));
     egui::Panel::right("findings").frame(frame).default_size(264.0).size_range(210.0..=460.0).show(ui, |ui| {
         caption(ui, "Findings");
+        let passport = state.passport();
+        if let Some(passport) = &passport {
+            passport_panel::verdict(ui, passport);
+        }
         status(ui, state, commands);
         case_score(ui, state);
         model(ui, state, commands);
@@ -22,11 +26,11 @@ pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut V
                 peaks(ui, state, active, findings, commands);
             }
             measure_panel::show(ui, state, active, cache, commands);
-            if let Some(findings) = state.findings() {
-                assessed(ui, findings);
+            if let Some(passport) = &passport {
+                passport_panel::lines(ui, passport);
             }
+            operating_panel::show(ui, state, commands);
             heatmap(ui, state, commands);
-            warnings(ui, state, active);
         });
     });
 }
@@ -84,6 +88,7 @@ fn case_score(ui: &mut Ui, state: &AppState) {
                 ui.label(number);
                 ui.vertical(|ui| {
                     ui.label(RichText::new("case score").color(theme::TEXT));
+                    ui.label(RichText::new(verdict(findings)).color(theme::TEXT));
                     let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
                     let text = format!("{side} threshold {:.3}", findings.case_threshold());
                     ui.label(RichText::new(text).small().color(theme::DIM));
@@ -161,7 +166,7 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
             let selected = index == active.current;
             let button = egui::Button::selectable(selected, text);
             if ui.add(button).accessible_name(format!("Peak {}, slice {}", rank + 1, index + 1)).clicked() {
-                commands.push(Command::GoToSlice(index));
+                commands.push(Command::GoToPeak(index));
             }
         });
     }
@@ -173,22 +178,6 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
         );
     } else if !peaks.is_empty() {
         ui.label(RichText::new("N, Shift+N: next, previous").small().color(theme::DIM));
-    }
-    ui.add_space(6.0);
-}
-
-fn assessed(ui: &mut Ui, findings: &Findings) {
-    let scored = findings.slices.iter().filter(|s| s.score().is_some()).count();
-    caption(ui, "Assessed");
-    ui.label(format!("{scored} of {} slices have a score", findings.slices.len()));
-    for why in crate::findings::Exclusion::ALL {
-        let n = findings.slices.iter().filter(|s| s.excluded() == Some(why)).count();
-        if n > 0 {
-            ui.label(RichText::new(format!("{n} {}", why.sentence())).small().color(theme::WARNING));
-        }
-    }
-    for warning in &findings.warnings {
-        ui.label(RichText::new(warning).small().color(theme::WARNING));
     }
     ui.add_space(6.0);
 }
@@ -212,22 +201,4 @@ fn heatmap(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         commands.push(Command::SetHeatmapOpacity(opacity));
     }
     ui.add_space(6.0);
-}
-
-fn warnings(ui: &mut Ui, state: &AppState, active: &ActiveSeries) {
-    let refused = active.refused.len();
-    if active.series.warnings.is_empty() && refused == 0 {
-        return;
-    }
-    caption(ui, "About this series");
-    for warning in &active.series.warnings {
-        ui.label(RichText::new(format!("! {}", warning.text)).small().color(theme::WARNING));
-    }
-    if refused > 0 && !state.show_notices {
-        ui.label(
-            RichText::new(format!("! {refused} slices could not be decoded: see the notices"))
-                .small()
-                .color(theme::WARNING),
-        );
-    }
 }

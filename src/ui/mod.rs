@@ -7,9 +7,12 @@ mod keys;
 mod magnifier;
 mod measure;
 mod measure_panel;
+mod operating_panel;
 mod overlay;
 mod panes;
+mod passport_panel;
 mod series_panel;
+mod side_strip;
 mod start;
 mod status;
 mod strip;
@@ -24,7 +27,7 @@ use std::sync::Arc;
 use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
 
-pub use overlay::{corner_lines, heatmap_note, plane_corner_text};
+pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
 pub use viewport::plane_notes;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.

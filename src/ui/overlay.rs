@@ -7,8 +7,8 @@ use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
 use crate::study::plane_text;
-use crate::view::planes::Pane;
-use crate::view::{ResolvedView, ruler_length_mm};
+use crate::view::planes::{Layout, Pane};
+use crate::view::{HeatmapStyle, OUTLINE_SHARE, ResolvedView, ruler_length_mm};
 
 /// The corner text of the view as the window shows it; exports burn in the same lines.
 pub fn corner_lines(state: &AppState, active: &ActiveSeries) -> CornerText {
@@ -232,15 +232,35 @@ fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView) {
 /// Below this height, points, the foot of a view is full of text.
 const LOW_VIEW: f32 = 420.0;
 
-/// The heatmap's scale with numbers, while a heatmap is drawn.
+/// The scale of the heatmap on the slices, while one is drawn in the panes that they stand for.
 fn heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
-    let Some(layer) = state.heatmap_layer() else { return };
+    let here = state.heatmap_layer().map(|layer| (layer.maximum, [layer.cam.columns, layer.cam.rows]));
+    let beside = || state.plane_heat().filter(|_| several(state)).map(|heat| (heat.stack.maximum, heat.stack.cells()));
+    if let Some((maximum, cells)) = here.or_else(beside) {
+        paint_scale(painter, rect, state, maximum, cells);
+    }
+}
+
+/// The scale of the heatmap on a plane that stands alone.
+pub(super) fn plane_heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
+    if let Some(heat) = state.plane_heat().filter(|_| state.settings.overlay != OverlayDensity::None) {
+        paint_scale(painter, rect, state, heat.stack.maximum, heat.stack.cells());
+    }
+}
+
+fn several(state: &AppState) -> bool {
+    state.settings.layout != Layout::One
+}
+
+/// The ramp with numbers; for an outline the mark that it stands at.
+fn paint_scale(painter: &Painter, rect: Rect, state: &AppState, maximum: f32, [columns, rows]: [usize; 2]) {
+    let style = state.settings.heatmap_style;
     let height = (rect.height() * 0.18).clamp(60.0, 160.0);
     let scale = Rect::from_min_size(Pos2::new(rect.left() + 14.0, rect.center().y + 30.0), vec2(9.0, height));
+    let y = |t: f32| egui::lerp(scale.bottom()..=scale.top(), t);
     const STEPS: usize = 48;
     for i in 0..STEPS {
         let (a, b) = (i as f32 / STEPS as f32, (i + 1) as f32 / STEPS as f32);
-        let y = |t: f32| egui::lerp(scale.bottom()..=scale.top(), t);
         let cell = Rect::from_min_max(Pos2::new(scale.left(), y(b)), Pos2::new(scale.right(), y(a)));
         painter.rect_filled(cell, 0.0, theme::heat((a + b) / 2.0));
     }
@@ -251,14 +271,25 @@ fn heatmap_scale(painter: &Painter, rect: Rect, state: &AppState) {
     };
     // In a low view the notes stand where the name would.
     let low = rect.height() < LOW_VIEW;
-    let name = "Grad-CAM (logit)";
-    let maximum = format!("{}  study's maximum", short_number(layer.maximum));
-    label(scale.top(), if low { format!("{maximum}, {name}") } else { maximum });
-    label(scale.center().y, short_number(layer.maximum / 2.0));
+    let name = match style {
+        HeatmapStyle::Smooth => "Grad-CAM (logit), smooth".to_owned(),
+        HeatmapStyle::Cells => format!("Grad-CAM (logit), {columns} x {rows} cells"),
+        HeatmapStyle::Outline => "Grad-CAM (logit), outline".to_owned(),
+    };
+    let top = format!("{}  study's maximum", short_number(maximum));
+    label(scale.top(), if low { format!("{top}, {name}") } else { top });
+    let half = short_number(maximum * OUTLINE_SHARE);
+    if style == HeatmapStyle::Outline {
+        let mark = |x: f32| Pos2::new(x, y(OUTLINE_SHARE));
+        painter.line_segment([mark(scale.left() - 4.0), mark(scale.right() + 3.0)], Stroke::new(2.0, theme::TEXT));
+        label(y(OUTLINE_SHARE), format!("{half}  outline"));
+    } else {
+        label(y(OUTLINE_SHARE), half);
+    }
     label(scale.bottom(), "0".to_owned());
     if !low {
         let below = Pos2::new(scale.left(), scale.bottom() + 10.0);
-        legible(painter, below, Align2::LEFT_TOP, name, font.clone(), theme::DIM);
+        legible(painter, below, Align2::LEFT_TOP, &name, font.clone(), theme::DIM);
     }
 }
 
@@ -272,9 +303,24 @@ fn short_number(v: f32) -> String {
     }
 }
 
-/// What the network behind the heatmap on the screen was trained on; `None` where no heatmap is drawn.
+/// What the network behind the heatmap on the slice was trained on; `None` where no heatmap is drawn.
 pub fn heatmap_note(state: &AppState) -> Option<String> {
-    state.heatmap_layer()?;
+    let layer = state.heatmap_layer()?;
+    // An outline that is nowhere would look like a heatmap that failed.
+    let below = layer.cam.max() < layer.maximum * OUTLINE_SHARE;
+    if layer.style == HeatmapStyle::Outline && below {
+        return Some("No outline here: this slice's map stays below half of the study's maximum".to_owned());
+    }
+    trained_note(state)
+}
+
+/// The same for planes across the slices.
+pub fn plane_heatmap_note(state: &AppState) -> Option<String> {
+    state.plane_heat()?;
+    trained_note(state)
+}
+
+fn trained_note(state: &AppState) -> Option<String> {
     let model = &state.findings()?.provenance.model;
     Some(if model.trained {
         // What it is worth comes first: a long name is cut at its end.
@@ -308,6 +354,15 @@ fn paint_notes(painter: &Painter, rect: Rect, text: &CornerText, notes: &[Note])
     taken
 }
 
+/// The words of the evidence; what the network was trained on only where the heatmap's note does not say it already.
+fn evidence(state: &AppState) -> Vec<String> {
+    let mut lines = state.evidence_lines();
+    if heatmap_note(state).is_some() || plane_heatmap_note(state).is_some_and(|_| several(state)) {
+        lines.truncate(2);
+    }
+    lines
+}
+
 /// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
 fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
@@ -318,11 +373,13 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     if other > 0 && !state.settings.show_findings {
         lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
     }
-    lines.extend(heatmap_note(state));
+    // With several panes the slices speak for the planes beside them.
+    lines.extend(heatmap_note(state).or_else(|| plane_heatmap_note(state).filter(|_| several(state))));
     let mut notes: Vec<Note> = lines.into_iter().map(|line| (line, theme::WARNING)).collect();
     if active.is_key_slice(active.current) {
         notes.push(("key slice".to_owned(), theme::MEASURE));
     }
+    notes.extend(evidence(state).into_iter().map(|line| (line, theme::TEXT)));
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

@@ -2,7 +2,7 @@
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
 
-use super::{UiCache, overlay, theme, viewport};
+use super::{UiCache, overlay, side_strip, theme, viewport};
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3};
 use crate::state::{ActiveSeries, AppState, Command, Planes};
 use crate::study::plane_text;
@@ -237,10 +237,18 @@ pub fn paint_plane_text(
     if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
         text.bottom_left.push(line);
     }
-    let notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
-    let mut taken = overlay::paint_text(painter, map.rect, state, active, &map.resolved, text, &notes);
-    if !one {
-        let corner = map.rect.min + vec2(10.0, 8.0);
+    let mut notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
+    if one {
+        notes.extend(overlay::plane_heatmap_note(state).map(|note| (note, theme::WARNING)));
+    }
+    // Clear of the bars along the edge.
+    let bars = if side_strip::is_shown(state, active, map) { side_strip::WIDTH } else { 0.0 };
+    let rect = Rect::from_min_max(map.rect.min + vec2(bars, 0.0), map.rect.max);
+    let mut taken = overlay::paint_text(painter, rect, state, active, &map.resolved, text, &notes);
+    if one {
+        overlay::plane_heatmap_scale(painter, rect, state);
+    } else {
+        let corner = rect.min + vec2(10.0, 8.0);
         let name = FontId::proportional(12.5);
         let at = corner + vec2(20.0, 0.0);
         taken.push(overlay::legible(painter, at, Align2::LEFT_TOP, plane.name(), name, theme::TEXT));

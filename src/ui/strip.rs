@@ -23,7 +23,10 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Slider, true, label.clone()));
         if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {
             let target = if response.clicked() { layout.peak_near(at.y, &state.peaks()) } else { None };
-            commands.push(Command::GoToSlice(target.unwrap_or_else(|| layout.slice_at(at.y))));
+            commands.push(match target {
+                Some(peak) => Command::GoToPeak(peak),
+                None => Command::GoToSlice(layout.slice_at(at.y)),
+            });
         }
         if let Some(at) = response.hover_pos().filter(|_| !response.dragged()) {
             let index = layout.slice_at(at.y);
@@ -249,7 +252,8 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
         Some(done @ SliceState::Done(_)) => match (done.score(), done.excluded()) {
             (Some(score), _) => {
                 let side = if score >= findings.threshold() { "at or above" } else { "below" };
-                format!("score {score:.3}, {side} the threshold of {:.3}", findings.threshold())
+                let whose = if findings.chosen.is_some() { " that you chose" } else { "" };
+                format!("score {score:.3}, {side} the threshold of {:.3}{whose}", findings.threshold())
             }
             (None, Some(why)) => why.sentence().to_owned(),
             (None, None) => "no score".to_owned(),

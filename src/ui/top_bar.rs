@@ -118,8 +118,8 @@ const TOOLS: [(Tool, &str, &str); 13] = [
     (Tool::Measure(Kind::Length), "length", "D"),
     (Tool::Measure(Kind::Angle), "angle", "A"),
     (Tool::Measure(Kind::Cobb), "Cobb angle", "Shift+A"),
-    (Tool::Measure(Kind::Ellipse), "ellipse", "E"),
-    (Tool::Measure(Kind::Rectangle), "rectangle", "Shift+E"),
+    (Tool::Measure(Kind::Ellipse), "ellipse", "Shift+E"),
+    (Tool::Measure(Kind::Rectangle), "rectangle", "Shift+R"),
     (Tool::Measure(Kind::Pin), "HU pin", "P"),
     (Tool::Measure(Kind::Arrow), "text arrow", "Shift+T"),
 ];

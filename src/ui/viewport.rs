@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
-use super::{UiCache, magnifier, measure, overlay, theme};
+use super::{UiCache, magnifier, measure, overlay, side_strip, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::measure::Kind;
@@ -68,7 +68,7 @@ pub fn show(
         cache.view_rect = Some(rect);
     }
     let response = ui.interact(rect, ui.scope_id().with(label_of(pane)), Sense::click_and_drag());
-    let label = describe(active, pane);
+    let label = describe(state, active, pane);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, label.clone()));
     let size = rect.size() * pixels_per_point;
     let Some(image) = shape(active, pane) else {
@@ -101,6 +101,7 @@ pub fn show(
         (Pane::Across(plane), Some(map)) => {
             draw_plane(&painter, state, active, plane, &map, cache);
             draw_lines();
+            side_strip::paint(&painter, state, active, &map);
             let pointer = response.hover_pos().map(|at| map.patient(at));
             let notes = active.planes.as_ref().map(|planes| plane_notes(planes, cache.max_volume_side));
             let notes = notes.unwrap_or_default();
@@ -183,9 +184,13 @@ fn no_plane(active: &ActiveSeries) -> String {
     }
 }
 
-fn describe(active: &ActiveSeries, pane: Pane) -> String {
+fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
     match (pane, &active.planes) {
-        (Pane::Slices, _) => format!("Image, slice {} of {}", active.current + 1, active.slice_count()),
+        (Pane::Slices, _) => {
+            let mut parts = vec![format!("Image, slice {} of {}", active.current + 1, active.slice_count())];
+            parts.extend(state.evidence_lines());
+            parts.join("; ")
+        }
         (Pane::Across(plane), Some(planes)) => {
             format!("Plane, {} at {} {:.1} mm", plane.name(), plane.letter(), planes.coordinate_mm(plane))
         }
@@ -221,6 +226,7 @@ fn draw_plane(
         .and_then(|reduction| active.plane_draw(plane, state.slab, reduction, state.settings.interpolation));
     let Some(mut draw) = draw else { return };
     draw.pixel_from_screen = map.resolved.pixel_from_screen;
+    draw.heatmap = state.plane_heat();
     painter.add(paint::plane_callback(map.rect, plane as u32, draw, planes.upload.clone()));
     if planes.upload.failed() {
         message(painter, map.rect, "the graphics device has no room for this volume; only the slices are shown");
@@ -445,10 +451,11 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     entry(ui, "Flip up and down   V", Command::FlipVertical);
     entry(ui, "Text on the image   O", Command::CycleOverlay);
     entry(ui, if state.heatmap_on { "Hide heatmap   F" } else { "Show heatmap   F" }, Command::ToggleHeatmap);
+    entry(ui, "From peak to evidence, and back   E", Command::PeakToEvidence);
     ui.separator();
     entry(ui, "Length   D", Command::SetTool(Tool::Measure(Kind::Length)));
     entry(ui, "Angle   A", Command::SetTool(Tool::Measure(Kind::Angle)));
-    entry(ui, "Ellipse   E", Command::SetTool(Tool::Measure(Kind::Ellipse)));
+    entry(ui, "Ellipse   Shift+E", Command::SetTool(Tool::Measure(Kind::Ellipse)));
     entry(ui, "Mark as key slice   K", Command::Measure(MeasureCommand::ToggleKeySlice));
     ui.separator();
     entry(ui, "Copy the view   Ctrl+C", Command::CopyPicture);

@@ -11,6 +11,9 @@ pub const RAMP: [[f32; 3]; 6] = [
     [0.98, 0.93, 0.56],
 ];
 
+/// Colour of the outline: high on the ramp, so that it stands out from bone as well as from air.
+pub const OUTLINE: [f32; 3] = [0.97, 0.59, 0.10];
+
 /// Colour of a value in 0..=1 (clamped).
 pub fn colour(t: f32) -> [f32; 3] {
     let t = if t.is_finite() { t.clamp(0.0, 1.0) } else { 0.0 } * (RAMP.len() - 1) as f32;

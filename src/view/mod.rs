@@ -102,6 +102,19 @@ impl ViewState {
         let (x1, y1) = after.pixel_from_screen.screen(at);
         self.pan_by(image, width, height, x - x1, y - y1);
     }
+    /// Brings a pixel to the middle of the rectangle, or the whole image where it is not larger than that.
+    pub fn centre_on(&mut self, image: ImageShape, at: PixelPoint) {
+        let share = |place: f64, n: usize, flip: bool| {
+            let share = (place + 0.5) / n as f64;
+            if flip { 1.0 - share } else { share }
+        };
+        let shares =
+            [share(at.column, image.columns, self.flip_horizontal), share(at.row, image.rows, self.flip_vertical)];
+        self.pan = shares.map(|share| {
+            let pan = self.zoom * (0.5 - share);
+            if self.zoom > 1.0 && pan.is_finite() { pan } else { 0.0 }
+        });
+    }
     /// Moves the image by target pixels.
     pub fn pan_by(&mut self, image: ImageShape, width: f64, height: f64, dx: f64, dy: f64) {
         let (extent_x, extent_y) = (image.columns as f64 * image.spacing[1], image.rows as f64 * image.spacing[0]);
@@ -155,6 +168,40 @@ pub struct ImageLayer {
     pub interpolation: Interpolation,
 }
 
+/// How a heatmap is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeatmapStyle {
+    /// Interpolated between the network's cells, transparency by value.
+    #[default]
+    Smooth,
+    /// The network's own cells, as coarse as they are.
+    Cells,
+    /// One line where the interpolated map is half of the study's largest value.
+    Outline,
+}
+
+impl HeatmapStyle {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smooth => "smooth",
+            Self::Cells => "cells",
+            Self::Outline => "outline",
+        }
+    }
+    /// The style that follows when one key leads through all.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Smooth => Self::Cells,
+            Self::Cells => Self::Outline,
+            Self::Outline => Self::Smooth,
+        }
+    }
+}
+
+/// Share of the study's largest value along which the outline runs.
+pub const OUTLINE_SHARE: f32 = 0.5;
+
 /// The heatmap over it.
 #[derive(Debug, Clone)]
 pub struct HeatmapLayer {
@@ -162,8 +209,9 @@ pub struct HeatmapLayer {
     pub region: PixelBox,
     /// Common scale: the study's largest map value, never the slice's own.
     pub maximum: f32,
-    /// Opacity of a cell at the maximum, 0..=1.
+    /// Opacity of a cell at the maximum, 0..=1; an outline is always drawn in full.
     pub opacity: f32,
+    pub style: HeatmapStyle,
 }
 
 /// Highest opacity that still lets the bone be seen.
@@ -176,7 +224,8 @@ pub fn heatmap_layer(findings: &Findings, index: usize, everywhere: bool, opacit
     let state = findings.slices.get(index)?;
     let shown = everywhere || state.score()? >= findings.threshold();
     let (region, cam) = state.cam().filter(|_| shown)?;
-    Some(HeatmapLayer { cam: cam.clone(), region: *region, maximum: findings.cam_maximum(), opacity })
+    let (maximum, style) = (findings.cam_maximum(), HeatmapStyle::default());
+    Some(HeatmapLayer { cam: cam.clone(), region: *region, maximum, opacity, style })
 }
 
 /// Everything needed to draw one view, on the GPU or on the CPU.
@@ -227,6 +276,19 @@ mod tests {
             s.zoom_about(SHAPE, 300.0, 300.0, 70.0, 90.0, 2.5);
             let after = s.resolve(SHAPE, 300.0, 300.0).expect("area").pixel_from_screen.pixel(70.0, 90.0);
             assert!((before.column - after.column).abs() < 1e-9 && (before.row - after.row).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_pixel_is_brought_to_the_middle_of_a_view_that_is_zoomed() {
+        for flip in [false, true] {
+            let mut s = ViewState { zoom: 3.0, flip_vertical: flip, pan: [0.4, 0.4], ..Default::default() };
+            s.centre_on(SHAPE, PixelPoint { column: 30.0, row: 80.0 });
+            let middle = s.resolve(SHAPE, 300.0, 260.0).expect("area").pixel_from_screen.pixel(150.0, 130.0);
+            assert!((middle.column - 30.0).abs() < 1e-9 && (middle.row - 80.0).abs() < 1e-9, "{middle:?}");
+            s.zoom = 0.8;
+            s.centre_on(SHAPE, PixelPoint { column: 30.0, row: 80.0 });
+            assert_eq!(s.pan, [0.0, 0.0]);
         }
     }
 

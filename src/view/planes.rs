@@ -1,8 +1,10 @@
 //! Which planes are on the screen, and what one of them is made of.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{Interpolation, PixelFromScreen};
+use super::{HeatmapStyle, Interpolation, PixelFromScreen};
+use crate::findings::{Cam, Findings, PixelBox, SliceState};
 use crate::geometry::{PatientPoint, Plane, PlaneGrid};
 use crate::volume::{Sampling, Slab, Stack, Volume, Window};
 
@@ -43,6 +45,58 @@ pub struct PlaneDraw {
     pub window: Window,
     pub invert: bool,
     pub interpolation: Interpolation,
+    pub heatmap: Option<PlaneHeat>,
+}
+
+/// The maps of all slices that are drawn. A plane across the slices shows, at each of its points, the map of the slice
+/// nearest to it: nothing is interpolated from one slice to the next, so that a plane never shows heat where the slices
+/// show none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeatStack {
+    maps: Vec<Option<(PixelBox, Arc<Cam>)>>,
+    cells: [usize; 2],
+    /// Common scale: the study's largest map value.
+    pub maximum: f32,
+}
+
+/// The heatmap over a plane, at the plane itself also where a slab is drawn.
+#[derive(Debug, Clone)]
+pub struct PlaneHeat {
+    pub stack: Arc<HeatStack>,
+    /// As [`super::HeatmapLayer::opacity`].
+    pub opacity: f32,
+    pub style: HeatmapStyle,
+}
+
+impl HeatStack {
+    /// `maps` has one entry per slice of the series, display order, `None` where the slice shows no map; maps of another
+    /// size than the first are none. `None` where nothing is left to be shown.
+    pub fn new(mut maps: Vec<Option<(PixelBox, Arc<Cam>)>>, maximum: f32) -> Option<Self> {
+        let cells = maps.iter().flatten().map(|(_, cam)| [cam.columns, cam.rows]).find(|n| !n.contains(&0))?;
+        let whole =
+            |cam: &Cam| [cam.columns, cam.rows] == cells && cells[0].checked_mul(cells[1]) == Some(cam.values.len());
+        for map in &mut maps {
+            *map = map.take().filter(|(_, cam)| whole(cam));
+        }
+        (maximum > 0.0 && maps.iter().any(Option::is_some)).then_some(Self { maps, cells, maximum })
+    }
+    /// By the rule of [`super::heatmap_layer`].
+    pub fn of(findings: &Findings, everywhere: bool) -> Option<Self> {
+        let threshold = findings.threshold();
+        let map = |state: &SliceState| {
+            let shown = everywhere || state.score()? >= threshold;
+            state.cam().filter(|_| shown).map(|(region, cam)| (*region, cam.clone()))
+        };
+        Self::new(findings.slices.iter().map(map).collect(), findings.cam_maximum())
+    }
+    /// Columns and rows of the maps.
+    pub fn cells(&self) -> [usize; 2] {
+        self.cells
+    }
+    /// What a slice shows.
+    pub fn map(&self, index: usize) -> Option<&(PixelBox, Arc<Cam>)> {
+        self.maps.get(index)?.as_ref()
+    }
 }
 
 impl PlaneDraw {

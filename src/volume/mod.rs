@@ -1,6 +1,7 @@
 //! The voxels of a series as HU (or as stored values where the file does not make them HU), and what can be
 //! computed from them without a screen: windows, sampling, planes and slabs, statistics.
 
+mod column;
 pub mod nifti;
 pub mod nrrd;
 mod resample;

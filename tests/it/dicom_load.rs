@@ -620,3 +620,37 @@ proptest! {
         }
     }
 }
+
+/// Topics and weights of the passport of each series under a folder of the shared data.
+fn passports(folder: &str) -> Vec<dens::findings::passport::Passport> {
+    let Some(data) = shared_data() else { return Vec::new() };
+    let catalog = dens::dicom::scan(&data.join(folder), &dens::jobs::JobCtx::detached()).expect("a catalog");
+    let refused = catalog.refused.len();
+    catalog.series.iter().map(|series| dens::findings::passport::compose(series, refused, None, None)).collect()
+}
+
+#[test]
+fn the_passport_of_real_series_names_what_is_unusual_about_them() {
+    if shared_data().is_none() {
+        return;
+    }
+    for (folder, topic, part) in [
+        ("ct-tilt", "Tilt", "18.5 degrees"),
+        ("ct-tilt", "Gaps", "except"),
+        ("ct-tilt", "Extent", "28 slices"),
+        ("ct-abdomen-j2k", "Extent", "20 slices"),
+        ("ct-abdomen-j2k", "Pixels", "0.98 x 0.98 mm lie outside"),
+        ("ct-headneck", "Pixels", "1.00 x 1.00 mm lie outside"),
+        ("odd/series-gap", "Gaps", "except"),
+        ("odd/series-dup-position", "Duplicates", "lie at the position of another"),
+        ("odd/series-no-geometry", "Order", "no position"),
+        ("odd/series-coronal", "Order", "20 degrees off axial"),
+        ("odd/series-with-scout", "Left out", "localizer picture"),
+    ] {
+        let lines: Vec<_> = passports(folder).into_iter().flat_map(|p| p.lines).collect();
+        let found = lines.iter().any(|l| l.topic == topic && l.text.contains(part));
+        assert!(found, "{folder}: {topic} with \"{part}\" is missing from {lines:#?}");
+    }
+    let neck = &passports("ct-headneck")[0];
+    assert!(neck.verdict.starts_with("Nothing in the header speaks against a score"), "{neck:#?}");
+}

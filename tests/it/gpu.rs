@@ -7,7 +7,9 @@ use dens::geometry::PixelPoint;
 use dens::gpu::GpuError;
 use dens::gpu::offscreen::Offscreen;
 use dens::gpu::paint::{self, PhysicalRect};
-use dens::view::{HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster};
+use dens::view::{
+    HeatmapLayer, HeatmapStyle, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster,
+};
 use dens::volume::{Slice, SlicePixels, VoiFunction, Window};
 
 /// A device, or `None` with a line on standard error where there is no adapter.
@@ -184,7 +186,13 @@ fn heatmap(region: [f64; 4]) -> HeatmapLayer {
     let mut noise = Noise(3);
     let mut values: Vec<f32> = (0..144).map(|_| (noise.next() * 3.0) as f32).collect();
     values[40..60].fill(0.0);
-    HeatmapLayer { cam: Arc::new(Cam { rows: 12, columns: 12, values }), region, maximum: 3.2, opacity: 0.6 }
+    HeatmapLayer {
+        cam: Arc::new(Cam { rows: 12, columns: 12, values }),
+        region,
+        maximum: 3.2,
+        opacity: 0.6,
+        style: HeatmapStyle::Smooth,
+    }
 }
 
 #[test]
@@ -195,8 +203,11 @@ fn the_heatmap_lies_and_looks_as_on_the_cpu() {
         for (zoom, flip_horizontal) in [(1.0, false), (1.0, true), (2.3, false)] {
             let view = ViewState { zoom, flip_horizontal, ..Default::default() };
             let mut d = draw(integer_slice(), Window::BONE, mapping(view));
-            d.heatmap = Some(heatmap(region));
-            check_twins(&offscreen, &d, (201, 160), 0.001, &format!("{region:?}, zoom {zoom}, flip {flip_horizontal}"));
+            for style in [HeatmapStyle::Smooth, HeatmapStyle::Cells, HeatmapStyle::Outline] {
+                d.heatmap = Some(HeatmapLayer { style, ..heatmap(region) });
+                let what = format!("{region:?}, zoom {zoom}, flip {flip_horizontal}, {style:?}");
+                check_twins(&offscreen, &d, (201, 160), 0.001, &what);
+            }
         }
     }
 }
@@ -210,7 +221,8 @@ fn one_hot_cell_is_drawn_over_its_pixels_and_nowhere_else() {
     values[3 * 12 + 8] = 1.0;
     let cam = Arc::new(Cam { rows: 12, columns: 12, values });
     // The square covers the picture from pixel 0 to 48, so cell (row 3, column 8) is pixels 32..36 by 12..16.
-    d.heatmap = Some(HeatmapLayer { cam, region: [0.0, 0.0, 48.0, 48.0], maximum: 1.0, opacity: 1.0 });
+    let style = HeatmapStyle::Smooth;
+    d.heatmap = Some(HeatmapLayer { cam, region: [0.0, 0.0, 48.0, 48.0], maximum: 1.0, opacity: 1.0, style });
     let picture = offscreen.render(&d, 48, 48).expect("a picture");
     let red = |column: usize, row: usize| picture[(row * 48 + column) * 4];
     let hottest = (0..48 * 48).max_by_key(|i| red(i % 48, i / 48)).expect("pixels");
@@ -345,7 +357,7 @@ fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
 // ---- planes across the slices ----
 
 use dens::geometry::{Plane, PlaneGrid};
-use dens::view::planes::PlaneDraw;
+use dens::view::planes::{HeatStack, PlaneDraw, PlaneHeat};
 use dens::volume::{Projection, Slab, Stack};
 
 use crate::planes::synthetic;
@@ -363,6 +375,7 @@ fn plane_draw(stack: Stack, plane: Plane, slab: Slab, view: ViewState) -> PlaneD
         window: Window::linear(100.0, 1200.0),
         invert: false,
         interpolation: Interpolation::Linear,
+        heatmap: None,
     }
 }
 
@@ -372,7 +385,9 @@ fn plane_draw(stack: Stack, plane: Plane, slab: Slab, view: ViewState) -> PlaneD
 fn check_plane(offscreen: &Offscreen, draw: &PlaneDraw, what: &str) {
     let gpu = offscreen.render_plane(draw, 173, 140).expect("a picture");
     let cpu = raster::plane_rgba8(draw, 173, 140);
-    let apart: Vec<u8> = gpu.chunks_exact(4).zip(cpu.chunks_exact(4)).map(|(a, b)| a[0].abs_diff(b[0])).collect();
+    let apart: Vec<u8> = (gpu.chunks_exact(4).zip(cpu.chunks_exact(4)))
+        .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0))
+        .collect();
     let share = |least: u8| apart.iter().filter(|d| **d >= least).count() as f64 / apart.len() as f64;
     assert!(share(1) < 0.01 && share(2) < 0.002, "{what}: {} differ, {} by more than one", share(1), share(2));
     assert!(cpu.chunks_exact(4).any(|px| px[..3] != cpu[..3]), "{what}: the picture shows nothing");
@@ -444,4 +459,59 @@ fn two_thousand_slices_are_drawn_reduced_or_whole() {
     let stack = synthetic(&z_mm, 0.0, [0.9, 0.7]);
     let draw = plane_draw(stack, Plane::Sagittal, Slab::default(), ViewState { zoom: 9.0, ..ViewState::default() });
     check_plane(&offscreen, &draw, "2,000 slices");
+}
+
+/// Maps of some slices, each with a region of its own.
+fn plane_heat(slices: usize, style: HeatmapStyle) -> PlaneHeat {
+    let maps = (0..slices).map(|k| {
+        let mut layer = heatmap([4.0 + k as f64, 2.5, 36.0 - k as f64 / 2.0, 34.0]);
+        let cam = Arc::make_mut(&mut layer.cam);
+        cam.values.rotate_right(7 * k);
+        (k % 4 != 2).then_some((layer.region, layer.cam))
+    });
+    let stack = HeatStack::new(maps.collect(), 3.2).expect("maps");
+    PlaneHeat { stack: Arc::new(stack), opacity: 0.6, style }
+}
+
+#[test]
+fn heat_on_planes_is_that_of_the_cpu_in_every_style() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (z_mm, tilt_deg, reduction) in [(&EVEN_MM[..], 0.0, 1), (&UNEVEN_MM[..], -22.0, 1), (&EVEN_MM[..], 11.0, 2)] {
+        let stack = synthetic(z_mm, tilt_deg, [0.9, 0.7]);
+        for plane in Plane::ALL {
+            for style in [HeatmapStyle::Smooth, HeatmapStyle::Cells, HeatmapStyle::Outline] {
+                let view = ViewState { zoom: 1.4, ..ViewState::default() };
+                let plain = plane_draw(stack.clone(), plane, Slab::default(), view);
+                let heat = Some(plane_heat(z_mm.len(), style));
+                let draw = PlaneDraw { heatmap: heat, reduction, ..plain.clone() };
+                check_plane(&offscreen, &draw, &format!("{plane:?}, tilt {tilt_deg}, {style:?}, reduced {reduction}"));
+                let plain = PlaneDraw { reduction, ..plain };
+                let changed = raster::plane_rgba8(&draw, 173, 140) != raster::plane_rgba8(&plain, 173, 140);
+                assert!(changed, "{plane:?}, {style:?}: heat is seen");
+            }
+        }
+    }
+}
+
+#[test]
+fn heat_on_a_plane_is_the_nearest_slices_own_and_nothing_between() {
+    let stack = synthetic(&EVEN_MM, 0.0, [0.9, 0.7]);
+    // Display order is from the head: slice 2 of 9 lies at z 6, and is hot all over; its neighbours show nothing.
+    let cam = Arc::new(Cam { rows: 1, columns: 1, values: vec![2.0] });
+    let maps = (0..9).map(|k| (k == 2).then(|| ([0.0, 0.0, 45.0, 37.0], cam.clone()))).collect();
+    let heat = HeatStack::new(maps, 2.0).map(|stack| PlaneHeat {
+        stack: Arc::new(stack),
+        opacity: 1.0,
+        style: HeatmapStyle::Smooth,
+    });
+    let draw = plane_draw(stack, Plane::Sagittal, Slab::default(), ViewState::default());
+    let draw = PlaneDraw { heatmap: heat, ..draw };
+    let layer = raster::plane_heatmap(&draw, 173, 140).expect("a map");
+    let mut hot = 0;
+    for (i, value) in layer.cam.values.iter().enumerate() {
+        let z = draw.patient_from_screen((i % 173) as f64 + 0.5, (i / 173) as f64 + 0.5).0.z;
+        hot += usize::from(*value > 0.0);
+        assert!(*value == 0.0 || (4.5..7.5).contains(&z), "z {z}");
+    }
+    assert!(hot > 100);
 }

@@ -168,9 +168,9 @@ fn regions_are_read_and_a_region_sets_the_window() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
     let centre = image(&harness).center();
-    press(&mut harness, Key::E);
-    drag(&mut harness, centre - vec2(20.0, 20.0), vec2(40.0, 30.0));
     chord(&mut harness, Modifiers::SHIFT, Key::E);
+    drag(&mut harness, centre - vec2(20.0, 20.0), vec2(40.0, 30.0));
+    chord(&mut harness, Modifiers::SHIFT, Key::R);
     drag(&mut harness, centre - vec2(60.0, 60.0), vec2(40.0, 30.0));
     for m in measurements(&harness) {
         assert!(matches!(m.reading, Reading::Region(r) if r.n > 20 && r.statistics.is_some()), "{:?}", m.reading);

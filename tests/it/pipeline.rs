@@ -199,7 +199,7 @@ fn events_tell_everything_that_the_findings_hold() {
             names.push("case".into());
             case = Some(result);
         }
-        Event::Doubt(_) => {}
+        Event::Judged(_) | Event::Doubt(_) => {}
     })
     .expect("it runs");
     let slices = [4, 3, 2, 1, 0].iter().flat_map(|i| [format!("running {i}"), format!("slice {i}")]);
@@ -246,7 +246,7 @@ fn a_cancelled_analysis_stops_and_drops_the_slice_it_was_at() {
             }
         }
         Event::Slice(..) => done.set(done.get() + 1),
-        Event::Started(_) | Event::Doubt(_) => {}
+        Event::Judged(_) | Event::Started(_) | Event::Doubt(_) => {}
         Event::Case(_) => panic!("no case after a cancellation"),
     })
     .expect_err("cancelled");
@@ -266,6 +266,7 @@ fn as_a_job_it_ends_cancelled_and_nothing_comes_late() {
             events.send(event).ok();
         })
     });
+    assert!(matches!(received.recv(), Ok(Event::Judged(_))), "the passport comes before everything else");
     assert!(matches!(received.recv(), Ok(Event::Started(_))));
     job.cancel();
     // The channel closes when the worker is gone; what was under way by then may have been finished, no more.

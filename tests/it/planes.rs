@@ -114,3 +114,39 @@ fn planes_of_real_series_are_those_of_simpleitk() {
         }
     }
 }
+
+/// Distance, within the slices, of the place where planes open from the way of the spinal canal that the network's
+/// recipe finds by itself; mm.
+fn off_the_canal_mm(loaded: &dens::study::LoadedSeries) -> f64 {
+    let stack = loaded.stack().expect("a stack");
+    let at = stack.bony_column().expect("bone that stays");
+    let spacing_mm = loaded.series.spacing_mm.expect("millimetres");
+    let (position_mm, ctx) = (loaded.series.position_mm(), JobCtx::detached());
+    let recipe = dens::preprocess::Recipe::Spine;
+    let plan = dens::preprocess::plan(recipe, &loaded.volume, spacing_mm, &position_mm, &ctx).expect("a plan");
+    let index = stack.geometry.nearest_slice(at);
+    let [x0, y0, x1, y1] = plan.crops[index].as_ref().expect("bone here").region;
+    let voxel = stack.geometry.voxel_from_patient(at);
+    let [aside, back] =
+        [(voxel.column + 0.5 - (x0 + x1) / 2.0) * spacing_mm[1], (voxel.row + 0.5 - (y0 + y1) / 2.0) * spacing_mm[0]];
+    aside.hypot(back)
+}
+
+#[test]
+fn planes_open_at_the_spine_of_synthetic_and_of_real_necks() {
+    for seed in [dens::phantom::DEMO_SEED, 3, 4] {
+        let off_mm = off_the_canal_mm(&dens::phantom::demo_study(seed));
+        assert!(off_mm < 25.0, "seed {seed}: {off_mm:.0} mm from the canal");
+    }
+    let Some(data) = shared_data() else { return };
+    let ctx = JobCtx::detached();
+    let catalog = dens::dicom::scan(&data.join("ct-headneck"), &ctx).expect("a catalog");
+    let series = Arc::new(catalog.series[catalog.likeliest().expect("a series")].clone());
+    let loaded = dens::dicom::load_series(&series, 0, &ctx, &|_, _| {}).expect("reads").loaded;
+    let off_mm = off_the_canal_mm(&loaded);
+    assert!(off_mm < 25.0, "{off_mm:.0} mm from the canal");
+    // Its midsagittal is column 244 (the data's README).
+    let stack = loaded.stack().expect("a stack");
+    let column = stack.geometry.voxel_from_patient(stack.bony_column().expect("bone")).column;
+    assert!((column - 244.0).abs() < 8.0, "column {column}");
+}

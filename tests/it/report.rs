@@ -589,3 +589,52 @@ fn what_the_reader_measured_stands_in_every_form_of_the_report() {
         assert_eq!(json.to_string().contains("Zaphodia"), !hide_identity);
     }
 }
+
+#[test]
+fn thresholds_of_the_reader_are_named_as_such_in_pages_and_json() {
+    let (loaded, refused) = (loaded(26), refused());
+    let mut findings = findings(&loaded, two_peaks, true);
+    let card = json_of(&input(&loaded, Some(&findings), &refused));
+    assert_eq!(card["result"]["thresholds"]["chosen_by"], "model-card");
+    findings.chosen = Some(dens::findings::operating::Thresholds { slice: 0.75, case: 0.8 });
+    let chosen = input(&loaded, Some(&findings), &refused);
+    let text = report_text(&chosen).concat().join(" ");
+    for needed in [
+        "1 peak in",
+        "at or above the threshold 0.750",
+        "Case score 0.731, below the threshold 0.800",
+        "Thresholds chosen by the reader: 0.750 for slices, 0.800 for the case; the model card has 0.500",
+    ] {
+        assert!(text.contains(needed), "\"{needed}\" is missing from {text}");
+    }
+    let json = json_of(&chosen);
+    assert_eq!(json["analysis"]["threshold"], 0.75);
+    assert_eq!(json["result"]["thresholds"]["chosen_by"], "reader");
+    assert_eq!(json["result"]["thresholds"]["model_card"]["case"], 0.5);
+    keep("chosen", &chosen);
+}
+
+#[test]
+fn the_passport_stands_in_pages_and_json_without_names_where_hidden() {
+    let (loaded, refused) = (loaded(26), refused());
+    let findings = findings(&loaded, two_peaks, true);
+    let mut with = input(&loaded, Some(&findings), &refused);
+    let text = report_text(&with).concat().join(" ");
+    for needed in [
+        "Input passport",
+        "Scored although not fit for it: 1 reason",
+        "the series has 26 slices; a cervical spine needs at least 40",
+        "slices of 2 mm blur fine fracture lines",
+        "slices are 2 mm thick every 2.5 mm",
+        "the analysis used 24 of 26 slices because 1 holds nothing but air or padding, 1 got no finite number",
+        "1 file under the opened path could not be used",
+        "B60s, a sharp one",
+    ] {
+        assert!(text.contains(needed), "\"{needed}\" is missing from {text}");
+    }
+    let json = json_of(&with);
+    assert_eq!(json["passport"]["weight"], "stop");
+    assert_eq!(json["passport"]["lines"][0]["topic"], "Extent");
+    with.hide_identity = true;
+    assert!(!json_of(&with)["passport"].to_string().contains("Zaphodia"));
+}

@@ -286,6 +286,82 @@ fn three_planes_are_linked_and_each_answers_to_keys_and_mouse() {
 }
 
 #[test]
+fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 800.0], folder.path());
+    press(&mut harness, Key::E);
+    assert!(harness.query_by_label_contains("Plane,").is_none(), "there is nothing to show yet");
+    assert!(harness.state().state().notices.iter().any(|n| n.text.contains("has not been run")));
+    pretend_analysis(&mut harness);
+    press(&mut harness, Key::Num1);
+    press(&mut harness, Key::E);
+    assert_eq!(current(&harness), 20, "the peak nearest to the middle");
+    assert_eq!(shown_window(&harness).preset_name(), Some("bone"));
+    // Row 5, column 10 of 12 x 12 cells over pixels 0 to 200.
+    let at = {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        let pixel = dens::geometry::PixelPoint { column: 10.5 / 12.0 * 200.0 - 0.5, row: 5.5 / 12.0 * 200.0 - 0.5 };
+        let pose = active.series.slices[20].pose.expect("a place");
+        pose.patient_from_pixel(pixel, active.series.spacing_mm.expect("millimetres")).0
+    };
+    assert!((crosshair(&harness) - at).length() < 1e-6, "{:?} is not {at:?}", crosshair(&harness));
+    harness.get_by_label(&format!("Plane, sagittal at x {:.1} mm", at.x));
+    harness.get_by_label(&format!("Plane, coronal at y {:.1} mm", at.y));
+    harness.get_by_label_contains("not a diagnosis");
+    press(&mut harness, Key::G);
+    assert_eq!(harness.state().state().settings.heatmap_style.name(), "cells");
+    press(&mut harness, Key::N);
+    assert_eq!(current(&harness), 10);
+    harness.get_by_label_contains("Image, slice 11 of");
+    press(&mut harness, Key::E);
+    assert!(harness.query_by_label_contains("Plane,").is_none(), "back in one pane");
+    assert_eq!(shown_window(&harness).preset_name(), Some("soft-tissue"));
+}
+
+#[test]
+fn thresholds_are_moved_named_and_given_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1500.0, 1400.0], folder.path());
+    pretend_analysis(&mut harness);
+    harness.get_by_label_contains("holds no results on held-out cases");
+    harness.get_by_label("Peak 2, slice 21");
+    harness.get_by_label("Threshold for the case");
+    let slider = harness.get_by_label("Threshold for the case").rect();
+    drag(&mut harness, egui::pos2(slider.center().x, slider.center().y), egui::vec2(-slider.width() * 0.2, 0.0));
+    let moved = harness.state().state().thresholds().expect("a model");
+    assert!(moved.case < 0.45 && moved.slice == 0.5, "{moved:?}");
+    harness.get_by_label_contains("chosen by you");
+    let chosen = dens::findings::operating::Thresholds { slice: 0.95, case: 0.5 };
+    harness.state_mut().command(Command::ChooseThresholds(chosen));
+    harness.run_steps(3);
+    harness.get_by_label_contains("chosen by you; the model card has 0.500");
+    assert!(harness.query_by_label_contains("Peak 1").is_none(), "nothing reaches 0.95");
+    harness.get_by_label_contains("none above the threshold of 0.950");
+    harness.get_by_label("Back to the card's thresholds").click();
+    harness.run_steps(3);
+    harness.get_by_label("Peak 1, slice 11");
+    assert!(harness.query_by_label_contains("chosen by you").is_none());
+}
+
+#[test]
+fn the_passport_stands_before_any_score() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1500.0, 1200.0], folder.path());
+    harness.get_by_label_contains("Input: nothing in the header speaks against a score");
+    harness.get_by_label_contains("looked at and in order").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains("Field of view: 2");
+    let Some(data) = shared_data() else { return };
+    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let mut harness = window([1500.0, 1200.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    harness.get_by_label_contains("Input: not fit for a score");
+    harness.get_by_label_contains("x Extent: the series has 28 slices");
+    harness.get_by_label_contains("! Tilt: The slices are stacked 18.5 degrees off");
+    harness.get_by_label_contains("! Gaps: Slices are");
+}
+
+#[test]
 fn a_plane_is_saved_as_it_is_seen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());

@@ -1,0 +1,58 @@
+//! The input passport: one line that is always in sight, and what it rests on.
+
+use egui::{RichText, Ui};
+
+use super::{caption, theme};
+use crate::findings::passport::{Passport, TRAINING};
+use crate::study::quality::{Line, Weight};
+
+fn colour(weight: Weight) -> egui::Color32 {
+    match weight {
+        Weight::Note => theme::DIM,
+        Weight::Warning => theme::WARNING,
+        Weight::Stop => theme::STOP,
+    }
+}
+
+/// Never by colour alone.
+fn mark(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Note => "",
+        Weight::Warning => "! ",
+        Weight::Stop => "x ",
+    }
+}
+
+pub fn verdict(ui: &mut Ui, passport: &Passport) {
+    let text = format!("{}Input: {}", mark(passport.weight), lower(&passport.verdict));
+    ui.label(RichText::new(text).small().color(colour(passport.weight)))
+        .on_hover_text("The input passport below says what this rests on");
+}
+
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+pub fn lines(ui: &mut Ui, passport: &Passport) {
+    caption(ui, "Input passport");
+    let here = passport.lines.iter().filter(|line| line.topic != TRAINING);
+    let (weighty, notes): (Vec<&Line>, Vec<&Line>) = here.partition(|line| line.weight > Weight::Note);
+    // What was used is read with the result, so it is never folded away.
+    let (used, notes): (Vec<&Line>, Vec<&Line>) = notes.into_iter().partition(|line| line.topic == "Used");
+    for line in used.into_iter().chain(weighty) {
+        let text = format!("{}{}: {}", mark(line.weight), line.topic, line.text);
+        let colour = if line.weight == Weight::Note { theme::TEXT } else { colour(line.weight) };
+        ui.label(RichText::new(text).small().color(colour));
+    }
+    if !notes.is_empty() {
+        let heading = RichText::new(format!("looked at and in order ({})", notes.len())).small().color(theme::DIM);
+        egui::CollapsingHeader::new(heading).id_salt("passport notes").show(ui, |ui| {
+            for line in notes {
+                let text = format!("{}: {}", line.topic, line.text);
+                ui.label(RichText::new(text).small().color(theme::DIM));
+            }
+        });
+    }
+    ui.add_space(6.0);
+}
