@@ -31,6 +31,11 @@ impl AppState {
         here.map(|e| self.evidence_words(e.slice)).unwrap_or_default()
     }
 
+    /// The key leads back now.
+    pub fn shows_evidence(&self) -> bool {
+        self.evidence.is_some()
+    }
+
     pub(super) fn forget_evidence(&mut self) {
         self.evidence = None;
     }

@@ -48,7 +48,9 @@ fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             (format!("cancelled at {done} of {total} slices; what was scored is kept"), theme::DIM)
         }
         AnalysisState::Failed(why) => (format!("failed: {why}"), theme::STOP),
-        AnalysisState::NotApplicable(why) | AnalysisState::Stopped(why) => (why.clone(), theme::STOP),
+        AnalysisState::NotApplicable(why) => (why.clone(), theme::STOP),
+        // The reasons stand one by one in the passport below.
+        AnalysisState::Stopped(_) => ("no score: the input passport says why".to_owned(), theme::STOP),
     };
     ui.label(RichText::new(text).color(colour));
     match &state.analysis {
@@ -178,6 +180,10 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
         );
     } else if !peaks.is_empty() {
         ui.label(RichText::new("N, Shift+N: next, previous").small().color(theme::DIM));
+    }
+    let text = if state.shows_evidence() { "Back to the view before" } else { "Show in three planes" };
+    if ui.small_button(text).on_hover_text("E: the peak at hand, crosshair where the network looked most").clicked() {
+        commands.push(Command::PeakToEvidence);
     }
     ui.add_space(6.0);
 }
