@@ -186,14 +186,8 @@ fn calibrate(
     std: [f32; 3],
 ) -> Result<Vec<Vec<f32>>, ModelError> {
     let extent = Extent { rows: side, columns: side, channels: 3 };
-    let pictures = planes.chunks_exact(3 * side * side).map(|picture| {
-        let normalised: Vec<f32> = picture
-            .chunks_exact(side * side)
-            .enumerate()
-            .flat_map(|(channel, plane)| plane.iter().map(move |value| (value - mean[channel]) / std[channel]))
-            .collect();
-        (extent, channels_last(&normalised, side))
-    });
+    let pictures =
+        planes.chunks_exact(3 * side * side).map(|picture| (extent, channels_last(picture, side, mean, std)));
     let pictures: Vec<Picture> = pictures.collect();
     let maps = walk(
         &network.backbone.plan(),

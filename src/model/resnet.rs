@@ -1,6 +1,7 @@
 //! Residual networks as torchvision lays them out (stride on the 3 x 3 convolution), one logit.
 
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 use super::architecture::{Block, Plan};
 use super::checkpoint::Weights;
@@ -218,16 +219,16 @@ impl Resnet {
 
     /// Edge and values, `(picture, pixel, channel)`, of the last block.
     fn last_maps(&self, batch: Pictures<'_>, seen: Option<&mut Vec<Activation>>) -> Result<(usize, Vec<f32>)> {
-        let planes = normalised(batch);
-        let Pictures { count, side, .. } = batch;
+        let Pictures { count, side, mean, std, planes } = batch;
         match &self.place {
             Place::Cpu(backbone) => {
+                let picture = channels_last(planes, side, mean, std);
                 let extent = Extent { rows: side, columns: side, channels: 3 };
-                let (extent, values) = backbone.forward(&self.plan, &channels_last(&planes, side), extent, seen);
+                let (extent, values) = backbone.forward(&self.plan, &picture, extent, seen);
                 Ok((extent.rows, values))
             }
             Place::Device(device, convs) => {
-                let input = Tensor::from_vec(planes, (count, 3, side, side), device)?;
+                let input = Tensor::from_vec(normalised(batch), (count, 3, side, side), device)?;
                 let maps = walk(&self.plan, &mut OnDevice { convs, seen }, &input)?;
                 from_device(&maps)
             }
@@ -291,10 +292,18 @@ fn normalised(pictures: Pictures<'_>) -> Vec<f32> {
     values
 }
 
-/// Planes of one picture to `(row, column, channel)`.
-pub(super) fn channels_last(planes: &[f32], side: usize) -> Vec<f32> {
-    let plane = side * side;
-    (0..plane).flat_map(|pixel| (0..3).map(move |channel| planes[channel * plane + pixel])).collect()
+/// Planes of one picture to `(value - mean) / std`, `(row, column, channel)`.
+pub(super) fn channels_last(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+    let mut values = vec![0.0; planes.len()];
+    values.par_chunks_exact_mut(3 * side).enumerate().for_each(|(row, line)| {
+        for (channel, plane) in planes.chunks_exact(side * side).enumerate() {
+            let from = &plane[row * side..(row + 1) * side];
+            for (pixel, value) in line.chunks_exact_mut(3).zip(from) {
+                pixel[channel] = (value - mean[channel]) / std[channel];
+            }
+        }
+    });
+    values
 }
 
 /// The first line of candle's error: the rest is a backtrace.

@@ -19,6 +19,8 @@ mod winograd;
 
 use std::convert::Infallible;
 
+use rayon::prelude::*;
+
 use conv::Conv;
 pub(super) use conv::gather_window;
 #[cfg(target_arch = "x86_64")]
@@ -30,6 +32,9 @@ use maps::{Maps, Workspace};
 use super::Activation;
 use super::architecture::Plan;
 use super::resnet::{ConvShape, Layers, walk};
+
+/// Values of the input that are worth a task.
+const CHUNK: usize = 1 << 14;
 
 /// How exact the backbone works on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +144,9 @@ impl<L: Lanes> Engine for Convs<L> {
     ) -> (Extent, Vec<f32>) {
         let Self { convs, workspace } = self;
         let input = workspace.maps(extent, |values| {
-            values.iter_mut().zip(picture).for_each(|(to, &from)| *to = L::from_f32(from));
+            values.par_chunks_mut(CHUNK).zip(picture.par_chunks(CHUNK)).for_each(|(to, from)| {
+                to.iter_mut().zip(from).for_each(|(to, &from)| *to = L::from_f32(from));
+            });
         });
         let Ok(maps) = walk(plan, &mut Pass { convs, workspace, seen }, &input);
         (maps.extent(), widened::<L>(&maps))

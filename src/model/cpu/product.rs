@@ -286,34 +286,39 @@ unsafe fn finish<L: Lanes>(
     relu: bool,
     output: Grid<L::Value>,
 ) {
-    // SAFETY: passed on; a vector that reaches beyond the last column goes through a buffer of its own.
+    let whole = columns / L::WIDTH * L::WIDTH;
+    // SAFETY: passed on; what reaches beyond the last column goes through a buffer of its own.
     unsafe {
         for row in 0..rows {
-            for column in (0..columns).step_by(L::WIDTH) {
-                let here = (columns - column).min(L::WIDTH);
+            for column in (0..whole).step_by(L::WIDTH) {
+                let from = shortcut.map(|grid| grid.at(row, column).start.cast_const());
+                let sum = L::load(done.at(row, column).start);
+                L::store_values(output.at(row, column).start, finished::<L>(sum, from, relu));
+            }
+            if whole < columns {
                 let mut buffer = [L::Value::default(); MAX_PANEL];
-                let mut sum = L::load(done.at(row, column).start);
-                if let Some(shortcut) = shortcut {
-                    let from = shortcut.at(row, column).start.cast_const();
-                    let values = if here == L::WIDTH {
-                        L::load_values(from)
-                    } else {
-                        std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), here);
-                        L::load_values(buffer.as_ptr())
-                    };
-                    sum = L::add(sum, values);
-                }
-                if relu {
-                    sum = L::larger(L::zero(), sum);
-                }
-                let to = output.at(row, column).start;
-                if here == L::WIDTH {
-                    L::store_values(to, sum);
-                } else {
-                    L::store_values(buffer.as_mut_ptr(), sum);
-                    std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, here);
-                }
+                let from = shortcut.map(|grid| {
+                    let from = grid.at(row, whole).start.cast_const();
+                    std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), columns - whole);
+                    buffer.as_ptr()
+                });
+                let sum = finished::<L>(L::load(done.at(row, whole).start), from, relu);
+                L::store_values(buffer.as_mut_ptr(), sum);
+                std::ptr::copy_nonoverlapping(buffer.as_ptr(), output.at(row, whole).start, columns - whole);
             }
         }
+    }
+}
+
+/// One vector of sums with its shortcut, after the ReLU.
+///
+/// # Safety
+/// `shortcut` points at a whole vector of values.
+#[inline(always)]
+unsafe fn finished<L: Lanes>(sum: L::Vector, shortcut: Option<*const L::Value>, relu: bool) -> L::Vector {
+    // SAFETY: passed on.
+    unsafe {
+        let sum = shortcut.map_or(sum, |from| L::add(sum, L::load_values(from)));
+        if relu { L::larger(L::zero(), sum) } else { sum }
     }
 }
