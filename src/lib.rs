@@ -12,7 +12,7 @@
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
 //! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, statistics | geometry | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
-//! | [`dicom`] | files to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-* |
+//! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |

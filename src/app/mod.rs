@@ -141,7 +141,7 @@ impl App {
 
     fn perform_one(&mut self, effect: Effect) {
         match effect {
-            Effect::Scan { request, path } => self.scan = Some(self.worker().scan(request, path)),
+            Effect::Scan { request, paths } => self.scan = Some(self.worker().scan(request, paths)),
             Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
             Effect::Load { request, series, first } => {
                 self.load = Some(self.worker().load(request, series, first));
@@ -165,7 +165,9 @@ impl App {
             Effect::CancelLoad => cancel(&self.load),
             Effect::CancelAnalysis => cancel(&self.analysis),
             Effect::Focus(index) => self.focus.store(index, Ordering::Relaxed),
-            Effect::PickFolder | Effect::PickModel | Effect::PickExportPath { .. } => self.worker().pick(effect),
+            Effect::PickFolder | Effect::PickFile | Effect::PickModel | Effect::PickExportPath { .. } => {
+                self.worker().pick(effect);
+            }
             Effect::WriteReport { .. } | Effect::WritePicture { .. } | Effect::CopyPicture => self.export(effect),
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
             Effect::ReadMeasures { key } => self.keeper.read(key),

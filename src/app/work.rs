@@ -95,9 +95,9 @@ impl Worker {
         Running { job: Job::spawn(name, self.wake, move |ctx| work(ctx, &sender)), on_end: Box::new(on_end) }
     }
 
-    pub fn scan(self, request: RequestId, path: PathBuf) -> Running {
+    pub fn scan(self, request: RequestId, paths: Vec<PathBuf>) -> Running {
         let work = move |ctx: &JobCtx, _: &Sender<Event>| {
-            let catalog = dicom::scan(&path, ctx).map_err(stopped)?;
+            let catalog = dicom::scan_all(&paths, ctx).map_err(stopped)?;
             Ok(Some(Event::Scanned { request, result: Ok(Arc::new(catalog)) }))
         };
         self.start("scan", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
@@ -176,7 +176,16 @@ impl Worker {
             let event = match effect {
                 Effect::PickFolder => {
                     let title = dialog.set_title("Open the folder of a study");
-                    Event::FolderPicked(path(pollster::block_on(title.pick_folder())))
+                    Event::StudyPicked(path(pollster::block_on(title.pick_folder())))
+                }
+                Effect::PickFile => {
+                    // Files of a study often have no extension, so that all are offered first.
+                    let filtered = dialog
+                        .set_title("Open a zip archive, a DICOMDIR or a DICOM file")
+                        .add_filter("all files", &["*"])
+                        .add_filter("zip archives", &["zip", "ZIP"])
+                        .add_filter("DICOM files", &["dcm", "DCM", "dicom", "ima", "IMA"]);
+                    Event::StudyPicked(path(pollster::block_on(filtered.pick_file())))
                 }
                 Effect::PickModel => {
                     let filtered =

@@ -1,4 +1,4 @@
-//! `dens info`: what a folder or file holds, as a table or as JSON.
+//! `dens info`: what a folder, a zip archive or a file holds, as a table or as JSON.
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -68,7 +68,10 @@ pub fn run(args: &InfoArgs) -> Result<(), Refusal> {
 
 fn nothing_opened(args: &InfoArgs, refused: &[Refused]) -> String {
     match refused {
-        [] => format!("{} holds no DICOM picture; give the folder or file that was exported", args.path.display()),
+        [] => format!(
+            "{} holds no DICOM picture; give the folder, zip archive or file that was exported",
+            args.path.display()
+        ),
         [only] => only.text.clone(),
         [first, rest @ ..] => format!("none of {} files could be opened; the first: {}", rest.len() + 1, first.text),
     }

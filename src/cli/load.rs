@@ -33,7 +33,7 @@ pub struct Opened {
     pub load_seconds: f64,
 }
 
-/// Opens `path` (a folder, a file, or [`DEMO_PATH`]) and reads the `series`-th series of its catalog, counted from 1
+/// Opens `path` (a folder, a zip archive, a file, or [`DEMO_PATH`]) and reads the `series`-th series of its catalog, counted from 1
 /// as `dens info` lists them, or else the likeliest one.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ pub(super) fn choose(catalog: &Catalog, series: Option<usize>) -> Result<usize, 
 
 fn no_such_series(number: usize, count: usize) -> Refusal {
     let held = if count == 1 { "one series".to_owned() } else { format!("{count} series") };
-    Refusal(format!("no series {number}: the folder holds {held}, counted from 1; `dens info` lists them"))
+    Refusal(format!("no series {number}: the study holds {held}, counted from 1; `dens info` lists them"))
 }
 
 fn nothing_readable(refused: &[Refused]) -> Refusal {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_number_outside_the_catalog_is_refused_with_the_count() {
-        assert!(no_such_series(4, 3).0.contains("no series 4: the folder holds 3 series"));
+        assert!(no_such_series(4, 3).0.contains("no series 4: the study holds 3 series"));
         assert!(no_such_series(0, 1).0.contains("one series"));
     }
 

@@ -30,7 +30,7 @@ pub use open::display_available;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Folder or file to open in the window; nothing opens the start screen
+    /// Folder, zip archive or file to open in the window; nothing opens the start screen
     path: Option<PathBuf>,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t)]
@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Open the built-in synthetic neck (without a display: run it offscreen and write dens-demo/)
     Demo(DemoArgs),
-    /// List what a folder or file holds
+    /// List what a folder, zip archive or file holds
     Info(InfoArgs),
     /// Write one slice, or a plane or slab across the slices, as a PNG; planes also as HU in an NRRD file
     Render(RenderArgs),

@@ -16,7 +16,10 @@ pub fn display_available() -> bool {
 
 pub fn run(path: Option<&Path>, device: DeviceChoice, model: Option<&Path>) -> Result<(), Refusal> {
     if let Some(path) = path.filter(|p| !p.exists()) {
-        return Err(Refusal(format!("{} does not exist; give the folder or file of a study", path.display())));
+        return Err(Refusal(format!(
+            "{} does not exist; give the folder, zip archive or file of a study",
+            path.display()
+        )));
     }
     if !display_available() {
         let shown = path.map_or_else(|| "PATH".to_owned(), |p| p.display().to_string());

@@ -1,7 +1,6 @@
 //! Files to series: which belong together, in which order, and what about them must be kept in mind.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::header::{Header, Stated, Units};
 use super::picture::Picture;
+use super::source::Source;
 use crate::geometry::SlicePose;
-use crate::study::{Kind, Patient, Series, SliceInfo, StudyInfo, Warning};
+use crate::study::{Kind, Packed, Patient, Series, SliceInfo, StudyInfo, Warning};
 
 /// Positions closer than this are one position, mm.
 const SAME_POSITION_MM: f64 = 0.01;
@@ -22,6 +22,7 @@ const TILT_TOLD_DEG: f64 = 0.5;
 /// One picture that can be opened.
 pub(super) struct Found {
     pub path: PathBuf,
+    pub packed: Option<Packed>,
     pub file: String,
     pub bytes: usize,
     pub header: Header,
@@ -118,7 +119,7 @@ fn drop_copies(found: &mut Vec<Found>) -> usize {
     for indices in by_uid.values().filter(|indices| indices.len() > 1) {
         let mut seen = Vec::new();
         for &index in indices {
-            let Some(digest) = found.get(index).and_then(|one| file_digest(&one.path)) else { continue };
+            let Some(digest) = found.get(index).and_then(digest) else { continue };
             if seen.contains(&digest)
                 && let Some(flag) = drop.get_mut(index)
             {
@@ -133,16 +134,11 @@ fn drop_copies(found: &mut Vec<Found>) -> usize {
     before - found.len()
 }
 
-fn file_digest(path: &Path) -> Option<Vec<u8>> {
-    let mut file = std::fs::File::open(path).ok()?;
+fn digest(one: &Found) -> Option<Vec<u8>> {
+    let mut source = Source::open(&one.path, one.packed).ok()?;
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(hash.finalize().to_vec()),
-            n => hash.update(buffer.get(..n)?),
-        }
-    }
+    source.read_all(|bytes| hash.update(bytes)).ok()?;
+    Some(hash.finalize().to_vec())
 }
 
 fn is_localizer(stack: &[Found]) -> bool {
@@ -268,6 +264,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         .iter()
         .map(|f| SliceInfo {
             path: f.path.clone(),
+            packed: f.packed,
             file: f.file.clone(),
             sop_instance_uid: f.header.sop_instance.clone(),
             instance_number: f.header.instance_number,
@@ -523,6 +520,7 @@ mod tests {
         };
         let info = |o: &[f64; 3]| SliceInfo {
             path: PathBuf::new(),
+            packed: None,
             file: String::new(),
             sop_instance_uid: String::new(),
             instance_number: None,

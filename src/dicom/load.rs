@@ -31,7 +31,9 @@ pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refus
 }
 
 fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
-    let (data, mut source) = dataset::read(Source::open(&info.path)?, picture::is_wanted)?;
+    let mut source = Source::open(&info.path, info.packed)?;
+    source.check_sum()?;
+    let (data, mut source) = dataset::read(source, picture::is_wanted)?;
     let picture = Picture::read(&data, &mut source)?;
     if (picture.rows, picture.columns) != (series.rows, series.columns) {
         return Err(Problem::new(
@@ -126,7 +128,7 @@ fn without_refused(series: &Series, kept: Vec<SliceInfo>, refused: &[Refused]) -
 /// See [`super::file_facts`].
 pub(super) fn file_facts(path: &std::path::Path) -> Result<super::FileFacts, Refused> {
     let read = || -> Result<super::FileFacts, Problem> {
-        let (data, mut source) = dataset::read(Source::open(path)?, super::header::is_wanted)?;
+        let (data, mut source) = dataset::read(Source::open(path, None)?, super::header::is_wanted)?;
         let (header, picture) = super::header::read(&data, &mut source)?;
         let (slope, intercept) = match picture.rescale {
             picture::Rescale::Linear { slope, intercept } => (Some(slope), Some(intercept)),

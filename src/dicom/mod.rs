@@ -1,9 +1,10 @@
 //! Files to a catalog of series, checks, decoding and volumes. The only place that knows dicom-rs.
 //!
-//! `source` reads bytes, `elements` walks them without recursion and checks every length, `dataset` finds and reads
+//! `archive` lists what a zip archive holds, `source` reads bytes, `elements` walks them without recursion and checks every length, `dataset` finds and reads
 //! attributes, `picture` and `header` judge them, `group` makes series, `decode` makes slices. Of dicom-rs the character
 //! sets and the picture decoders are used; its parser recurses without a limit and never sees a file.
 
+mod archive;
 mod codestream;
 mod dataset;
 mod decode;
@@ -24,7 +25,7 @@ mod syntax;
 mod text;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
@@ -83,14 +84,27 @@ impl MaybeCancelled for LoadError {
     }
 }
 
-/// Walks a folder (or takes one file), reads headers in parallel, groups and orders. Pixels are not
-/// decoded, but for lone compressed pictures, of which only those that can be shown are listed. Progress counts files. A DICOMDIR is opened as the folder that it indexes; in a folder, files that are no DICOM are
+/// Walks a folder or a zip archive (or takes one file), reads headers in parallel, groups and orders. Pixels are not
+/// decoded, but for lone compressed pictures, of which only those that can be shown are listed. Progress counts files. A
+/// DICOMDIR is opened as the folder that it indexes; in a folder or an archive, files that are no DICOM are
 /// told in [`Catalog::refused`] when their name suggests DICOM, else counted in [`Catalog::ignored`].
+///
+/// An archive is not unpacked: headers need the beginning of each entry, and slices are decoded from the entry. One that
+/// is damaged or beyond the limits is in [`Catalog::refused`], as a damaged file is.
 ///
 /// # Errors
 /// When the path itself cannot be read, or on cancellation.
 pub fn scan(path: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
-    scan::scan(path, ctx)
+    scan::scan(&[path.to_owned()], ctx)
+}
+
+/// As [`scan`], with several folders, archives and files as one catalog. Names then begin with that of the folder or
+/// archive; one that cannot be read is in [`Catalog::refused`].
+///
+/// # Errors
+/// When the only path cannot be read, or on cancellation.
+pub fn scan_all(paths: &[PathBuf], ctx: &JobCtx) -> Result<Catalog, OpenError> {
+    scan::scan(paths, ctx)
 }
 
 /// A series read completely. Slices that could not be decoded are gone from it and stand in `refused`;

@@ -185,7 +185,7 @@ struct Level<'a> {
 
 impl Object {
     fn open(path: &Path) -> Result<(Self, Source), Problem> {
-        let (data, mut source) = dataset::read(Source::open(path)?, header::is_wanted)?;
+        let (data, mut source) = dataset::read(Source::open(path, None)?, header::is_wanted)?;
         let end = data.pixels.map_or(source.len(), |p| p.start);
         if end > MOST_HEADER {
             return Err(damaged("what precedes its pixels is larger than 256 MiB"));
@@ -404,7 +404,7 @@ fn planned(path: &Path) -> Result<Planned, Problem> {
         let header = frame_header(&said, &picture, index, count)?;
         let file = format!("{}#{index}", name_of(path));
         // The size tells copies of a file: frames are none of each other.
-        found.push(Found { path: path.to_owned(), file, bytes: index, header, picture });
+        found.push(Found { path: path.to_owned(), packed: None, file, bytes: index, header, picture });
     }
     let pictures: Vec<Picture> = found.iter().map(|f| f.picture.clone()).collect();
     let sop_instance_uid = top.text(SOP_INSTANCE);

@@ -1,77 +1,214 @@
-//! The bytes of one file, read where they are needed and never by an unchecked length.
+//! The bytes of one file, on disk or in a zip archive, read where they are needed and never by an unchecked length.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flate2::Crc;
+use flate2::bufread::DeflateDecoder;
+
 use super::Problem;
 use super::elements::Segments;
-use crate::study::Kind;
+use crate::study::{Kind, Packed};
 
-/// What a deflated data set may inflate to at most.
+/// What a deflated data set or a deflated entry of an archive may inflate to at most.
 const INFLATED_MAX: usize = 256 << 20;
-/// Up to this size several data sets may be inflated at once, beyond it only one, so that a folder of bombs
+/// Up to this size several may be inflated at once, beyond it only one, so that a folder of bombs
 /// holds the memory of one.
 const INFLATED_SHARED: usize = 16 << 20;
 /// The first read of a file; enough for nearly every header.
 const HEAD: usize = 16 << 10;
+/// What is read at once where a whole file passes through.
+const PIECE: usize = 64 << 10;
 
 static ONE_LARGE_INFLATION: Mutex<()> = Mutex::new(());
 
-enum Bytes {
-    File { file: File, len: usize },
-    Memory { bytes: Vec<u8>, _one_at_a_time: Option<MutexGuard<'static, ()>> },
+type OneAtATime = Option<MutexGuard<'static, ()>>;
+
+fn one_at_a_time() -> OneAtATime {
+    Some(ONE_LARGE_INFLATION.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Random access to a file or to what a deflated one inflated to.
-pub(super) struct Source(Bytes);
+enum Bytes {
+    /// `len` bytes from `start`: a whole file or a stored entry of an archive.
+    File {
+        file: File,
+        start: u64,
+        len: usize,
+    },
+    Memory {
+        bytes: Vec<u8>,
+        _one_at_a_time: OneAtATime,
+    },
+    Entry(Entry),
+}
+
+/// A deflated entry of an archive, inflated as far as somebody has read.
+struct Entry {
+    inflater: DeflateDecoder<BufReader<std::io::Take<File>>>,
+    bytes: Vec<u8>,
+    /// As the archive says.
+    len: usize,
+    one_at_a_time: OneAtATime,
+}
+
+impl Entry {
+    /// Inflates up to `end`, which must not lie behind the length.
+    fn grow(&mut self, end: usize) -> Result<(), Problem> {
+        if end > INFLATED_MAX {
+            return Err(Problem::new(
+                Kind::ArchiveLimit,
+                format!(
+                    "it is packed and would need more than the {} MiB that a packed file may grow to; unpack the archive \
+                     and open the folder",
+                    INFLATED_MAX >> 20
+                ),
+            ));
+        }
+        if end > INFLATED_SHARED && self.one_at_a_time.is_none() {
+            self.one_at_a_time = one_at_a_time();
+        }
+        let missing = end.saturating_sub(self.bytes.len());
+        self.inflater.by_ref().take(missing as u64).read_to_end(&mut self.bytes).map_err(|e| damaged_entry(&e))?;
+        if self.bytes.len() < end {
+            return Err(Problem::new(
+                Kind::Truncated,
+                format!(
+                    "its packed data end after {} of the {} bytes that the archive declares; copy the archive again from \
+                     its source",
+                    self.bytes.len(),
+                    self.len
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn damaged_entry(error: &std::io::Error) -> Problem {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            Problem::new(Kind::Truncated, "its packed data end too early; copy the archive again from its source")
+        }
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => Problem::new(
+            Kind::Corrupt,
+            format!("its packed data are damaged ({error}); copy the archive again from its source"),
+        ),
+        _ => Problem::new(Kind::Unreadable, format!("reading it failed ({error}); try again")),
+    }
+}
+
+/// Random access to a file, to an entry of an archive, or to what a deflated data set inflated to.
+pub(super) struct Source {
+    bytes: Bytes,
+    /// Of an entry of an archive.
+    crc32: Option<u32>,
+}
 
 impl Source {
-    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
+    /// Opens the file, or the entry at `packed` of the archive that it is.
+    pub(super) fn open(path: &Path, packed: Option<Packed>) -> Result<Self, Problem> {
         let unreadable = |e: std::io::Error| {
             Problem::new(Kind::Unreadable, format!("it could not be read ({e}); check that you may read it"))
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let mut file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
             return Err(Problem::new(Kind::Unreadable, "it is no regular file; give a file or a folder"));
         }
-        let len = usize::try_from(metadata.len())
-            .map_err(|_| Problem::new(Kind::Unreadable, "it is too large for this machine"))?;
-        Ok(Self(Bytes::File { file, len }))
+        let bytes = packed.map_or(metadata.len(), |p| p.bytes);
+        let len =
+            usize::try_from(bytes).map_err(|_| Problem::new(Kind::Unreadable, "it is too large for this machine"))?;
+        let bytes = match packed {
+            Some(packed) if packed.deflated => {
+                file.seek(SeekFrom::Start(packed.start)).map_err(unreadable)?;
+                let packed = BufReader::new(file.take(packed.packed_bytes));
+                let inflater = DeflateDecoder::new(packed);
+                Bytes::Entry(Entry { inflater, bytes: Vec::new(), len, one_at_a_time: None })
+            }
+            _ => Bytes::File { file, start: packed.map_or(0, |p| p.start), len },
+        };
+        Ok(Self { bytes, crc32: packed.map(|p| p.crc32) })
     }
 
     pub(super) fn len(&self) -> usize {
-        match &self.0 {
+        match &self.bytes {
             Bytes::File { len, .. } => *len,
             Bytes::Memory { bytes, .. } => bytes.len(),
+            Bytes::Entry(entry) => entry.len,
         }
     }
 
     /// Fills `into` from `offset`. The caller has checked the range; a file that shrank meanwhile is `truncated`.
     pub(super) fn read_at(&mut self, offset: usize, into: &mut [u8]) -> Result<(), Problem> {
         let failed = |what: String| Problem::new(Kind::Truncated, what);
-        match &mut self.0 {
-            Bytes::File { file, .. } => {
-                let wanted = into.len();
-                file.seek(SeekFrom::Start(offset as u64)).and_then(|_| file.read_exact(into)).map_err(|e| {
-                    match e.kind() {
-                        std::io::ErrorKind::UnexpectedEof => failed(format!(
-                            "it ends before the {wanted} bytes at offset {offset}; copy it again from its source"
-                        )),
-                        _ => Problem::new(Kind::Unreadable, format!("reading it failed ({e}); try again")),
-                    }
-                })
-            }
-            Bytes::Memory { bytes, .. } => {
-                let found = offset.checked_add(into.len()).and_then(|end| bytes.get(offset..end)).ok_or_else(|| {
-                    failed(format!("its inflated data end before offset {offset}; copy it again from its source"))
-                })?;
-                into.copy_from_slice(found);
-                Ok(())
+        if let Bytes::File { file, start, .. } = &mut self.bytes {
+            let wanted = into.len();
+            let at = start.saturating_add(offset as u64);
+            return file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(into)).map_err(|e| match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => failed(format!(
+                    "it ends before the {wanted} bytes at offset {offset}; copy it again from its source"
+                )),
+                _ => Problem::new(Kind::Unreadable, format!("reading it failed ({e}); try again")),
+            });
+        }
+        if let Bytes::Entry(entry) = &mut self.bytes {
+            entry.grow(offset.saturating_add(into.len()))?;
+        }
+        let (Bytes::Memory { bytes, .. } | Bytes::Entry(Entry { bytes, .. })) = &self.bytes else { return Ok(()) };
+        let found = offset.checked_add(into.len()).and_then(|end| bytes.get(offset..end)).ok_or_else(|| {
+            failed(format!("its inflated data end before offset {offset}; copy it again from its source"))
+        })?;
+        into.copy_from_slice(found);
+        Ok(())
+    }
+
+    /// Passes all bytes through `take`, in pieces.
+    pub(super) fn read_all(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
+        if let Bytes::Entry(entry) = &mut self.bytes {
+            entry.grow(entry.len)?;
+            take(&entry.bytes);
+            return Ok(());
+        }
+        let (len, mut at) = (self.len(), 0);
+        let mut piece = vec![0; PIECE.min(len)];
+        while at < len {
+            let wanted = PIECE.min(len - at);
+            let Some(part) = piece.get_mut(..wanted) else { break };
+            self.read_at(at, part)?;
+            take(part);
+            at += wanted;
+        }
+        Ok(())
+    }
+
+    /// Compares an entry of an archive with the sum that the archive has of it. What lies on disk by itself has none.
+    pub(super) fn check_sum(&mut self) -> Result<(), Problem> {
+        let Some(declared) = self.crc32 else { return Ok(()) };
+        let mut sum = Crc::new();
+        self.read_all(|bytes| sum.update(bytes))?;
+        if let Bytes::Entry(entry) = &mut self.bytes {
+            let mut more = [0];
+            if entry.inflater.read(&mut more).map_err(|e| damaged_entry(&e))? > 0 {
+                return Err(Problem::new(
+                    Kind::Corrupt,
+                    format!(
+                        "its packed data grow beyond the {} bytes that the archive declares; copy the archive again from its \
+                         source",
+                        entry.len
+                    ),
+                ));
             }
         }
+        if sum.sum() == declared {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Kind::Corrupt,
+            "its bytes are not those that the archive was made of (the checksum differs); copy the archive again from its \
+             source",
+        ))
     }
 
     /// `len` bytes from `offset`, which must lie inside; memory is taken only for bytes that exist.
@@ -104,12 +241,16 @@ impl Source {
     /// The data set after `offset`, inflated (PS3.5 A.5), as a source of its own.
     pub(super) fn inflate(mut self, offset: usize) -> Result<Self, Problem> {
         let compressed = self.read_vec(offset, self.len().saturating_sub(offset))?;
-        let mut inflater = flate2::read::DeflateDecoder::new(compressed.as_slice());
+        // A large entry of an archive holds the lock already and hands it on.
+        let mut guard = match self.bytes {
+            Bytes::Entry(entry) => entry.one_at_a_time,
+            _ => None,
+        };
+        let mut inflater = DeflateDecoder::new(compressed.as_slice());
         let mut bytes = Vec::new();
         inflate_up_to(&mut inflater, INFLATED_SHARED, &mut bytes)?;
-        let mut guard = None;
         if bytes.len() >= INFLATED_SHARED {
-            guard = Some(ONE_LARGE_INFLATION.lock().unwrap_or_else(PoisonError::into_inner));
+            guard = guard.or_else(one_at_a_time);
             inflate_up_to(&mut inflater, INFLATED_MAX - INFLATED_SHARED + 1, &mut bytes)?;
         }
         if bytes.len() > INFLATED_MAX {
@@ -118,7 +259,7 @@ impl Source {
                 format!("its deflated data set grows beyond {} MiB; it was not opened", INFLATED_MAX >> 20),
             ));
         }
-        Ok(Self(Bytes::Memory { bytes, _one_at_a_time: guard }))
+        Ok(Self { bytes: Bytes::Memory { bytes, _one_at_a_time: guard }, crc32: None })
     }
 }
 

@@ -32,6 +32,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
     let (key, corner) = (key(spec, person), grid.corner_mm());
     let slice = |index: usize| SliceInfo {
         path: PathBuf::new(),
+        packed: None,
         file: format!("synthetic/{:03}", index + 1),
         sop_instance_uid: uid(key, 100 + index as u64),
         instance_number: i64::try_from(index + 1).ok(),

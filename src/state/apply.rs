@@ -12,9 +12,11 @@ impl AppState {
     pub fn apply(&mut self, command: Command) -> Vec<Effect> {
         let mut effects = Vec::new();
         match command {
-            Command::OpenPath(path) => self.open_path(path, &mut effects),
+            Command::OpenPath(path) => self.open_paths(vec![path], &mut effects),
+            Command::OpenPaths(paths) => self.open_paths(paths, &mut effects),
             Command::OpenDemo => self.open_demo(&mut effects),
             Command::PickFolder => effects.push(Effect::PickFolder),
+            Command::PickFile => effects.push(Effect::PickFile),
             Command::CloseStudy => self.close_study(&mut effects),
             Command::ShowSeries(index) => self.show_series(index, &mut effects),
             Command::StepSeries(step) => self.step_series(step, &mut effects),
@@ -82,12 +84,15 @@ impl AppState {
         effects
     }
 
-    fn open_path(&mut self, path: PathBuf, effects: &mut Vec<Effect>) {
+    fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
+        if paths.is_empty() {
+            return;
+        }
         self.close_study(effects);
         let request = self.next_request();
         self.scan_request = request;
-        self.scanning = Some(path.clone());
-        effects.push(Effect::Scan { request, path });
+        self.scanning = Some(paths.clone());
+        effects.push(Effect::Scan { request, paths });
     }
 
     fn open_demo(&mut self, effects: &mut Vec<Effect>) {

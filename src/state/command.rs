@@ -67,9 +67,14 @@ pub struct ViewRect {
 /// A wish of the user.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
+    /// A folder, a zip archive or a file.
     OpenPath(PathBuf),
+    /// Several of them as one list of series.
+    OpenPaths(Vec<PathBuf>),
     OpenDemo,
     PickFolder,
+    /// An archive or a file.
+    PickFile,
     CloseStudy,
     ShowSeries(usize),
     StepSeries(i32),
@@ -182,9 +187,10 @@ pub enum Command {
 /// Work for the app, in order.
 #[derive(Debug, Clone)]
 pub enum Effect {
+    /// One or several folders, archives and files.
     Scan {
         request: RequestId,
-        path: PathBuf,
+        paths: Vec<PathBuf>,
     },
     MakeDemo {
         request: RequestId,
@@ -221,6 +227,7 @@ pub enum Effect {
     /// The slice being read moved; the analysis serves its neighbourhood first.
     Focus(usize),
     PickFolder,
+    PickFile,
     PickModel,
     PickExportPath {
         kind: ExportKind,
@@ -325,7 +332,8 @@ pub enum Event {
         request: RequestId,
         result: Result<(Seconds, Vec<String>), Ended>,
     },
-    FolderPicked(Option<PathBuf>),
+    /// A folder, an archive or a file.
+    StudyPicked(Option<PathBuf>),
     ModelPicked(Option<PathBuf>),
     ExportPathPicked(Option<PathBuf>),
     Exported {

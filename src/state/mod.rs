@@ -45,7 +45,8 @@ pub struct AppState {
     pub analysis: AnalysisState,
     /// Model in use, once it has been read.
     pub model: Option<Arc<ModelInfo>>,
-    pub scanning: Option<PathBuf>,
+    /// What is being looked through.
+    pub scanning: Option<Vec<PathBuf>>,
     pub notices: Vec<Notice>,
     pub tool: Tool,
     /// Slices are being played.
@@ -84,13 +85,13 @@ pub struct AppState {
     evidence: Option<evidence::Evidence>,
 }
 
-/// Everything found under the opened path.
+/// Everything found under the opened paths.
 #[derive(Debug)]
 pub struct OpenStudy {
     pub catalog: Arc<Catalog>,
     pub thumbnails: Vec<Option<Arc<Thumbnail>>>,
-    /// `None` for the built-in study.
-    pub path: Option<PathBuf>,
+    /// Folders, archives and files; empty for the built-in study.
+    pub paths: Vec<PathBuf>,
 }
 
 /// The series on screen.

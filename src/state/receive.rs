@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::*;
 
+/// Of more that were dropped at once none is remembered: they are the files of a study, not studies.
+const MOST_REMEMBERED_AT_ONCE: usize = 4;
+
 impl AppState {
     /// Takes a result. One that answers a question no longer asked is dropped.
     pub fn receive(&mut self, event: Event) -> Vec<Effect> {
@@ -32,10 +35,10 @@ impl AppState {
                     active.truth = Some(truth);
                 }
             }
-            Event::FolderPicked(Some(path)) => effects.extend(self.apply(Command::OpenPath(path))),
-            Event::FolderPicked(None) => self.notice(
+            Event::StudyPicked(Some(path)) => effects.extend(self.apply(Command::OpenPath(path))),
+            Event::StudyPicked(None) => self.notice(
                 Severity::Info,
-                "No folder was chosen. If no dialog appeared, type the path on the start screen or drop the folder on this window.",
+                "Nothing was chosen. If no dialog appeared, type the path on the start screen or drop the folder, archive or file on this window.",
             ),
             Event::ModelPicked(Some(path)) => effects.extend(self.apply(Command::UseModel(Some(path)))),
             Event::ExportPathPicked(Some(path)) => {
@@ -60,34 +63,32 @@ impl AppState {
     }
 
     fn scanned(&mut self, result: Result<Arc<Catalog>, Ended>, effects: &mut Vec<Effect>) {
-        let path = self.scanning.take();
+        let paths = self.scanning.take().unwrap_or_default();
         let catalog = match result {
             Ok(catalog) => catalog,
             Err(Ended::Cancelled) => return self.notice(Severity::Info, "Opening was cancelled; nothing was changed."),
             Err(Ended::Failed(text) | Ended::Stopped(text)) => return self.notice(Severity::Error, text),
         };
-        if let Some(path) = &path {
-            if !catalog.series.is_empty() {
-                self.settings.remember(path);
-                Self::save(effects);
-            }
-            self.report_refused(&catalog.refused);
+        if !catalog.series.is_empty() && paths.len() <= MOST_REMEMBERED_AT_ONCE {
+            paths.iter().rev().for_each(|path| self.settings.remember(path));
+            Self::save(effects);
         }
+        self.report_refused(&catalog.refused);
         let Some(likeliest) = catalog.likeliest() else {
-            let text = if catalog.refused.is_empty() {
-                "Nothing to show: no DICOM image was found there. Open the folder that holds the image files of a study."
-                    .to_owned()
-            } else {
-                format!(
-                    "Nothing to show: none of the {} files there could be used. The list of notices says why for each.",
-                    catalog.refused.len()
-                )
+            let text = match catalog.refused.len() {
+                0 => "Nothing to show: no DICOM image was found there. Open the folder or zip archive that holds the image \
+                      files of a study."
+                    .to_owned(),
+                1 => "Nothing to show: what was found there could not be used. The list of notices says why.".to_owned(),
+                n => format!(
+                    "Nothing to show: none of the {n} files there could be used. The list of notices says why for each."
+                ),
             };
             self.show_notices = true;
             return self.notice(Severity::Error, text);
         };
         effects.push(Effect::Thumbnails { request: self.scan_request, catalog: catalog.clone() });
-        self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, path });
+        self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, paths });
         self.show_series(likeliest, effects);
     }
 
@@ -104,7 +105,7 @@ impl AppState {
         if let Some(slice) = loaded.volume.slices().get(loaded.volume.slices().len() / 2) {
             effects.push(Effect::ThumbnailOf { request: self.scan_request, series: 0, slice: slice.clone() });
         }
-        self.study = Some(OpenStudy { catalog, thumbnails: vec![None], path: None });
+        self.study = Some(OpenStudy { catalog, thumbnails: vec![None], paths: Vec::new() });
         self.active = Some(active_series(0, loaded.series.clone(), None));
         self.loaded(Ok((loaded, Vec::new())), 0.0, effects);
     }

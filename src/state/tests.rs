@@ -25,6 +25,7 @@ fn series(slices: usize) -> Series {
         slices: (0..slices)
             .map(|i| SliceInfo {
                 path: PathBuf::from(format!("{i}")),
+                packed: None,
                 file: format!("{i}"),
                 sop_instance_uid: String::new(),
                 instance_number: None,
@@ -268,6 +269,22 @@ fn nothing_found_is_said_and_never_silent() {
     assert!(state.active.is_none() && state.scanning.is_none());
     assert!(state.notices.iter().any(|n| n.severity == Severity::Error));
     assert!(state.settings.recents.is_empty());
+}
+
+#[test]
+fn several_paths_open_as_one_study_and_each_is_remembered_while_they_are_few() {
+    for (n, remembered) in [(2, 2), (5, 0)] {
+        let mut state = AppState::new(Settings::default());
+        let wanted: Vec<PathBuf> = (0..n).map(|i| format!("/study{i}.zip").into()).collect();
+        let effects = state.apply(Command::OpenPaths(wanted.clone()));
+        let Some(Effect::Scan { request, paths }) = effects.last() else { panic!("{effects:?}") };
+        assert_eq!((paths, state.scanning.as_ref()), (&wanted, Some(&wanted)));
+        let catalog = Catalog { series: vec![series(3)], ..Catalog::default() };
+        state.receive(Event::Scanned { request: *request, result: Ok(Arc::new(catalog)) });
+        assert_eq!(state.study.as_ref().expect("open").paths, wanted);
+        assert_eq!(state.settings.recents, wanted[..remembered]);
+    }
+    assert!(AppState::new(Settings::default()).apply(Command::OpenPaths(Vec::new())).is_empty());
 }
 
 #[test]

@@ -324,6 +324,7 @@ mod tests {
             slice_spacing_mm: None,
             slices: vec![SliceInfo {
                 path: PathBuf::new(),
+                packed: None,
                 file: String::new(),
                 sop_instance_uid: String::new(),
                 instance_number: None,

@@ -32,6 +32,11 @@ pub enum Kind {
     InconsistentSeries,
     BadGeometry,
     Unreadable,
+    /// In a zip archive, or one where a picture was expected: see `dicom::scan`.
+    NestedArchive,
+    ArchiveLimit,
+    Encrypted,
+    UnsupportedCompression,
     // warnings
     GantryTilt,
     IrregularSpacing,
@@ -124,12 +129,27 @@ pub enum Photometric {
     Monochrome2,
 }
 
+/// Where the bytes of one file lie in a zip archive, as the archive's directory says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Packed {
+    /// Offset of the first packed byte in the archive.
+    pub start: u64,
+    pub packed_bytes: u64,
+    pub bytes: u64,
+    pub crc32: u32,
+    /// Else stored as it is.
+    pub deflated: bool,
+}
+
 /// One picture of a series, in display order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SliceInfo {
-    /// Where the pixels are; empty for a built-in study.
+    /// Where the pixels are: the file, or the archive that holds it; empty for a built-in study.
     pub path: PathBuf,
-    /// `path` relative to what was opened, with `/` between parts; what people and JSON see.
+    /// Where in the archive; `None` for a file of its own.
+    pub packed: Option<Packed>,
+    /// `path` relative to what was opened, or the archive's name and the name in it; with `/` between parts. What people
+    /// and JSON see, never a path.
     pub file: String,
     pub sop_instance_uid: String,
     pub instance_number: Option<i64>,

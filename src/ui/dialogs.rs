@@ -118,7 +118,7 @@ fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
         check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
         ui.add_space(8.0);
         super::caption(ui, "Privacy");
-        check(ui, s.remember_recents, "Remember the folders of recent studies", commands, Command::SetRememberRecents);
+        check(ui, s.remember_recents, "Remember the paths of recent studies", commands, Command::SetRememberRecents);
         check(ui, state.hide_identity, "Hide the patient's identity on screen and in exports", commands, |_| {
             Command::ToggleIdentity
         });

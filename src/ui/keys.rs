@@ -88,7 +88,10 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
     (
         "Files",
         &[
-            ("Ctrl+O", "open a folder"),
+            (
+                "Ctrl+O, Ctrl+Shift+O",
+                "open a folder, a zip archive or file; both can be dropped on the window, several at once",
+            ),
             ("Ctrl+E", "export a report (PDF, PNG or JSON)"),
             ("Ctrl+Shift+S", "save the view as PNG"),
             ("Ctrl+C", "copy the view"),
@@ -226,6 +229,7 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
     }
     Some(match (key, modifiers.shift) {
         (Key::O, false) => Command::PickFolder,
+        (Key::O, true) => Command::PickFile,
         (Key::E, false) => Command::BeginExport(ExportKind::Report),
         (Key::S, true) => Command::BeginExport(ExportKind::Picture),
         (Key::P, true) => Command::ToggleIdentity,

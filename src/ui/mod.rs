@@ -122,18 +122,22 @@ fn stops_cine(input: &egui::InputState) -> bool {
 }
 
 fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
-    let dropped = ctx.input(|i| i.raw.dropped_files.first().map(|f| f.path().to_owned()));
-    if let Some(path) = dropped {
-        commands.push(Command::OpenPath(path));
+    let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_owned()).collect());
+    if !dropped.is_empty() {
+        commands.push(Command::OpenPaths(dropped));
     }
-    if ctx.input(|i| !i.raw.hovered_files.is_empty()) {
+    let hovered = ctx.input(|i| i.raw.hovered_files.len());
+    if hovered > 0 {
         let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop")));
         let rect = ctx.content_rect();
         painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(160));
         painter.text(
             rect.center(),
             egui::Align2::CENTER_CENTER,
-            "Drop to open this folder or file",
+            match hovered {
+                1 => "Drop to open this folder, zip archive or file".to_owned(),
+                n => format!("Drop to open these {n} together"),
+            },
             egui::FontId::proportional(22.0),
             theme::TEXT,
         );

@@ -1,4 +1,4 @@
-//! The start screen: three ways to begin, the keys that matter, a place to drop a folder.
+//! The start screen: four ways to begin, the keys that matter, a place to drop a folder.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                 RichText::new("CT of the neck, slice by slice, with a fracture network beside it").color(theme::DIM),
             );
             ui.add_space(22.0);
-            if let Some(path) = &state.scanning {
-                scanning(ui, path, progress, commands);
+            if let Some(paths) = &state.scanning {
+                scanning(ui, paths, progress, commands);
                 return;
             }
             choices(ui, commands);
@@ -42,13 +42,17 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
 }
 
 fn choices(ui: &mut egui::Ui, commands: &mut Vec<Command>) {
-    let size = egui::vec2(240.0, 74.0);
     let gap = 16.0;
+    let size = egui::vec2(((ui.available_width() - 2.0 * gap) / 3.0).min(240.0), 74.0);
     ui.horizontal(|ui| {
-        ui.add_space(((ui.available_width() - 2.0 * size.x - gap) / 2.0).max(0.0));
+        ui.spacing_mut().item_spacing.x = 0.0;
+        ui.add_space(((ui.available_width() - 3.0 * size.x - 2.0 * gap) / 2.0).max(0.0));
         ui.spacing_mut().item_spacing.x = gap;
         if choice(ui, size, "Open folder", "or drop one here (Ctrl+O)") {
             commands.push(Command::PickFolder);
+        }
+        if choice(ui, size, "Open archive or file", "zip, DICOMDIR (Ctrl+Shift+O)") {
+            commands.push(Command::PickFile);
         }
         if choice(ui, size, "Demo study", "a synthetic neck, nothing needed") {
             commands.push(Command::OpenDemo);
@@ -73,7 +77,7 @@ fn path_field(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) 
     ui.horizontal(|ui| {
         ui.add_space(((ui.available_width() - 496.0) / 2.0).max(0.0));
         let field = egui::TextEdit::singleline(&mut text)
-            .hint_text("or type the path of a folder or file")
+            .hint_text("or type the path of a folder, a zip archive or a file")
             .desired_width(420.0);
         let response = ui.add(field).accessible_name("Path of a folder or file");
         let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
@@ -113,8 +117,12 @@ fn shortened(text: &str, longest: usize) -> String {
     format!("...{}", text.chars().skip(count - longest + 3).collect::<String>())
 }
 
-fn scanning(ui: &mut egui::Ui, path: &std::path::Path, progress: Progress, commands: &mut Vec<Command>) {
-    ui.label(format!("Reading {}", shortened(&path.display().to_string(), 84)));
+fn scanning(ui: &mut egui::Ui, paths: &[PathBuf], progress: Progress, commands: &mut Vec<Command>) {
+    let first = paths.first().map(|path| shortened(&path.display().to_string(), 84)).unwrap_or_default();
+    ui.label(match paths.len() {
+        0 | 1 => format!("Reading {first}"),
+        n => format!("Reading {first} and {} more", n - 1),
+    });
     let (done, total) = progress.scan.unwrap_or((0, 0));
     let fraction = if total == 0 { 0.0 } else { done as f32 / total as f32 };
     ui.add(egui::ProgressBar::new(fraction).desired_width(420.0).text(format!("{done} of {total} files")));

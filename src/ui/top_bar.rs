@@ -18,6 +18,12 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
             if ui.button("Open folder").on_hover_text("Ctrl+O, or drop a folder on the window").clicked() {
                 commands.push(Command::PickFolder);
             }
+            let hint = "A zip archive, a DICOMDIR or a DICOM file: Ctrl+Shift+O, or drop it on the window";
+            // Where the bar is full of a study's buttons the key and the start screen remain.
+            let room = state.active.is_none() || ui.available_width() > 1100.0;
+            if room && ui.button("Open file").on_hover_text(hint).clicked() {
+                commands.push(Command::PickFile);
+            }
             if state.active.is_some() && ui.button("Close").on_hover_text("Back to the start screen").clicked() {
                 commands.push(Command::CloseStudy);
             }

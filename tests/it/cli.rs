@@ -48,6 +48,29 @@ fn analyze_and_report_refuse_before_any_work() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0, "nothing was left behind");
 }
 
+#[test]
+fn a_zip_archive_is_opened_like_a_folder() {
+    let Some(data) = crate::support::shared_data() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let neck = data.join("ct-headneck");
+    let entries = crate::support::zips::folder(&neck, crate::support::zips::Entry::deflated);
+    let bytes = crate::support::zips::archive(&entries, Default::default());
+    std::fs::write(folder.path().join("neck.zip"), &bytes).expect("written");
+    let info = |path: &str| -> serde_json::Value {
+        let output = dens(&["info", path, "--json"], folder.path());
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let (zip, plain) = (info("neck.zip"), info(neck.to_str().expect("plain")));
+    let series = |of: &serde_json::Value| of["series"][0].clone();
+    assert_eq!(series(&zip)["volume_sha256"], series(&plain)["volume_sha256"]);
+    assert_eq!(series(&zip)["files"][0], format!("neck.zip/{}", series(&plain)["files"][0].as_str().expect("a name")));
+    let output = dens(&["render", "neck.zip", "--slice", "30", "--out", "a.png"], folder.path());
+    assert!(output.status.success() && folder.path().join("a.png").is_file(), "{output:?}");
+    std::fs::write(folder.path().join("cut.zip"), &bytes[..bytes.len() / 2]).expect("written");
+    check_refusal(&dens(&["info", "cut.zip"], folder.path()), "cut.zip: its directory");
+    check_refusal(&dens(&["analyze", "cut.zip", "--out", "a.json"], folder.path()), "cut.zip: its directory");
+}
+
 /// The stable form of `dens info --json`, on the manifest's own figures.
 #[test]
 fn info_says_what_the_manifest_says() {

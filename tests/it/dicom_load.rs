@@ -1,7 +1,8 @@
 //! Folders and files of DICOM to series and volumes: the shared data against their manifest, and files made here that
 //! are unusual or hostile.
 
-mod files;
+mod archives;
+pub mod files;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -67,6 +67,7 @@ impl SliceNetwork for FakeNetwork {
 fn series_of(slices: Vec<Slice>) -> LoadedSeries {
     let info = |index: usize| SliceInfo {
         path: Default::default(),
+        packed: None,
         file: format!("{index}.dcm"),
         sop_instance_uid: format!("2.25.{index}"),
         instance_number: Some(1),

@@ -1,6 +1,7 @@
 //! The window, driven by the accessible labels of its widgets as a screen reader or a person would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dens::app::{App, Start, Store};
@@ -11,7 +12,8 @@ use egui::{Key, Modifiers, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
-use crate::support::shared_data;
+use crate::dicom_load::files::{Dcm, Encoding};
+use crate::support::{shared_data, zips};
 
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
@@ -88,6 +90,43 @@ fn a_path_that_is_not_there_gets_a_sentence() {
     let text = &harness.state().state().notices[0].text;
     assert!(text.contains("/no/such/folder"), "{text}");
     assert!(harness.state().state().study.is_none());
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("the path is enough".to_owned())
+    }
+}
+
+#[test]
+fn archives_and_folders_dropped_together_open_as_one_list() {
+    let folder = tempfile::tempdir().expect("folder");
+    let slice = |z: i16, series: &str| {
+        let mut dcm = Dcm::ct(z, f64::from(z));
+        dcm.text((0x20, 0x0E), "UI", series).bytes(Encoding::ExplicitLe)
+    };
+    let entries = [1, 2, 3, 4, 5].map(|z| zips::Entry::deflated(&format!("CT/{z}.dcm"), &slice(z, "2.25.1")));
+    let zip = folder.path().join("a.zip");
+    std::fs::write(&zip, zips::archive(&entries, zips::Form::default())).expect("written");
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).expect("a folder");
+    std::fs::write(other.join("1.dcm"), slice(9, "2.25.2")).expect("written");
+    let mut harness = window([1280.0, 720.0], Start::default(), folder.path(), false);
+    harness.run_steps(2);
+    harness.get_by_label("Open archive or file");
+    harness.input_mut().dropped_files.extend([zip.clone(), other.clone()].map(|path| Arc::new(Dropped(path)) as _));
+    until(&mut harness, "the dropped studies are there", is_loaded);
+    let state = harness.state().state();
+    let active = state.active.as_ref().expect("a series");
+    assert_eq!((active.slice_count(), active.series.slices[0].file.as_str()), (5, "a.zip/CT/5.dcm"));
+    assert_eq!(state.study.as_ref().expect("open").catalog.series.len(), 2);
+    assert_eq!(state.settings.recents, [zip, other]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::dicom::{self, LoadError, OpenError};
 use crate::jobs::JobCtx;
-use crate::study::{LoadedSeries, Series, SliceInfo};
+use crate::study::{Kind, LoadedSeries, Series, SliceInfo};
 
 use super::DatasetError;
 
@@ -28,7 +28,9 @@ pub(super) fn studies(root: &Path) -> Result<BTreeMap<String, PathBuf>, DatasetE
 
 /// The root of the layout in which a series lies, and the name of its study's folder.
 pub(super) fn layout_of(series: &Series) -> Option<(PathBuf, String)> {
-    let folder = series.slices.first()?.path.parent()?;
+    // What lies in an archive has its standard in there too, and that is not read.
+    let first = series.slices.first().filter(|slice| slice.packed.is_none())?;
+    let folder = first.path.parent()?;
     let images = folder.parent()?;
     let named = images.file_name().is_some_and(|name| name == IMAGES);
     named.then(|| Some((images.parent()?.to_owned(), folder.file_name()?.to_str()?.to_owned()))).flatten()
@@ -68,6 +70,8 @@ pub(super) fn load(id: &str, folder: &Path, ctx: &JobCtx) -> Result<LoadedSeries
         let first = refused.first().map_or("", |r| r.text.as_str());
         refuse(format!("{} of its files could not be read; the first: {first}", refused.len()))
     };
+    // An archive that lies beside the slices is none of them.
+    catalog.refused.retain(|refused| refused.kind != Kind::NestedArchive);
     if !catalog.refused.is_empty() {
         return Err(unreadable(&catalog.refused));
     }

@@ -1,5 +1,7 @@
 //! Shared by the integration tests: where the test data lies, and how a test says that it skipped.
 
+pub mod zips;
+
 use std::path::PathBuf;
 
 /// The folder of real DICOM beside the project, or `None` with a line on standard error.
