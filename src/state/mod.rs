@@ -5,6 +5,7 @@ mod apply;
 mod cine;
 mod command;
 mod evidence;
+mod fidelity;
 mod measure;
 mod planes;
 mod receive;

@@ -28,7 +28,6 @@ use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
 
 pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
-pub use viewport::plane_notes;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
 pub struct UiCache {

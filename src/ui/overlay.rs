@@ -7,6 +7,7 @@ use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
 use crate::study::plane_text;
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{HeatmapStyle, OUTLINE_SHARE, ResolvedView, ruler_length_mm};
 
@@ -26,9 +27,9 @@ pub fn plane_corner_text(state: &AppState, active: &ActiveSeries, plane: Plane, 
     let Some(planes) = &active.planes else { return CornerText::default() };
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
     let view = active.view_of(Pane::Across(plane));
-    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose, slab: state.slab };
+    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose };
     let shown = (&active.window, view.zoom);
-    let mut text = plane_text::corner_text(&cut, &active.series, &planes.stack.geometry, shown, identity)
+    let mut text = plane_text::corner_text(&cut, &active.series, shown, identity)
         .flipped(view.flip_horizontal, view.flip_vertical);
     if active.invert {
         text.bottom_right.push("inverted by the reader".to_owned());
@@ -57,7 +58,14 @@ pub fn readout(active: &ActiveSeries, at: PixelPoint) -> Option<String> {
     Some(format!("{unit} {number} at {place}"))
 }
 
-/// Everything over the image; returns where text stands. `pointer` is in physical pixels from the view's corner.
+/// Where text stands on a view.
+pub struct Placed {
+    pub taken: Vec<Rect>,
+    /// The word that says how the picture comes from the file's values.
+    pub badge: Rect,
+}
+
+/// Everything over the image. `pointer` is in physical pixels from the view's corner.
 pub fn paint(
     painter: &Painter,
     rect: Rect,
@@ -65,20 +73,22 @@ pub fn paint(
     active: &ActiveSeries,
     resolved: &ResolvedView,
     pointer: Option<PixelPoint>,
-) -> Vec<Rect> {
+    fidelity: &Fidelity,
+) -> Placed {
     let mut text = corner_lines(state, active);
     if let Some(line) = pointer.and_then(|at| readout(active, at)) {
         text.bottom_left.push(line);
     }
     reference(painter, rect, state, active, resolved);
-    let taken = paint_text(painter, rect, state, active, resolved, text, &notes(state, active));
+    let placed = paint_text(painter, rect, state, active, resolved, text, &notes(state, active), fidelity);
     if state.settings.overlay != OverlayDensity::None {
         heatmap_scale(painter, rect, state);
     }
-    taken
+    placed
 }
 
-/// Corner text, letters and ruler, as far as the density allows, and the notes; returns where corner text and notes stand.
+/// Corner text, letters and ruler, as far as the density allows; the notes and the badge always.
+#[expect(clippy::too_many_arguments, reason = "a view and all that is said of it")]
 pub(super) fn paint_text(
     painter: &Painter,
     rect: Rect,
@@ -87,10 +97,11 @@ pub(super) fn paint_text(
     resolved: &ResolvedView,
     mut text: CornerText,
     notes: &[Note],
-) -> Vec<Rect> {
+    fidelity: &Fidelity,
+) -> Placed {
     let density = state.settings.overlay;
     if density == OverlayDensity::None {
-        return paint_notes(painter, rect, &CornerText::default(), notes);
+        text = CornerText::default();
     }
     letters(painter, rect, &text.letters);
     if density == OverlayDensity::Minimal {
@@ -98,12 +109,14 @@ pub(super) fn paint_text(
         text.top_right.clear();
         text.bottom_right.truncate(2);
     }
-    let mut taken = corners(painter, rect, &text);
-    taken.extend(paint_notes(painter, rect, &text, notes));
-    if active.series.spacing_mm.is_some() {
+    text.bottom_right.push(fidelity.words());
+    let badge_colour = if fidelity.is_caution() { theme::WARNING } else { theme::DIM };
+    let mut placed = corners(painter, rect, &text, badge_colour);
+    placed.taken.extend(paint_notes(painter, rect, &text, notes));
+    if active.series.spacing_mm.is_some() && density != OverlayDensity::None {
         ruler(painter, rect, resolved);
     }
-    taken
+    placed
 }
 
 /// The boxes of the reference standard on this slice, with a line that says whose they are.
@@ -159,24 +172,27 @@ fn widest_corner(rect: Rect) -> f32 {
     (rect.width() / 2.0 - 44.0).max(60.0)
 }
 
-fn corners(painter: &Painter, rect: Rect, text: &CornerText) -> Vec<Rect> {
+/// The last line at the bottom right is the badge and has a colour of its own.
+fn corners(painter: &Painter, rect: Rect, text: &CornerText, badge_colour: Color32) -> Placed {
     let font = font(rect);
     let (line, widest) = (line_height(&font), widest_corner(rect));
     let mut taken = Vec::new();
-    let mut block = |lines: &[String], corner: Align2, down: bool| {
+    let mut block = |lines: &[String], corner: Align2, down: bool, last: Color32| {
         let at = corner.pos_in_rect(&rect.shrink(MARGIN));
         for (i, text) in lines.iter().enumerate() {
             let steps = if down { i } else { lines.len() - 1 - i } as f32;
             let y = if down { at.y + steps * line } else { at.y - steps * line };
             let text = fitting(painter, text, &font, widest);
-            taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), theme::TEXT));
+            let colour = if i + 1 == lines.len() { last } else { theme::TEXT };
+            taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), colour));
         }
     };
-    block(&text.top_left, Align2::LEFT_TOP, true);
-    block(&text.top_right, Align2::RIGHT_TOP, true);
-    block(&text.bottom_left, Align2::LEFT_BOTTOM, false);
-    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false);
-    taken
+    block(&text.top_left, Align2::LEFT_TOP, true, theme::TEXT);
+    block(&text.top_right, Align2::RIGHT_TOP, true, theme::TEXT);
+    block(&text.bottom_left, Align2::LEFT_BOTTOM, false, theme::TEXT);
+    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false, badge_colour);
+    let badge = taken.last().copied().unwrap_or(Rect::NOTHING);
+    Placed { taken, badge }
 }
 
 /// The text itself, or its beginning with an ellipsis, so that long names do not run into the other corner.
@@ -363,12 +379,9 @@ fn evidence(state: &AppState) -> Vec<String> {
     lines
 }
 
-/// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
+/// What must be seen of a slice: warnings, what the heatmap's network knows, the reference standard.
 fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
-    if let Some(lossy) = &active.series.technique.lossy {
-        lines.push(format!("LOSSY: {lossy}"));
-    }
     let other = active.series.warnings.iter().filter(|w| w.kind != crate::study::Kind::LossyCompression).count();
     if other > 0 && !state.settings.show_findings {
         lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));

@@ -10,6 +10,7 @@ use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::measure::Kind;
 use crate::state::{ActiveSeries, AppState, Command, ExportKind, MeasureCommand, Planes, Tool, ViewRect};
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, ResolvedView, ViewDraw};
 use crate::volume::Window;
@@ -97,7 +98,9 @@ pub fn show(
             panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
         }
     };
-    let taken = match (pane, map) {
+    let reduction = active.planes.as_ref().and_then(|planes| planes.reduction(cache.max_volume_side));
+    let Some(fidelity) = state.fidelity(pane, &resolved.pixel_from_screen, reduction.unwrap_or(1)) else { return };
+    let placed = match (pane, map) {
         (Pane::Across(plane), Some(map)) => {
             draw_plane(&painter, state, active, plane, &map, cache);
             draw_lines();
@@ -105,7 +108,7 @@ pub fn show(
             let pointer = response.hover_pos().map(|at| map.patient(at));
             let notes = active.planes.as_ref().map(|planes| plane_notes(planes, cache.max_volume_side));
             let notes = notes.unwrap_or_default();
-            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, &notes)
+            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, (&notes, &fidelity))
         }
         _ => {
             draw(ui, state, active, &place, &resolved);
@@ -114,11 +117,12 @@ pub fn show(
                 let (x, y) = place.physical(at);
                 resolved.pixel_from_screen.pixel(x, y)
             });
-            overlay::paint(&painter, rect, state, active, &resolved, pointer)
+            overlay::paint(&painter, rect, state, active, &resolved, pointer, &fidelity)
         }
     };
+    badge(ui, pane, placed.badge, &fidelity);
     if let Some(map) = &map {
-        measure::paint(ui, (pane, map), state, active, taken, cache, commands);
+        measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
     if state.cine.is_some() && pane == state.focused_pane() {
         let text = format!("cine, {:.0} slices per second; any key stops it", state.settings.cine_rate);
@@ -198,13 +202,19 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
     }
 }
 
-/// What must be said of a plane as it is drawn: reduced, or not there at all.
-pub fn plane_notes(planes: &Planes, max_volume_side: usize) -> Vec<String> {
+/// The badge answers to the pointer, and to a screen reader, with its reasons.
+fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
+    let id = ui.scope_id().with((label_of(pane), "fidelity"));
+    let response = ui.interact(rect.expand(2.0), id, Sense::hover());
+    let label = format!("Shown, {}: {}. {}", label_of(pane), fidelity.words(), fidelity.sentence());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, label.clone()));
+    response.on_hover_text(fidelity.sentence());
+}
+
+/// Why a plane is not there at all. How it is drawn is said by its badge.
+fn plane_notes(planes: &Planes, max_volume_side: usize) -> Vec<String> {
     match planes.reduction(max_volume_side) {
-        Some(1) => Vec::new(),
-        Some(factor) => vec![format!(
-            "REDUCED {factor}x{factor} in the slices' planes: the volume exceeds the graphics memory kept for it"
-        )],
+        Some(_) => Vec::new(),
         None => vec![format!(
             "{} slices are more than this graphics device can hold ({max_volume_side}); only the slices are shown",
             planes.stack.volume.slices().len()

@@ -363,6 +363,50 @@ fn the_passport_stands_before_any_score() {
 }
 
 #[test]
+fn each_view_says_whether_it_is_exact_and_why() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    harness.get_by_label_contains("Shown, slices: interpolated. Enlarged");
+    harness.state_mut().command(Command::SetInterpolation(dens::view::Interpolation::Nearest));
+    harness.run_steps(2);
+    harness.get_by_label_contains("Shown, slices: exact. Enlarged");
+    harness.state_mut().command(Command::SetInterpolation(dens::view::Interpolation::Linear));
+    harness.state_mut().command(Command::SetLayout(dens::view::planes::Layout::Four));
+    harness.run_steps(2);
+    harness.get_by_label_contains("Shown, sagittal: interpolated. Cut from the volume");
+    for _ in 0..3 {
+        press(&mut harness, Key::L);
+    }
+    harness.state_mut().command(Command::CycleProjection);
+    harness.run_steps(2);
+    let slab = harness.state().state().slab;
+    let words = format!("Shown, coronal: interpolated, {} {} mm.", slab.projection.name(), slab.thickness_mm);
+    harness.get_by_label_contains(&words);
+    // The text on the image can be taken away, this cannot.
+    for _ in 0..2 {
+        press(&mut harness, Key::O);
+    }
+    assert_eq!(harness.state().state().settings.overlay, dens::state::OverlayDensity::None);
+    let badge = harness.get_by_label_contains(&words).rect();
+    assert!(badge.width() > 60.0, "{badge:?}");
+    harness.hover_at(badge.center());
+    std::thread::sleep(Duration::from_millis(400));
+    harness.run_steps(30);
+    assert!(harness.query_all_by_label_contains("Cut from the volume").count() >= 3, "two badges and the tooltip");
+}
+
+#[test]
+fn tilt_and_gaps_stand_on_the_planes_with_their_amounts() {
+    let Some(data) = shared_data() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let mut harness = window([1500.0, 900.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    press(&mut harness, Key::M);
+    harness.get_by_label_contains("Shown, sagittal: interpolated, resampled (tilt 18.5\u{b0}, gaps");
+}
+
+#[test]
 fn a_plane_is_saved_as_it_is_seen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
