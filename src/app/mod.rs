@@ -46,6 +46,7 @@ pub struct App {
     thumbnails: Option<Running>,
     analysis: Option<Running>,
     export: Option<Running>,
+    graphics_check: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -90,6 +91,7 @@ impl App {
             thumbnails: None,
             analysis: None,
             export: None,
+            graphics_check: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -99,6 +101,9 @@ impl App {
         };
         if let Some(render_state) = &cc.wgpu_render_state {
             app.cache.max_volume_side = paint::max_volume_side(render_state);
+            if app.no_picture.is_none() {
+                app.graphics_check = Some(app.worker().check_graphics(paint::self_test(render_state)));
+            }
         }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
@@ -208,6 +213,10 @@ impl App {
         }
         for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
             self.receive(event);
+        }
+        if let Some(checked) = ending(&self.graphics_check) {
+            self.graphics_check = None;
+            checked.into_iter().for_each(|event| self.receive(event));
         }
     }
 

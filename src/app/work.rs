@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::exports::Export;
+use crate::gpu::self_test::Fault;
 use crate::inference::{self, Request};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::model::{DevicePreference, Network};
@@ -164,6 +165,18 @@ impl Worker {
                 Ended::Failed(text) | Ended::Stopped(text) => text,
             };
             Some(Event::Exported { path: PathBuf::new(), result: Err(ExportRefusal::Failed(text)) })
+        })
+    }
+
+    /// A check that fails in any way leaves the pictures to the processor.
+    pub fn check_graphics(self, check: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> Running {
+        let work = move |_: &JobCtx, _: &Sender<Event>| {
+            let result = check().map_err(|fault| fault.to_string());
+            Ok(Some(Event::GraphicsChecked(result)))
+        };
+        self.start("graphics check", work, |end| match end {
+            Ended::Cancelled => None,
+            Ended::Failed(text) | Ended::Stopped(text) => Some(Event::GraphicsChecked(Err(text))),
         })
     }
 

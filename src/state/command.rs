@@ -333,6 +333,8 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// Pictures of the graphics device compared with the reference; the error says how they differ.
+    GraphicsChecked(Result<(), String>),
     /// The error says why nothing can be kept.
     MeasuresRead {
         key: SheetKey,

@@ -10,12 +10,20 @@ impl AppState {
     pub fn fidelity(&self, pane: Pane, map: &PixelFromScreen, reduction: usize) -> Option<Fidelity> {
         let active = self.active.as_ref()?;
         let (interpolation, lossy) = (self.settings.interpolation, active.series.technique.lossy.as_deref());
-        Some(match pane {
+        let drawn = match pane {
             Pane::Slices => Fidelity::of_slice(map, interpolation, lossy),
             Pane::Across(plane) => {
                 let draw = active.plane_draw(plane, self.slab, reduction, interpolation)?;
                 Fidelity::of_plane(&PlaneCut::from(&draw), lossy)
             }
-        })
+        };
+        Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
+    }
+
+    /// How far the volume is reduced where planes are drawn on this screen; `None` where none can be.
+    pub fn reduction(&self, max_volume_side: usize) -> Option<usize> {
+        let planes = self.active.as_ref()?.planes.as_ref()?;
+        // The processor has room for every voxel.
+        if self.graphics_fault.is_some() { Some(1) } else { planes.reduction(max_volume_side) }
     }
 }

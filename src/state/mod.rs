@@ -48,6 +48,8 @@ pub struct AppState {
     pub model: Option<Arc<ModelInfo>>,
     pub scanning: Option<PathBuf>,
     pub notices: Vec<Notice>,
+    /// How the graphics device failed its check; the processor draws the pictures then.
+    pub graphics_fault: Option<String>,
     pub tool: Tool,
     /// Slices are being played.
     pub cine: Option<Cine>,
@@ -221,6 +223,7 @@ impl AppState {
             model: None,
             scanning: None,
             notices: Vec::new(),
+            graphics_fault: None,
             tool: Tool::Window,
             cine: None,
             heatmap_on: true,

@@ -64,7 +64,7 @@ fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries
         ("Slice", format!("{} of {}", active.current + 1, active.slice_count())),
         ("Slab", plane_text::slab_text(&state.slab).unwrap_or_else(|| "none: planes without thickness".to_owned())),
     ];
-    let reduction = planes.reduction(max_volume_side).unwrap_or(1);
+    let reduction = state.reduction(max_volume_side).unwrap_or(1);
     let of_planes = state.fidelity(Pane::Across(planes.across()[0]), &PixelFromScreen::EXACT, reduction);
     rows.extend(of_planes.map(|fidelity| ("Planes", fidelity.sentence())));
     let (font, dim) = (FontId::proportional(13.0), FontId::proportional(12.0));

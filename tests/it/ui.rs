@@ -396,6 +396,39 @@ fn each_view_says_whether_it_is_exact_and_why() {
 }
 
 #[test]
+fn a_driver_that_failed_its_check_is_told_and_the_processor_draws_the_same_pictures() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    harness.state_mut().command(Command::SetLayout(dens::view::planes::Layout::Three));
+    harness.run_steps(30);
+    assert!(harness.state().state().graphics_fault.is_none(), "this device is right");
+    let before = harness.render().ok();
+    let fault = "the graphics driver draws other grey values than the reference (largest difference 9 of 255 levels)";
+    harness.state_mut().receive(Event::GraphicsChecked(Err(fault.to_owned())));
+    harness.run_steps(4);
+    let notices = &harness.state().state().notices;
+    assert!(notices.iter().any(|n| n.text.contains("(largest difference 9 of 255") && n.text.contains("processor")));
+    harness.get_by_label_contains("Shown, slices: drawn by the processor, interpolated");
+    harness.get_by_label_contains("Shown, coronal: drawn by the processor, interpolated");
+    let Some((before, after)) = before.zip(harness.render().ok()) else { return };
+    for pane in ["Image, slice", "Plane, sagittal", "Plane, coronal"] {
+        // The middle, where no text stands.
+        let rect = harness.get_by_label_contains(pane).rect();
+        let middle = egui::Rect::from_center_size(rect.center(), rect.size() * 0.4);
+        let (mut differ, mut all, mut bright) = (0, 0, 0);
+        for y in middle.top() as u32..middle.bottom() as u32 {
+            for x in middle.left() as u32..middle.right() as u32 {
+                let (a, b) = (before.get_pixel(x, y).0, after.get_pixel(x, y).0);
+                differ += usize::from(a[0].abs_diff(b[0]) > 1);
+                bright += usize::from(a[0] > 60);
+                all += 1;
+            }
+        }
+        assert!(bright > all / 50 && differ <= all / 200, "{pane}: {differ} of {all} differ, {bright} bright");
+    }
+}
+
+#[test]
 fn tilt_and_gaps_stand_on_the_planes_with_their_amounts() {
     let Some(data) = shared_data() else { return };
     let folder = tempfile::tempdir().expect("folder");
