@@ -47,6 +47,7 @@ pub struct App {
     analysis: Option<Running>,
     export: Option<Running>,
     graphics_check: Option<Running>,
+    occlusion: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -92,6 +93,7 @@ impl App {
             analysis: None,
             export: None,
             graphics_check: None,
+            occlusion: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -159,16 +161,26 @@ impl App {
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
             Effect::Analyse { request, loaded, model, device, threads, load_seconds, force } => {
+                cancel(&self.occlusion);
                 let order = work::Order { request, loaded, model, device, threads, load_seconds, force };
                 let (focus, networks) = (self.focus.clone(), self.networks.clone());
                 self.analysis = Some(self.worker().analyse(order, focus, networks));
             }
+            Effect::Occlude { request, loaded, index, cells, logit, sha256, model, device, threads } => {
+                cancel(&self.occlusion);
+                let check = work::ToOcclude { request, loaded, index, cells, logit, sha256, model, device, threads };
+                self.occlusion = Some(self.worker().occlude(check, self.networks.clone()));
+            }
+            Effect::CancelOcclusion => cancel(&self.occlusion),
             Effect::CancelScan => {
                 cancel(&self.scan);
                 cancel(&self.thumbnails);
             }
             Effect::CancelLoad => cancel(&self.load),
-            Effect::CancelAnalysis => cancel(&self.analysis),
+            Effect::CancelAnalysis => {
+                cancel(&self.analysis);
+                cancel(&self.occlusion);
+            }
             Effect::Focus(index) => self.focus.store(index, Ordering::Relaxed),
             Effect::PickFolder | Effect::PickModel | Effect::PickExportPath { .. } => self.worker().pick(effect),
             Effect::WriteReport { .. } | Effect::WritePicture { .. } | Effect::CopyPicture => self.export(effect),
@@ -218,6 +230,10 @@ impl App {
             self.graphics_check = None;
             checked.into_iter().for_each(|event| self.receive(event));
         }
+        if let Some(checked) = ending(&self.occlusion) {
+            self.occlusion = None;
+            checked.into_iter().for_each(|event| self.receive(event));
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -226,6 +242,7 @@ impl App {
             scan: of(&self.scan),
             load: of(&self.load),
             analysis: of(&self.analysis),
+            occlusion: of(&self.occlusion),
             export: self.export.is_some(),
         }
     }
@@ -285,7 +302,7 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis] {
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion] {
             cancel(running);
         }
         if self.settings_changed.take().is_some()

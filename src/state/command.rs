@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
 use crate::findings::operating::Thresholds;
-use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
+use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure;
 use crate::study::quality::Line;
@@ -147,6 +147,10 @@ pub enum Command {
     GoToPeak(usize),
     /// The peak at hand in three planes through what the network looked at, and back.
     PeakToEvidence,
+    /// Covers one patch of the peak at hand after the other; where that has been done, shows it or the heatmap.
+    CheckByOcclusion,
+    ShowOcclusion(bool),
+    CancelOcclusion,
     /// Smooth, cells, outline.
     CycleHeatmapStyle,
     StartAnalysis,
@@ -215,9 +219,24 @@ pub enum Effect {
         /// Whatever the quality gates say.
         force: bool,
     },
+    /// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
+    Occlude {
+        request: RequestId,
+        loaded: LoadedSeries,
+        index: usize,
+        cells: [usize; 2],
+        logit: f32,
+        /// Of the weights that scored the slice.
+        sha256: String,
+        model: Option<PathBuf>,
+        device: DeviceSetting,
+        threads: usize,
+    },
     CancelScan,
     CancelLoad,
+    /// With it goes an occlusion check.
     CancelAnalysis,
+    CancelOcclusion,
     /// The slice being read moved; the analysis serves its neighbourhood first.
     Focus(usize),
     PickFolder,
@@ -324,6 +343,10 @@ pub enum Event {
     AnalysisEnded {
         request: RequestId,
         result: Result<(Seconds, Vec<String>), Ended>,
+    },
+    Occluded {
+        request: RequestId,
+        result: Result<Arc<Occlusion>, Ended>,
     },
     FolderPicked(Option<PathBuf>),
     ModelPicked(Option<PathBuf>),

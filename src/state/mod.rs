@@ -7,6 +7,7 @@ mod command;
 mod evidence;
 mod fidelity;
 mod measure;
+mod occlusion;
 mod planes;
 mod receive;
 mod settings;
@@ -20,12 +21,13 @@ pub use command::{
     ViewRect,
 };
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
+pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
-use crate::findings::{Findings, ModelInfo, SliceState};
+use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
@@ -85,6 +87,9 @@ pub struct AppState {
     heat: Option<Arc<HeatStack>>,
     heat_is_stale: bool,
     evidence: Option<evidence::Evidence>,
+    occlusion: Option<OcclusionCheck>,
+    /// The check's map lies on its slice in the heatmap's place.
+    pub occlusion_on: bool,
 }
 
 /// Everything found under the opened path.
@@ -250,6 +255,8 @@ impl AppState {
             heat: None,
             heat_is_stale: false,
             evidence: None,
+            occlusion: None,
+            occlusion_on: false,
         }
     }
 
@@ -263,13 +270,18 @@ impl AppState {
         let active = self.active.as_ref()?;
         let findings = self.findings.as_ref().filter(|_| self.heatmap_on)?;
         let (everywhere, opacity) = (self.settings.heatmap_everywhere, self.heatmap_opacity());
+        if let Some(map) = self.shown_occlusion() {
+            let (cam, style) = (map.drops.clone(), self.settings.heatmap_style);
+            return Some(HeatmapLayer { maximum: cam.max(), cam, region: map.region, opacity, style });
+        }
         let layer = view::heatmap_layer(findings, active.current, everywhere, opacity)?;
         Some(HeatmapLayer { style: self.settings.heatmap_style, ..layer })
     }
 
     /// The heatmap over the planes across the slices; `None` when it is off or no slice shows one.
     pub fn plane_heat(&self) -> Option<PlaneHeat> {
-        let stack = self.heat.clone().filter(|_| self.heatmap_on)?;
+        // Two kinds of maps side by side would be taken for one.
+        let stack = self.heat.clone().filter(|_| self.heatmap_on && self.shown_occlusion().is_none())?;
         Some(PlaneHeat { stack, opacity: self.heatmap_opacity(), style: self.settings.heatmap_style })
     }
 

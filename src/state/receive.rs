@@ -51,6 +51,7 @@ impl AppState {
             Event::Copied(Err(reason)) => {
                 self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
             }
+            Event::Occluded { request, result } => self.occluded(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),

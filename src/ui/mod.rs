@@ -73,6 +73,7 @@ pub struct Progress {
     pub scan: Option<(usize, usize)>,
     pub load: Option<(usize, usize)>,
     pub analysis: Option<(usize, usize)>,
+    pub occlusion: Option<(usize, usize)>,
     pub export: bool,
 }
 

@@ -287,12 +287,16 @@ fn paint_scale(painter: &Painter, rect: Rect, state: &AppState, maximum: f32, [c
     };
     // In a low view the notes stand where the name would.
     let low = rect.height() < LOW_VIEW;
-    let name = match style {
-        HeatmapStyle::Smooth => "Grad-CAM (logit), smooth".to_owned(),
-        HeatmapStyle::Cells => format!("Grad-CAM (logit), {columns} x {rows} cells"),
-        HeatmapStyle::Outline => "Grad-CAM (logit), outline".to_owned(),
+    let (kind, of) = match state.shown_occlusion() {
+        Some(_) => ("occlusion (drop of the score)", "largest drop on this slice"),
+        None => ("Grad-CAM (logit)", "study's maximum"),
     };
-    let top = format!("{}  study's maximum", short_number(maximum));
+    let name = match style {
+        HeatmapStyle::Smooth => format!("{kind}, smooth"),
+        HeatmapStyle::Cells => format!("{kind}, {columns} x {rows} cells"),
+        HeatmapStyle::Outline => format!("{kind}, outline"),
+    };
+    let top = format!("{}  {of}", short_number(maximum));
     label(scale.top(), if low { format!("{top}, {name}") } else { top });
     let half = short_number(maximum * OUTLINE_SHARE);
     if style == HeatmapStyle::Outline {
@@ -322,6 +326,11 @@ fn short_number(v: f32) -> String {
 /// What the network behind the heatmap on the slice was trained on; `None` where no heatmap is drawn.
 pub fn heatmap_note(state: &AppState) -> Option<String> {
     let layer = state.heatmap_layer()?;
+    if state.shown_occlusion().is_some() {
+        let model = &state.findings()?.provenance.model;
+        let of = if model.trained { format!("trained on {}", model.trained_on) } else { model.trained_on.clone() };
+        return Some(format!("Occlusion: drop of the score where a patch is covered ({of})"));
+    }
     // An outline that is nowhere would look like a heatmap that failed.
     let below = layer.cam.max() < layer.maximum * OUTLINE_SHARE;
     if layer.style == HeatmapStyle::Outline && below {
@@ -393,6 +402,8 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
         notes.push(("key slice".to_owned(), theme::MEASURE));
     }
     notes.extend(evidence(state).into_iter().map(|line| (line, theme::TEXT)));
+    let compared = state.occlusion_sentence().filter(|_| state.shown_occlusion().is_some());
+    notes.extend(compared.map(|line| (line, theme::TEXT)));
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

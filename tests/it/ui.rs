@@ -320,6 +320,23 @@ fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
 }
 
 #[test]
+fn a_peak_is_checked_by_occlusion_or_told_why_not() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 1000.0], folder.path());
+    pretend_analysis(&mut harness);
+    let ended = |app: &App| matches!(app.state().analysis, dens::state::AnalysisState::Cancelled);
+    until(&mut harness, "the end of the analysis", ended);
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::G);
+    harness.run_steps(2);
+    assert_eq!(current(&harness), 20, "the peak nearest to the middle");
+    // The pretended scores are of no weights that the program has.
+    let failed = |app: &App| app.state().notices.iter().any(|n| n.text.contains("not those that scored the slice"));
+    until(&mut harness, "the refusal", failed);
+    assert!(harness.query_all_by_label_contains("occlusion check failed: the weights are not those").count() >= 1);
+    harness.get_by_label("Check by occlusion");
+}
+
+#[test]
 fn thresholds_are_moved_named_and_given_back() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1500.0, 1400.0], folder.path());
