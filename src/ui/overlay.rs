@@ -109,9 +109,11 @@ pub(super) fn paint_text(
         text.top_right.clear();
         text.bottom_right.truncate(2);
     }
-    text.bottom_right.push(fidelity.words());
+    let badge = badge_lines(painter, rect, fidelity);
     let badge_colour = if fidelity.is_caution() { theme::WARNING } else { theme::DIM };
-    let mut placed = corners(painter, rect, &text, badge_colour);
+    let lines = badge.len();
+    text.bottom_right.extend(badge);
+    let mut placed = corners(painter, rect, &text, (lines, badge_colour));
     placed.taken.extend(paint_notes(painter, rect, &text, notes));
     if active.series.spacing_mm.is_some() && density != OverlayDensity::None {
         ruler(painter, rect, resolved);
@@ -172,26 +174,41 @@ fn widest_corner(rect: Rect) -> f32 {
     (rect.width() / 2.0 - 44.0).max(60.0)
 }
 
-/// The last line at the bottom right is the badge and has a colour of its own.
-fn corners(painter: &Painter, rect: Rect, text: &CornerText, badge_colour: Color32) -> Placed {
+/// The badge in as many lines as its parts need in a corner, so that no amount is cut off.
+fn badge_lines(painter: &Painter, rect: Rect, fidelity: &Fidelity) -> Vec<String> {
+    let (font, widest) = (font(rect), widest_corner(rect));
+    let width = |t: &str| painter.layout_no_wrap(t.to_owned(), font.clone(), theme::TEXT).size().x;
+    let mut lines: Vec<String> = Vec::new();
+    for part in fidelity.parts() {
+        let joined = lines.last().map(|line| format!("{line}, {part}")).filter(|joined| width(joined) <= widest);
+        match (lines.last_mut(), joined) {
+            (Some(line), Some(joined)) => *line = joined,
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The last lines at the bottom right are the badge and have a colour of their own.
+fn corners(painter: &Painter, rect: Rect, text: &CornerText, (badge_lines, badge_colour): (usize, Color32)) -> Placed {
     let font = font(rect);
     let (line, widest) = (line_height(&font), widest_corner(rect));
     let mut taken = Vec::new();
-    let mut block = |lines: &[String], corner: Align2, down: bool, last: Color32| {
+    let mut block = |lines: &[String], corner: Align2, down: bool, badge: usize| {
         let at = corner.pos_in_rect(&rect.shrink(MARGIN));
         for (i, text) in lines.iter().enumerate() {
             let steps = if down { i } else { lines.len() - 1 - i } as f32;
             let y = if down { at.y + steps * line } else { at.y - steps * line };
             let text = fitting(painter, text, &font, widest);
-            let colour = if i + 1 == lines.len() { last } else { theme::TEXT };
+            let colour = if i + badge >= lines.len() { badge_colour } else { theme::TEXT };
             taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), colour));
         }
     };
-    block(&text.top_left, Align2::LEFT_TOP, true, theme::TEXT);
-    block(&text.top_right, Align2::RIGHT_TOP, true, theme::TEXT);
-    block(&text.bottom_left, Align2::LEFT_BOTTOM, false, theme::TEXT);
-    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false, badge_colour);
-    let badge = taken.last().copied().unwrap_or(Rect::NOTHING);
+    block(&text.top_left, Align2::LEFT_TOP, true, 0);
+    block(&text.top_right, Align2::RIGHT_TOP, true, 0);
+    block(&text.bottom_left, Align2::LEFT_BOTTOM, false, 0);
+    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false, badge_lines);
+    let badge = taken.iter().rev().take(badge_lines).fold(Rect::NOTHING, |all, line| all.union(*line));
     Placed { taken, badge }
 }
 

@@ -118,7 +118,12 @@ impl Fidelity {
 
     /// The badge: "exact", or "lossy source, interpolated, MIP 5 mm".
     pub fn words(&self) -> String {
-        self.0.iter().map(|item| item.word.as_str()).collect::<Vec<_>>().join(", ")
+        self.parts().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The parts of the badge, one after the other, for where it takes several lines.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|item| item.word.as_str())
     }
 
     /// Why, in sentences.
@@ -185,26 +190,32 @@ fn slab(slab: &Slab, step_mm: f64) -> Option<Item> {
 
 /// How the stack departs from an even, upright one. Each departure has been made good in the plane, and its amount is
 /// named.
-fn resampling(stack: &StackGeometry) -> Option<Item> {
+fn resampling(stack: &StackGeometry) -> Vec<Item> {
     /// Below this nobody can see it.
     const TILT_TOLD_DEG: f64 = 0.5;
-    let (mut amounts, mut reasons) = (Vec::new(), Vec::new());
+    let mut items = Vec::new();
     let tilt_deg = stack.tilt_deg();
     if tilt_deg >= TILT_TOLD_DEG {
-        amounts.push(format!("tilt {tilt_deg:.1}\u{b0}"));
-        reasons.push(format!("the slices are stacked {tilt_deg:.1}\u{b0} off upright"));
+        items.push(Item::plain(
+            format!("tilt {tilt_deg:.1}\u{b0} resampled"),
+            format!(
+                "The slices are stacked {tilt_deg:.1}\u{b0} off upright; the plane is cut through their true places"
+            ),
+        ));
     }
     let [least, most] = stack.gap_range_mm();
     // Positions are written with few digits.
     if most - least > (0.02 * stack.median_gap_mm()).max(0.05) {
-        amounts.push(format!("gaps {least:.2} to {most:.2} mm"));
-        reasons.push(format!("the slices are {least:.2} to {most:.2} mm apart"));
+        let [least, most] = [least, most].map(|mm| {
+            let text = format!("{mm:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        });
+        items.push(Item::plain(
+            format!("gaps {least} to {most} mm resampled"),
+            format!("The slices are {least} to {most} mm apart; values between them are linear over the true distance"),
+        ));
     }
-    if amounts.is_empty() {
-        return None;
-    }
-    let reason = format!("Resampled from the slices' true places: {}", reasons.join(", and "));
-    Some(Item::plain(format!("resampled ({})", amounts.join(", ")), reason))
+    items
 }
 
 #[cfg(test)]
@@ -272,7 +283,7 @@ mod tests {
         assert!(mip.sentence().contains("the largest of 11 values across 5 mm"), "{}", mip.sentence());
         let uneven = stack(&[0.0, 1.0, 4.0, 5.0], 0.2);
         let words = Fidelity::of_plane(&cut(&uneven), None).words();
-        assert_eq!(words, "interpolated, resampled (tilt 11.3\u{b0}, gaps 1.00 to 3.00 mm)");
+        assert_eq!(words, "interpolated, tilt 11.3\u{b0} resampled, gaps 1 to 3 mm resampled");
         let nearest = PlaneCut { interpolation: Interpolation::Nearest, ..cut(&even) };
         assert_eq!(Fidelity::of_plane(&nearest, None).words(), "nearest voxel");
     }

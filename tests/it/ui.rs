@@ -453,7 +453,7 @@ fn tilt_and_gaps_stand_on_the_planes_with_their_amounts() {
     let mut harness = window([1500.0, 900.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     press(&mut harness, Key::M);
-    harness.get_by_label_contains("Shown, sagittal: interpolated, resampled (tilt 18.5\u{b0}, gaps");
+    harness.get_by_label_contains("Shown, sagittal: interpolated, tilt 18.5\u{b0} resampled, gaps");
 }
 
 #[test]
