@@ -46,6 +46,8 @@ pub struct App {
     thumbnails: Option<Running>,
     analysis: Option<Running>,
     export: Option<Running>,
+    graphics_check: Option<Running>,
+    occlusion: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -90,6 +92,8 @@ impl App {
             thumbnails: None,
             analysis: None,
             export: None,
+            graphics_check: None,
+            occlusion: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -99,6 +103,9 @@ impl App {
         };
         if let Some(render_state) = &cc.wgpu_render_state {
             app.cache.max_volume_side = paint::max_volume_side(render_state);
+            if app.no_picture.is_none() {
+                app.graphics_check = Some(app.worker().check_graphics(paint::self_test(render_state)));
+            }
         }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
@@ -154,16 +161,26 @@ impl App {
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
             Effect::Analyse { request, loaded, model, device, threads, load_seconds, force } => {
+                cancel(&self.occlusion);
                 let order = work::Order { request, loaded, model, device, threads, load_seconds, force };
                 let (focus, networks) = (self.focus.clone(), self.networks.clone());
                 self.analysis = Some(self.worker().analyse(order, focus, networks));
             }
+            Effect::Occlude { request, loaded, index, cells, logit, sha256, model, device, threads } => {
+                cancel(&self.occlusion);
+                let check = work::ToOcclude { request, loaded, index, cells, logit, sha256, model, device, threads };
+                self.occlusion = Some(self.worker().occlude(check, self.networks.clone()));
+            }
+            Effect::CancelOcclusion => cancel(&self.occlusion),
             Effect::CancelScan => {
                 cancel(&self.scan);
                 cancel(&self.thumbnails);
             }
             Effect::CancelLoad => cancel(&self.load),
-            Effect::CancelAnalysis => cancel(&self.analysis),
+            Effect::CancelAnalysis => {
+                cancel(&self.analysis);
+                cancel(&self.occlusion);
+            }
             Effect::Focus(index) => self.focus.store(index, Ordering::Relaxed),
             Effect::PickFolder | Effect::PickFile | Effect::PickModel | Effect::PickExportPath { .. } => {
                 self.worker().pick(effect);
@@ -211,6 +228,14 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
             self.receive(event);
         }
+        if let Some(checked) = ending(&self.graphics_check) {
+            self.graphics_check = None;
+            checked.into_iter().for_each(|event| self.receive(event));
+        }
+        if let Some(checked) = ending(&self.occlusion) {
+            self.occlusion = None;
+            checked.into_iter().for_each(|event| self.receive(event));
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -219,6 +244,7 @@ impl App {
             scan: of(&self.scan),
             load: of(&self.load),
             analysis: of(&self.analysis),
+            occlusion: of(&self.occlusion),
             export: self.export.is_some(),
         }
     }
@@ -278,7 +304,7 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis] {
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion] {
             cancel(running);
         }
         if self.settings_changed.take().is_some()

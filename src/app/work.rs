@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::exports::Export;
+use crate::gpu::self_test::Fault;
+use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::model::{DevicePreference, Network};
@@ -76,6 +78,19 @@ pub struct Order {
     pub threads: usize,
     pub load_seconds: f64,
     pub force: bool,
+}
+
+/// What an occlusion check needs from the state.
+pub struct ToOcclude {
+    pub request: RequestId,
+    pub loaded: LoadedSeries,
+    pub index: usize,
+    pub cells: [usize; 2],
+    pub logit: f32,
+    pub sha256: String,
+    pub model: Option<PathBuf>,
+    pub device: DeviceSetting,
+    pub threads: usize,
 }
 
 /// Starts jobs.
@@ -164,6 +179,24 @@ impl Worker {
                 Ended::Failed(text) | Ended::Stopped(text) => text,
             };
             Some(Event::Exported { path: PathBuf::new(), result: Err(ExportRefusal::Failed(text)) })
+        })
+    }
+
+    pub fn occlude(self, check: ToOcclude, networks: NetworkShelf) -> Running {
+        let request = check.request;
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| occlude(&check, &networks, ctx);
+        self.start("occlusion", work, move |end| Some(Event::Occluded { request, result: Err(end) }))
+    }
+
+    /// A check that fails in any way leaves the pictures to the processor.
+    pub fn check_graphics(self, check: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> Running {
+        let work = move |_: &JobCtx, _: &Sender<Event>| {
+            let result = check().map_err(|fault| fault.to_string());
+            Ok(Some(Event::GraphicsChecked(result)))
+        };
+        self.start("graphics check", work, |end| match end {
+            Ended::Cancelled => None,
+            Ended::Failed(text) | Ended::Stopped(text) => Some(Event::GraphicsChecked(Err(text))),
         })
     }
 
@@ -263,6 +296,25 @@ fn analyse(
         other => stopped(other),
     })?;
     Ok(Some(Event::AnalysisEnded { request, result: Ok((findings.seconds, findings.warnings)) }))
+}
+
+fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {
+    let network = network_for(check.model.clone(), device_preference(check.device), networks)?;
+    let model = inference::model_info(&network);
+    if model.sha256 != check.sha256 {
+        let text = "the weights are not those that scored the slice; run the analysis again first";
+        return Err(Stopped::Failed(text.to_owned()));
+    }
+    let wanted = Check {
+        loaded: &check.loaded,
+        model: &model,
+        index: check.index,
+        cells: check.cells,
+        logit: check.logit,
+        threads: check.threads,
+    };
+    let map = occlusion::occlude(network.as_ref(), &wanted, ctx).map_err(stopped)?;
+    Ok(Some(Event::Occluded { request: check.request, result: Ok(Arc::new(map)) }))
 }
 
 /// Reads the network before the first study asks for it, so that its first score does not wait. A failure is told

@@ -10,6 +10,7 @@ use crate::findings::describe::{model_lines, standing};
 use crate::report::{self, ReportInput, ViewPicture};
 use crate::study::LoadedSeries;
 use crate::study::describe::{self, Identity};
+use crate::view::fidelity::Fidelity;
 use crate::view::{self, ImageLayer, ImageShape, Interpolation, ViewDraw, ViewState};
 use crate::volume::Window;
 
@@ -64,6 +65,8 @@ fn first_picture(loaded: &LoadedSeries, findings: &Findings) -> Result<ViewPictu
     let image = ImageLayer { slice, window: Window::BONE, invert: false, interpolation: Interpolation::Linear };
     let heatmap = view::heatmap_layer(findings, index, false, view::DEFAULT_HEATMAP_OPACITY);
     let mut text = describe::corner_text(series, index, &Window::BONE, view.zoom, Identity::Shown);
+    let lossy = series.technique.lossy.as_deref();
+    text.bottom_right.push(Fidelity::of_slice(&resolved.pixel_from_screen, image.interpolation, lossy).words());
     if heatmap.is_some() {
         text.bottom_left.extend(model_lines(&findings.provenance.model));
     }

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod describe;
+mod occlusion;
 pub mod operating;
 pub mod passport;
 
@@ -11,6 +12,7 @@ pub use crate::geometry::PixelBox;
 use crate::geometry::PixelPoint;
 use crate::study::quality::Line;
 use crate::volume::VolumeId;
+pub use occlusion::Occlusion;
 use operating::{Thresholds, Validation};
 
 /// Where a result comes from. No finding exists without it.

@@ -1,13 +1,15 @@
 //! Textures and pipelines on wgpu. Every shader in `shaders/` has a CPU twin in [`crate::view::raster`].
 //!
 //! [`pipeline`] is what never changes, [`uniforms`] what a draw becomes for the shader, [`cache`] and [`views`] what
-//! lives on the device between frames, [`planes`] the same for planes across the slices. [`paint`] is the thin shell for egui, [`offscreen`] the one without a window.
+//! lives on the device between frames, [`planes`] the same for planes across the slices. [`paint`] is the thin shell for egui,
+//! [`offscreen`] the one without a window, [`self_test`] compares a device with the CPU twin.
 
 pub(crate) mod cache;
 pub mod offscreen;
 pub mod paint;
 pub(crate) mod pipeline;
 pub(crate) mod planes;
+pub mod self_test;
 pub(crate) mod uniforms;
 pub(crate) mod views;
 

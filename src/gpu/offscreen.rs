@@ -37,13 +37,27 @@ impl Offscreen {
         let adapter = adapter()?;
         let (device, queue) = pollster::block_on(adapter.request_device(&super::device_descriptor(&adapter)))
             .map_err(|error| GpuError::Device(error.to_string()))?;
+        Self::on(device, queue, super::adapter_words(&adapter.get_info()), format)
+    }
+
+    /// The same on a device that is there already, such as the window's, with targets as its own where they have four
+    /// bytes per pixel. Errors of the pictures stay with the thread that draws them.
+    pub(super) fn on(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        adapter_name: String,
+        format: wgpu::TextureFormat,
+    ) -> Result<Self, GpuError> {
+        use wgpu::TextureFormat as F;
+        let of_bytes = matches!(format, F::Rgba8Unorm | F::Rgba8UnormSrgb | F::Bgra8Unorm | F::Bgra8UnormSrgb);
+        let format = if of_bytes { format } else { FORMAT };
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let views = Mutex::new(Views::new(&device, &queue, format));
         let planes = Mutex::new(PlaneViews::new(&device, &queue, format));
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Device(error.to_string()));
         }
-        Ok(Self { device, queue, adapter_name: super::adapter_words(&adapter.get_info()), format, views, planes })
+        Ok(Self { device, queue, adapter_name, format, views, planes })
     }
 
     /// The adapter in words.
@@ -183,6 +197,9 @@ impl Offscreen {
             buffer.unmap();
             first_row += rows;
         }
+        if matches!(self.format, wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Bgra8UnormSrgb) {
+            out.chunks_exact_mut(4).for_each(|px| px.swap(0, 2));
+        }
         Ok(out)
     }
 
@@ -265,7 +282,8 @@ mod tests {
 
     #[test]
     fn every_grey_level_comes_out_as_itself_also_from_a_target_that_encodes() {
-        for format in [wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureFormat::Rgba8UnormSrgb] {
+        use wgpu::TextureFormat as F;
+        for format in [F::Rgba8Unorm, F::Rgba8UnormSrgb, F::Bgra8Unorm, F::Bgra8UnormSrgb] {
             let Some(offscreen) = device(format) else { return };
             let picture = offscreen.render(&ramp(), 256, 1).expect("a picture");
             assert_eq!(picture, raster::rgba8(&ramp(), 256, 1), "{format:?}");

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::GpuError;
+use super::offscreen::Offscreen;
 use super::planes::PlaneViews;
+use super::self_test::{self, Fault};
 use super::views::Views;
 use crate::view::ViewDraw;
 use crate::view::planes::{PlaneDraw, Upload};
@@ -61,6 +63,13 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     renderer.callback_resources.insert(views);
     renderer.callback_resources.insert(planes);
     Ok(())
+}
+
+/// The check of the window's device, to be run on a worker's thread: it draws a few small pictures offscreen.
+pub fn self_test(render_state: &egui_wgpu::RenderState) -> impl FnOnce() -> Result<(), Fault> + Send + use<> {
+    let (device, queue) = (render_state.device.clone(), render_state.queue.clone());
+    let (name, format) = (adapter_name(render_state), render_state.target_format);
+    move || self_test::check(&Offscreen::on(device, queue, name, format)?)
 }
 
 /// Longest edge of a slice that the window's device can show, in pixels; for [`super::check_slice`].

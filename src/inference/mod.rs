@@ -1,6 +1,7 @@
 //! Volume to findings: order of slices, device, progress. Knows no window and no file format.
 
 mod gates;
+pub mod occlusion;
 mod order;
 mod start;
 mod warnings;

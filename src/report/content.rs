@@ -9,6 +9,7 @@ use crate::findings::{Exclusion, Findings, PixelBox, SliceState};
 use crate::study::Series;
 use crate::study::describe;
 use crate::truth::CaseTruth;
+use crate::view::fidelity::Fidelity;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
 
 use super::mask::Mask;
@@ -51,6 +52,8 @@ pub(super) struct KeySlice {
     pub(super) plane: Option<Ground>,
     /// What was measured there.
     pub(super) marks: Vec<Measurement>,
+    /// How its pictures come from the file's values.
+    pub(super) fidelity: Fidelity,
 }
 
 /// What the network said.
@@ -351,7 +354,10 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
         }
     }
     let region = state.and_then(SliceState::cam).map(|(region, _)| *region);
-    let mut slice = KeySlice { index, title, score, lines, heatmap, region, plane: None, marks: Vec::new() };
+    let fidelity = Fidelity::of_printed_slice(series.technique.lossy.as_deref());
+    lines.push(format!("shown {}", fidelity.words()));
+    let (plane, marks) = (None, Vec::new());
+    let mut slice = KeySlice { index, title, score, lines, heatmap, region, plane, marks, fidelity };
     measures::take_marks(input, mask, &mut slice);
     slice
 }

@@ -178,6 +178,7 @@ fn key_slice_json(key: &KeySlice) -> Value {
         "score": key.score.map(number),
         "heatmap": key.heatmap.is_some(),
         "lines": key.lines,
+        "fidelity": {"words": key.fidelity.words(), "sentence": key.fidelity.sentence()},
     })
 }
 

@@ -8,6 +8,8 @@ use super::mask::Mask;
 use crate::geometry::PixelBox;
 use crate::measure::{self, Content, Ground, Measurement, Reading, Source, Space, Values};
 use crate::study::describe;
+use crate::view::Interpolation;
+use crate::view::fidelity::{Fidelity, PlaneCut};
 
 /// At most so many slices and planes are shown because something was measured on them.
 const MOST_VIEWS: usize = 12;
@@ -96,7 +98,9 @@ fn view(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize, plane
         lines.push(format!("slice {} of {}", index + 1, series.slices.len()));
         lines.extend(series.slices.get(index).and_then(|s| s.pose).map(|pose| describe::position_text(&pose)));
     }
-    let mut view = KeySlice { index, title, score: None, lines, heatmap: None, region: None, plane, marks: Vec::new() };
+    let fidelity = fidelity(input, plane.as_ref());
+    let (score, heatmap, region, marks) = (None, None, None, Vec::new());
+    let mut view = KeySlice { index, title, score, lines, heatmap, region, plane, marks, fidelity };
     take_marks(input, mask, &mut view);
     if let Some(first) = view.marks.first().filter(|_| view.plane.is_some()) {
         view.lines.push(measure::place(first));
@@ -104,8 +108,26 @@ fn view(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize, plane
     for m in &view.marks {
         view.lines.push(format!("{}: {}", measure::title(m), measure::value(m, values(input))));
     }
-    view.region = region(&view.marks);
+    view.lines.push(format!("shown {}", view.fidelity.words()));
+    view.region = self::region(&view.marks);
     view
+}
+
+/// How the pictures of a slice, or of a plane in its stead, come from the file's values.
+fn fidelity(input: &ReportInput<'_>, plane: Option<&Ground>) -> Fidelity {
+    let lossy = input.loaded.series.technique.lossy.as_deref();
+    let slab = plane.and_then(|ground| match &ground.source {
+        Source::Plane { slab, .. } => Some(*slab),
+        Source::Slice { .. } => None,
+    });
+    match (slab, input.loaded.stack()) {
+        (Some(slab), Ok(stack)) => {
+            let (step_mm, interpolation) = (stack.slab_step_mm(), Interpolation::Linear);
+            let cut = PlaneCut { stack: &stack.geometry, slab, step_mm, reduction: 1, interpolation };
+            Fidelity::of_plane(&cut, lossy)
+        }
+        _ => Fidelity::of_printed_slice(lossy),
+    }
 }
 
 /// The measurements that lie on a view.

@@ -7,7 +7,7 @@ use super::{CornerText, ViewPicture, picture};
 use crate::findings::PixelBox;
 use crate::geometry::{PatientPoint, PlaneGrid};
 use crate::measure::{self, Drawn, Ground, Measurement, Source, Values};
-use crate::study::{LoadedSeries, Photometric, Series, describe, plane_text};
+use crate::study::{LoadedSeries, Photometric, Series, describe};
 use crate::view::{HeatmapLayer, ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
 use crate::volume::{Slice, Window};
 
@@ -100,7 +100,7 @@ fn of_key_slice(loaded: &LoadedSeries, key: &KeySlice) -> Vec<Arc<PictureSource>
         .flatten()
         .flat_map(|heatmap| {
             WINDOWS.map(|window| {
-                let picture = source(series, slice, key.index, window, heatmap.clone(), view);
+                let picture = source(series, slice, key, window, heatmap.clone(), view);
                 Arc::new(PictureSource { marks: marks(series, key), ..picture })
             })
         })
@@ -121,13 +121,12 @@ fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Ve
     let slice = Arc::new(stack.plane_slice(&grid, slab));
     let view = square(&slice, [grid.spacing_mm; 2], key.region.as_ref());
     let pictures = WINDOWS.map(|window| {
-        let mut picture = source(series, &slice, key.index, window, None, view);
+        let mut picture = source(series, &slice, key, window, None, view);
         picture.spacing = [grid.spacing_mm; 2];
         picture.text.letters = describe::edge_letters(Some(&grid.pose));
         if let Some(line) = picture.text.top_left.first_mut() {
             *line = format!("{} {} {at_mm:.1}", plane.name(), plane.letter());
         }
-        picture.text.bottom_left.extend(plane_text::slab_text(slab));
         Arc::new(PictureSource { marks: marks(series, key), ..picture })
     });
     Some(pictures.into())
@@ -136,11 +135,12 @@ fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Ve
 fn source(
     series: &Series,
     slice: &Arc<Slice>,
-    index: usize,
+    key: &KeySlice,
     window: Window,
     heatmap: Option<HeatmapLayer>,
     view: Square,
 ) -> PictureSource {
+    let index = key.index;
     let image = format!("{}/{}", index + 1, series.slices.len());
     let mut top_left = vec![image];
     if describe::is_synthetic(series) {
@@ -149,7 +149,7 @@ fn source(
     let text = CornerText {
         top_left,
         top_right: vec![window.preset_name().unwrap_or("").to_owned()],
-        bottom_left: series.technique.lossy.iter().map(|_| "LOSSY SOURCE".to_owned()).collect(),
+        bottom_left: vec![key.fidelity.words()],
         letters: describe::edge_letters(series.slices.get(index).and_then(|s| s.pose).as_ref()),
         ..CornerText::default()
     };

@@ -70,6 +70,9 @@ impl AppState {
             }
             Command::GoToPeak(index) => self.show_peak(index, &mut effects),
             Command::PeakToEvidence => self.toggle_evidence(&mut effects),
+            Command::CheckByOcclusion | Command::ShowOcclusion(_) | Command::CancelOcclusion => {
+                self.apply_occlusion(&command, &mut effects);
+            }
             Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(thresholds), &mut effects),
             Command::CardThresholds => self.choose_thresholds(None, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
@@ -121,6 +124,7 @@ impl AppState {
         self.findings = None;
         self.judged = None;
         self.heat_is_stale = true;
+        self.occlusion = None;
         self.forget_evidence();
     }
 
@@ -171,6 +175,7 @@ impl AppState {
         self.analysis_request = request;
         self.findings = None;
         self.judged = None;
+        self.occlusion = None;
         self.heat_is_stale = true;
         self.analysis = AnalysisState::Preparing("preparing the network");
         effects.push(Effect::Focus(current));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
 use crate::findings::operating::Thresholds;
-use crate::findings::{CaseResult, Doubt, ModelInfo, Provenance, Seconds, SliceFinding};
+use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure;
 use crate::study::quality::Line;
@@ -152,6 +152,10 @@ pub enum Command {
     GoToPeak(usize),
     /// The peak at hand in three planes through what the network looked at, and back.
     PeakToEvidence,
+    /// Covers one patch of the peak at hand after the other; where that has been done, shows it or the heatmap.
+    CheckByOcclusion,
+    ShowOcclusion(bool),
+    CancelOcclusion,
     /// Smooth, cells, outline.
     CycleHeatmapStyle,
     StartAnalysis,
@@ -221,9 +225,24 @@ pub enum Effect {
         /// Whatever the quality gates say.
         force: bool,
     },
+    /// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
+    Occlude {
+        request: RequestId,
+        loaded: LoadedSeries,
+        index: usize,
+        cells: [usize; 2],
+        logit: f32,
+        /// Of the weights that scored the slice.
+        sha256: String,
+        model: Option<PathBuf>,
+        device: DeviceSetting,
+        threads: usize,
+    },
     CancelScan,
     CancelLoad,
+    /// With it goes an occlusion check.
     CancelAnalysis,
+    CancelOcclusion,
     /// The slice being read moved; the analysis serves its neighbourhood first.
     Focus(usize),
     PickFolder,
@@ -334,6 +353,10 @@ pub enum Event {
     },
     /// A folder, an archive or a file.
     StudyPicked(Option<PathBuf>),
+    Occluded {
+        request: RequestId,
+        result: Result<Arc<Occlusion>, Ended>,
+    },
     ModelPicked(Option<PathBuf>),
     ExportPathPicked(Option<PathBuf>),
     Exported {
@@ -341,6 +364,8 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// Pictures of the graphics device compared with the reference; the error says how they differ.
+    GraphicsChecked(Result<(), String>),
     /// The error says why nothing can be kept.
     MeasuresRead {
         key: SheetKey,

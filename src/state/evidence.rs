@@ -81,14 +81,14 @@ impl AppState {
     }
 
     /// The current slice if it is a peak, else the nearest peak, else the highest score there is.
-    fn peak_at_hand(&self) -> Option<usize> {
+    pub(super) fn peak_at_hand(&self) -> Option<usize> {
         let current = self.active.as_ref()?.current;
         let peaks = self.peaks();
         let nearest = peaks.iter().copied().min_by_key(|peak| peak.abs_diff(current));
         nearest.or_else(|| self.findings()?.peaks_above(0.0).first().copied())
     }
 
-    fn say_why_no_peak(&mut self) {
+    pub(super) fn say_why_no_peak(&mut self) {
         let text = match &self.analysis {
             _ if self.active.is_none() => return,
             AnalysisState::NotRun => "No slice has a score: the network has not been run on this series (Ctrl+R).",

@@ -5,7 +5,9 @@ mod apply;
 mod cine;
 mod command;
 mod evidence;
+mod fidelity;
 mod measure;
+mod occlusion;
 mod planes;
 mod receive;
 mod settings;
@@ -19,12 +21,13 @@ pub use command::{
     ViewRect,
 };
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
+pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
 
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
-use crate::findings::{Findings, ModelInfo, SliceState};
+use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
 pub use crate::jobs::default_threads;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
@@ -48,6 +51,8 @@ pub struct AppState {
     /// What is being looked through.
     pub scanning: Option<Vec<PathBuf>>,
     pub notices: Vec<Notice>,
+    /// How the graphics device failed its check; the processor draws the pictures then.
+    pub graphics_fault: Option<String>,
     pub tool: Tool,
     /// Slices are being played.
     pub cine: Option<Cine>,
@@ -83,6 +88,9 @@ pub struct AppState {
     heat: Option<Arc<HeatStack>>,
     heat_is_stale: bool,
     evidence: Option<evidence::Evidence>,
+    occlusion: Option<OcclusionCheck>,
+    /// The check's map lies on its slice in the heatmap's place.
+    pub occlusion_on: bool,
 }
 
 /// Everything found under the opened paths.
@@ -221,6 +229,7 @@ impl AppState {
             model: None,
             scanning: None,
             notices: Vec::new(),
+            graphics_fault: None,
             tool: Tool::Window,
             cine: None,
             heatmap_on: true,
@@ -247,6 +256,8 @@ impl AppState {
             heat: None,
             heat_is_stale: false,
             evidence: None,
+            occlusion: None,
+            occlusion_on: false,
         }
     }
 
@@ -260,13 +271,18 @@ impl AppState {
         let active = self.active.as_ref()?;
         let findings = self.findings.as_ref().filter(|_| self.heatmap_on)?;
         let (everywhere, opacity) = (self.settings.heatmap_everywhere, self.heatmap_opacity());
+        if let Some(map) = self.shown_occlusion() {
+            let (cam, style) = (map.drops.clone(), self.settings.heatmap_style);
+            return Some(HeatmapLayer { maximum: cam.max(), cam, region: map.region, opacity, style });
+        }
         let layer = view::heatmap_layer(findings, active.current, everywhere, opacity)?;
         Some(HeatmapLayer { style: self.settings.heatmap_style, ..layer })
     }
 
     /// The heatmap over the planes across the slices; `None` when it is off or no slice shows one.
     pub fn plane_heat(&self) -> Option<PlaneHeat> {
-        let stack = self.heat.clone().filter(|_| self.heatmap_on)?;
+        // Two kinds of maps side by side would be taken for one.
+        let stack = self.heat.clone().filter(|_| self.heatmap_on && self.shown_occlusion().is_none())?;
         Some(PlaneHeat { stack, opacity: self.heatmap_opacity(), style: self.settings.heatmap_style })
     }
 

@@ -54,12 +54,25 @@ impl AppState {
             Event::Copied(Err(reason)) => {
                 self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
             }
+            Event::Occluded { request, result } => self.occluded(request, result),
+            Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             other => self.receive_analysis(other),
         }
         self.refresh_heat();
         effects
+    }
+
+    fn graphics_checked(&mut self, result: Result<(), String>) {
+        let Err(fault) = result else { return };
+        let text = format!(
+            "{}. The processor draws the pictures instead, slower but right. A newer graphics driver may help; \
+             WGPU_BACKEND chooses another one.",
+            uppercase_first(&fault)
+        );
+        self.notice(Severity::Warning, text);
+        self.graphics_fault = Some(fault);
     }
 
     fn scanned(&mut self, result: Result<Arc<Catalog>, Ended>, effects: &mut Vec<Effect>) {
@@ -241,4 +254,9 @@ impl AppState {
             }
         }
     }
+}
+
+fn uppercase_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

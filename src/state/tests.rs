@@ -563,3 +563,61 @@ fn the_passport_judges_the_header_first_and_the_voxels_when_the_analysis_begins(
     state.apply(Command::CloseStudy);
     assert!(state.passport().is_none());
 }
+
+#[test]
+fn the_occlusion_check_shows_its_map_in_the_heatmaps_place_and_can_be_taken_back() {
+    let mut state = with_peaks();
+    let occluding = |effects: &[Effect]| {
+        effects.iter().find_map(|e| match e {
+            Effect::Occlude { request, index, cells, .. } => Some((*request, *index, *cells)),
+            _ => None,
+        })
+    };
+    assert!(occluding(&state.apply(Command::CheckByOcclusion)).is_none(), "not while the analysis runs");
+    assert!(state.notices.iter().any(|n| n.text.contains("wait until the analysis has ended")));
+    let request = state.analysis_request();
+    state.receive(Event::AnalysisEnded { request, result: Ok((Seconds::default(), Vec::new())) });
+    state.heatmap_on = false;
+    let (request, slice, cells) = occluding(&state.apply(Command::CheckByOcclusion)).expect("a check");
+    assert_eq!((current(&state), cells), (slice, [2, 2]), "the peak is on the screen");
+    assert!(occluding(&state.apply(Command::CheckByOcclusion)).is_none(), "one at a time");
+    assert!(state.shown_occlusion().is_none() && state.occlusion_sentence().is_none());
+
+    let scores = [0.9, 0.9, 0.9, 0.2];
+    let map = crate::findings::Occlusion::new(slice, [0.0, 0.0, 4.0, 4.0], 0.9, [2, 2], &scores).expect("a map");
+    state.receive(Event::Occluded { request: RequestId(9999), result: Ok(Arc::new(map.clone())) });
+    assert!(state.shown_occlusion().is_none(), "an answer to another question");
+    state.receive(Event::Occluded { request, result: Ok(Arc::new(map)) });
+    let layer = state.heatmap_layer().expect("drawn, although maps were off");
+    assert!((layer.maximum - 0.7).abs() < 1e-6 && state.plane_heat().is_none());
+    assert!(state.occlusion_sentence().is_some_and(|s| s.contains("agree: the same cell")));
+    state.apply(Command::CheckByOcclusion);
+    assert!(state.heatmap_layer().is_some_and(|l| (l.maximum - 0.7).abs() > 1e-3), "the heatmap again");
+    state.apply(Command::ShowOcclusion(true));
+    assert!(state.shown_occlusion().is_some());
+    state.apply(Command::GoToSlice(slice + 1));
+    assert!(state.shown_occlusion().is_none(), "another slice has none");
+    state.apply(Command::StartAnalysis);
+    state.apply(Command::GoToSlice(slice));
+    assert!(state.occlusion_here().is_none(), "new scores, no old check");
+}
+
+#[test]
+fn an_occlusion_check_that_ends_early_leaves_nothing_or_a_sentence() {
+    for (end, stays) in [(Ended::Cancelled, false), (Ended::Failed("no memory".to_owned()), true)] {
+        let mut state = with_peaks();
+        let request = state.analysis_request();
+        state.receive(Event::AnalysisEnded { request, result: Ok((Seconds::default(), Vec::new())) });
+        let effects = state.apply(Command::CheckByOcclusion);
+        let request = effects.iter().find_map(|e| match e {
+            Effect::Occlude { request, .. } => Some(*request),
+            _ => None,
+        });
+        let cancels = state.apply(Command::CancelOcclusion);
+        assert!(matches!(cancels[..], [Effect::CancelOcclusion]));
+        state.receive(Event::Occluded { request: request.expect("a check"), result: Err(end) });
+        assert_eq!(state.occlusion_here().is_some(), stays);
+        assert_eq!(state.notices.iter().any(|n| n.text.contains("no memory")), stays);
+        assert!(state.shown_occlusion().is_none() && state.heatmap_layer().is_some());
+    }
+}

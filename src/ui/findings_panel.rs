@@ -5,7 +5,7 @@ use egui::{RichText, Ui};
 use super::{UiCache, caption, measure_panel, operating_panel, passport_panel, strip, theme};
 use crate::findings::describe::{calibration_line, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
-use crate::state::{ActiveSeries, AnalysisState, AppState, Command};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Command, OcclusionState};
 use crate::view::MAX_HEATMAP_OPACITY;
 
 pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
@@ -185,7 +185,45 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
     if ui.small_button(text).on_hover_text("E: the peak at hand, crosshair where the network looked most").clicked() {
         commands.push(Command::PeakToEvidence);
     }
+    occlusion(ui, state, commands);
     ui.add_space(6.0);
+}
+
+/// The occlusion check of the slice on the screen, or the way to one.
+fn occlusion(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    match state.occlusion_here().map(|check| &check.state) {
+        Some(OcclusionState::Running) => {
+            ui.label(RichText::new("covering one patch after the other").small().color(theme::DIM));
+            if ui.small_button("Cancel the occlusion check").clicked() {
+                commands.push(Command::CancelOcclusion);
+            }
+        }
+        Some(OcclusionState::Done(_)) => {
+            ui.horizontal(|ui| {
+                for (on, name) in [(false, "Grad-CAM"), (true, "Occlusion")] {
+                    let response = ui.selectable_label(state.occlusion_on == on, name).on_hover_text("Shift+G");
+                    if response.accessible_name(format!("Map: {name}")).clicked() {
+                        commands.push(Command::ShowOcclusion(on));
+                    }
+                }
+            });
+            if let Some(sentence) = state.occlusion_sentence() {
+                ui.label(RichText::new(sentence).small().color(theme::TEXT));
+            }
+        }
+        Some(OcclusionState::Failed(why)) => {
+            ui.label(RichText::new(format!("occlusion check failed: {why}")).small().color(theme::STOP));
+            start_occlusion(ui, commands);
+        }
+        None => start_occlusion(ui, commands),
+    }
+}
+
+fn start_occlusion(ui: &mut Ui, commands: &mut Vec<Command>) {
+    let hint = "Shift+G: covers one patch of the slice after the other and shows where that lowers the score";
+    if ui.small_button("Check by occlusion").on_hover_text(hint).clicked() {
+        commands.push(Command::CheckByOcclusion);
+    }
 }
 
 fn heatmap(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {

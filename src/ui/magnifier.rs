@@ -17,6 +17,8 @@ const SIDE: f32 = 230.0;
 /// Views of the lens beside those of the panes.
 const SLICE_VIEW: u32 = 1;
 const PLANE_VIEWS: u32 = 3;
+/// The lens among the pictures drawn by the processor.
+const LENS_BY_PROCESSOR: u32 = 9;
 
 pub fn is_held(ctx: &egui::Context) -> bool {
     !ctx.text_edit_focused() && ctx.input(|i| i.key_down(Key::Q) && i.modifiers.is_none())
@@ -28,7 +30,7 @@ pub fn paint(
     (pane, map): (Pane, &PaneMap),
     state: &AppState,
     active: &ActiveSeries,
-    cache: &UiCache,
+    cache: &mut UiCache,
     at: Pos2,
 ) {
     let side = SIDE.min(map.rect.width()).min(map.rect.height());
@@ -48,22 +50,30 @@ pub fn paint(
         row_per_y: view.row_per_y / TIMES,
         row_at_0: view.row_at_0 + view.row_per_y * (y - half_y / TIMES),
     };
-    let shape = match (pane, &active.planes) {
-        (Pane::Slices, _) => active.image_layer(state.settings.interpolation).map(|image| {
+    let (interpolation, by_processor) = (state.settings.interpolation, state.graphics_fault.is_some());
+    match pane {
+        Pane::Slices => {
+            let Some(image) = active.image_layer(interpolation) else { return };
             let draw = ViewDraw { pixel_from_screen, image, heatmap: state.heatmap_layer() };
-            paint::paint_callback(lens, SLICE_VIEW, Arc::new(draw))
-        }),
-        (Pane::Across(plane), Some(planes)) => planes
-            .reduction(cache.max_volume_side)
-            .and_then(|reduction| active.plane_draw(plane, state.slab, reduction, state.settings.interpolation))
-            .map(|mut draw| {
-                draw.pixel_from_screen = pixel_from_screen;
-                paint::plane_callback(lens, PLANE_VIEWS + plane as u32, draw, planes.upload.clone())
-            }),
-        (Pane::Across(_), None) => None,
-    };
-    let Some(shape) = shape else { return };
-    painter.rect_filled(lens, 0.0, egui::Color32::BLACK);
-    painter.add(shape);
+            painter.rect_filled(lens, 0.0, egui::Color32::BLACK);
+            if by_processor {
+                cache.by_processor.slice(painter, lens, LENS_BY_PROCESSOR, draw);
+            } else {
+                painter.add(paint::paint_callback(lens, SLICE_VIEW, Arc::new(draw)));
+            }
+        }
+        Pane::Across(plane) => {
+            let reduction = state.reduction(cache.max_volume_side);
+            let draw = reduction.and_then(|reduction| active.plane_draw(plane, state.slab, reduction, interpolation));
+            let (Some(planes), Some(mut draw)) = (&active.planes, draw) else { return };
+            draw.pixel_from_screen = pixel_from_screen;
+            painter.rect_filled(lens, 0.0, egui::Color32::BLACK);
+            if by_processor {
+                cache.by_processor.plane(painter, lens, LENS_BY_PROCESSOR, draw);
+            } else {
+                painter.add(paint::plane_callback(lens, PLANE_VIEWS + plane as u32, draw, planes.upload.clone()));
+            }
+        }
+    }
     painter.rect_stroke(lens, 0.0, Stroke::new(1.0, theme::ACCENT), StrokeKind::Outside);
 }

@@ -11,6 +11,7 @@ mod operating_panel;
 mod overlay;
 mod panes;
 mod passport_panel;
+mod processor;
 mod series_panel;
 mod side_strip;
 mod start;
@@ -28,7 +29,6 @@ use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
 
 pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
-pub use viewport::plane_notes;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
 pub struct UiCache {
@@ -44,6 +44,7 @@ pub struct UiCache {
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
+    by_processor: processor::Pictures,
     /// Longest edge of a volume that the graphics device can hold, voxels.
     pub max_volume_side: usize,
 }
@@ -60,6 +61,7 @@ impl Default for UiCache {
             f_down: false,
             narrow_start_handled: false,
             view_rect: None,
+            by_processor: processor::Pictures::default(),
             max_volume_side: 2048, // what every device but the oldest can do
         }
     }
@@ -71,6 +73,7 @@ pub struct Progress {
     pub scan: Option<(usize, usize)>,
     pub load: Option<(usize, usize)>,
     pub analysis: Option<(usize, usize)>,
+    pub occlusion: Option<(usize, usize)>,
     pub export: bool,
 }
 
@@ -102,6 +105,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
             .frame(egui::Frame::NONE.fill(egui::Color32::BLACK))
             .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
     } else {
+        cache.by_processor.clear();
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));

@@ -7,6 +7,7 @@ use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
 use crate::study::plane_text;
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{HeatmapStyle, OUTLINE_SHARE, ResolvedView, ruler_length_mm};
 
@@ -26,9 +27,9 @@ pub fn plane_corner_text(state: &AppState, active: &ActiveSeries, plane: Plane, 
     let Some(planes) = &active.planes else { return CornerText::default() };
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
     let view = active.view_of(Pane::Across(plane));
-    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose, slab: state.slab };
+    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose };
     let shown = (&active.window, view.zoom);
-    let mut text = plane_text::corner_text(&cut, &active.series, &planes.stack.geometry, shown, identity)
+    let mut text = plane_text::corner_text(&cut, &active.series, shown, identity)
         .flipped(view.flip_horizontal, view.flip_vertical);
     if active.invert {
         text.bottom_right.push("inverted by the reader".to_owned());
@@ -57,7 +58,14 @@ pub fn readout(active: &ActiveSeries, at: PixelPoint) -> Option<String> {
     Some(format!("{unit} {number} at {place}"))
 }
 
-/// Everything over the image; returns where text stands. `pointer` is in physical pixels from the view's corner.
+/// Where text stands on a view.
+pub struct Placed {
+    pub taken: Vec<Rect>,
+    /// The word that says how the picture comes from the file's values.
+    pub badge: Rect,
+}
+
+/// Everything over the image. `pointer` is in physical pixels from the view's corner.
 pub fn paint(
     painter: &Painter,
     rect: Rect,
@@ -65,20 +73,22 @@ pub fn paint(
     active: &ActiveSeries,
     resolved: &ResolvedView,
     pointer: Option<PixelPoint>,
-) -> Vec<Rect> {
+    fidelity: &Fidelity,
+) -> Placed {
     let mut text = corner_lines(state, active);
     if let Some(line) = pointer.and_then(|at| readout(active, at)) {
         text.bottom_left.push(line);
     }
     reference(painter, rect, state, active, resolved);
-    let taken = paint_text(painter, rect, state, active, resolved, text, &notes(state, active));
+    let placed = paint_text(painter, rect, state, active, resolved, text, &notes(state, active), fidelity);
     if state.settings.overlay != OverlayDensity::None {
         heatmap_scale(painter, rect, state);
     }
-    taken
+    placed
 }
 
-/// Corner text, letters and ruler, as far as the density allows, and the notes; returns where corner text and notes stand.
+/// Corner text, letters and ruler, as far as the density allows; the notes and the badge always.
+#[expect(clippy::too_many_arguments, reason = "a view and all that is said of it")]
 pub(super) fn paint_text(
     painter: &Painter,
     rect: Rect,
@@ -87,10 +97,11 @@ pub(super) fn paint_text(
     resolved: &ResolvedView,
     mut text: CornerText,
     notes: &[Note],
-) -> Vec<Rect> {
+    fidelity: &Fidelity,
+) -> Placed {
     let density = state.settings.overlay;
     if density == OverlayDensity::None {
-        return paint_notes(painter, rect, &CornerText::default(), notes);
+        text = CornerText::default();
     }
     letters(painter, rect, &text.letters);
     if density == OverlayDensity::Minimal {
@@ -98,12 +109,16 @@ pub(super) fn paint_text(
         text.top_right.clear();
         text.bottom_right.truncate(2);
     }
-    let mut taken = corners(painter, rect, &text);
-    taken.extend(paint_notes(painter, rect, &text, notes));
-    if active.series.spacing_mm.is_some() {
-        ruler(painter, rect, resolved);
+    let badge = badge_lines(painter, rect, fidelity);
+    let badge_colour = if fidelity.is_caution() { theme::WARNING } else { theme::DIM };
+    let lines = badge.len();
+    text.bottom_right.extend(badge);
+    let mut placed = corners(painter, rect, &text, (lines, badge_colour));
+    placed.taken.extend(paint_notes(painter, rect, &text, notes));
+    if active.series.spacing_mm.is_some() && density != OverlayDensity::None {
+        ruler(painter, rect, resolved, text.bottom_right.len());
     }
-    taken
+    placed
 }
 
 /// The boxes of the reference standard on this slice, with a line that says whose they are.
@@ -159,24 +174,42 @@ fn widest_corner(rect: Rect) -> f32 {
     (rect.width() / 2.0 - 44.0).max(60.0)
 }
 
-fn corners(painter: &Painter, rect: Rect, text: &CornerText) -> Vec<Rect> {
+/// The badge in as many lines as its parts need in a corner, so that no amount is cut off.
+fn badge_lines(painter: &Painter, rect: Rect, fidelity: &Fidelity) -> Vec<String> {
+    let (font, widest) = (font(rect), widest_corner(rect));
+    let width = |t: &str| painter.layout_no_wrap(t.to_owned(), font.clone(), theme::TEXT).size().x;
+    let mut lines: Vec<String> = Vec::new();
+    for part in fidelity.parts() {
+        let joined = lines.last().map(|line| format!("{line}, {part}")).filter(|joined| width(joined) <= widest);
+        match (lines.last_mut(), joined) {
+            (Some(line), Some(joined)) => *line = joined,
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The last lines at the bottom right are the badge and have a colour of their own.
+fn corners(painter: &Painter, rect: Rect, text: &CornerText, (badge_lines, badge_colour): (usize, Color32)) -> Placed {
     let font = font(rect);
     let (line, widest) = (line_height(&font), widest_corner(rect));
     let mut taken = Vec::new();
-    let mut block = |lines: &[String], corner: Align2, down: bool| {
+    let mut block = |lines: &[String], corner: Align2, down: bool, badge: usize| {
         let at = corner.pos_in_rect(&rect.shrink(MARGIN));
         for (i, text) in lines.iter().enumerate() {
             let steps = if down { i } else { lines.len() - 1 - i } as f32;
             let y = if down { at.y + steps * line } else { at.y - steps * line };
             let text = fitting(painter, text, &font, widest);
-            taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), theme::TEXT));
+            let colour = if i + badge >= lines.len() { badge_colour } else { theme::TEXT };
+            taken.push(legible(painter, Pos2::new(at.x, y), corner, &text, font.clone(), colour));
         }
     };
-    block(&text.top_left, Align2::LEFT_TOP, true);
-    block(&text.top_right, Align2::RIGHT_TOP, true);
-    block(&text.bottom_left, Align2::LEFT_BOTTOM, false);
-    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false);
-    taken
+    block(&text.top_left, Align2::LEFT_TOP, true, 0);
+    block(&text.top_right, Align2::RIGHT_TOP, true, 0);
+    block(&text.bottom_left, Align2::LEFT_BOTTOM, false, 0);
+    block(&text.bottom_right, Align2::RIGHT_BOTTOM, false, badge_lines);
+    let badge = taken.iter().rev().take(badge_lines).fold(Rect::NOTHING, |all, line| all.union(*line));
+    Placed { taken, badge }
 }
 
 /// The text itself, or its beginning with an ellipsis, so that long names do not run into the other corner.
@@ -206,14 +239,20 @@ fn letters(painter: &Painter, rect: Rect, letters: &[String; 4]) {
     }
 }
 
-/// A bar of a round length at the right edge, upright so that it meets no corner text.
-fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView) {
+/// Room below the ruler for its own text, points.
+const RULER_TEXT: f32 = 24.0;
+
+/// A bar of a round length at the right edge, upright, between the letter and the `lines` of the corner below it.
+fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView, lines: usize) {
     let points_per_mm = (resolved.screen_px_per_unit / f64::from(painter.pixels_per_point())) as f32;
-    let Some(length_mm) = ruler_length_mm(f64::from(rect.height() * 0.3 / points_per_mm)) else { return };
+    let below_letter = rect.center().y + font(rect).size + 4.0;
+    let above_corner = rect.bottom() - MARGIN - lines as f32 * line_height(&font(rect)) - RULER_TEXT;
+    let room = (above_corner - below_letter).min(rect.height() * 0.3);
+    let Some(length_mm) = ruler_length_mm(f64::from(room / points_per_mm)) else { return };
     let length = length_mm as f32 * points_per_mm;
     let x = rect.right() - 14.0;
-    // Above the corner below it, also where the view is low.
-    let bottom = (rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0).min(rect.bottom() - 62.0);
+    let bottom =
+        (rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0).min(above_corner).max(below_letter + length);
     let (top, bottom) = (Pos2::new(x, bottom - length), Pos2::new(x, bottom));
     for (width, colour) in [(4.0, Color32::from_black_alpha(190)), (1.5, theme::TEXT)] {
         let stroke = Stroke::new(width, colour);
@@ -271,12 +310,16 @@ fn paint_scale(painter: &Painter, rect: Rect, state: &AppState, maximum: f32, [c
     };
     // In a low view the notes stand where the name would.
     let low = rect.height() < LOW_VIEW;
-    let name = match style {
-        HeatmapStyle::Smooth => "Grad-CAM (logit), smooth".to_owned(),
-        HeatmapStyle::Cells => format!("Grad-CAM (logit), {columns} x {rows} cells"),
-        HeatmapStyle::Outline => "Grad-CAM (logit), outline".to_owned(),
+    let (kind, of) = match state.shown_occlusion() {
+        Some(_) => ("occlusion (drop of the score)", "largest drop on this slice"),
+        None => ("Grad-CAM (logit)", "study's maximum"),
     };
-    let top = format!("{}  study's maximum", short_number(maximum));
+    let name = match style {
+        HeatmapStyle::Smooth => format!("{kind}, smooth"),
+        HeatmapStyle::Cells => format!("{kind}, {columns} x {rows} cells"),
+        HeatmapStyle::Outline => format!("{kind}, outline"),
+    };
+    let top = format!("{}  {of}", short_number(maximum));
     label(scale.top(), if low { format!("{top}, {name}") } else { top });
     let half = short_number(maximum * OUTLINE_SHARE);
     if style == HeatmapStyle::Outline {
@@ -306,6 +349,11 @@ fn short_number(v: f32) -> String {
 /// What the network behind the heatmap on the slice was trained on; `None` where no heatmap is drawn.
 pub fn heatmap_note(state: &AppState) -> Option<String> {
     let layer = state.heatmap_layer()?;
+    if state.shown_occlusion().is_some() {
+        let model = &state.findings()?.provenance.model;
+        let of = if model.trained { format!("trained on {}", model.trained_on) } else { model.trained_on.clone() };
+        return Some(format!("Occlusion: drop of the score where a patch is covered ({of})"));
+    }
     // An outline that is nowhere would look like a heatmap that failed.
     let below = layer.cam.max() < layer.maximum * OUTLINE_SHARE;
     if layer.style == HeatmapStyle::Outline && below {
@@ -363,12 +411,9 @@ fn evidence(state: &AppState) -> Vec<String> {
     lines
 }
 
-/// What must be seen of a slice: lossy source, warnings, what the heatmap's network knows, the reference standard.
+/// What must be seen of a slice: warnings, what the heatmap's network knows, the reference standard.
 fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
-    if let Some(lossy) = &active.series.technique.lossy {
-        lines.push(format!("LOSSY: {lossy}"));
-    }
     let other = active.series.warnings.iter().filter(|w| w.kind != crate::study::Kind::LossyCompression).count();
     if other > 0 && !state.settings.show_findings {
         lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
@@ -380,6 +425,8 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
         notes.push(("key slice".to_owned(), theme::MEASURE));
     }
     notes.extend(evidence(state).into_iter().map(|line| (line, theme::TEXT)));
+    let compared = state.occlusion_sentence().filter(|_| state.shown_occlusion().is_some());
+    notes.extend(compared.map(|line| (line, theme::TEXT)));
     notes.extend(reference_line(state, active).map(|line| (line, theme::REFERENCE)));
     notes
 }

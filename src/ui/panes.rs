@@ -6,8 +6,9 @@ use super::{UiCache, overlay, side_strip, theme, viewport};
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3};
 use crate::state::{ActiveSeries, AppState, Command, Planes};
 use crate::study::plane_text;
-use crate::view::ResolvedView;
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
+use crate::view::{PixelFromScreen, ResolvedView};
 use crate::volume::Sampling;
 
 /// Points between two panes.
@@ -25,7 +26,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
         }
     }
     if let (Layout::Four, Some(rect), Some(active)) = (state.settings.layout, rects.get(3), &state.active) {
-        place_pane(ui, *rect, state, active);
+        place_pane(ui, *rect, state, active, cache.max_volume_side);
     }
 }
 
@@ -49,7 +50,7 @@ fn places(area: Rect, layout: Layout) -> Vec<Rect> {
 }
 
 /// The fourth pane: where the crosshair stands, in words and numbers.
-fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries) {
+fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries, max_volume_side: usize) {
     let painter = ui.painter_at(rect);
     painter.rect_stroke(rect, 0.0, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
     let Some(planes) = &active.planes else { return };
@@ -62,9 +63,10 @@ fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries
         (unit, value),
         ("Slice", format!("{} of {}", active.current + 1, active.slice_count())),
         ("Slab", plane_text::slab_text(&state.slab).unwrap_or_else(|| "none: planes without thickness".to_owned())),
-        ("Planes", "linear between the slices' own positions".to_owned()),
     ];
-    rows.extend(plane_text::resampling(&planes.stack.geometry).into_iter().map(|line| ("", line)));
+    let reduction = state.reduction(max_volume_side).unwrap_or(1);
+    let of_planes = state.fidelity(Pane::Across(planes.across()[0]), &PixelFromScreen::EXACT, reduction);
+    rows.extend(of_planes.map(|fidelity| ("Planes", fidelity.sentence())));
     let (font, dim) = (FontId::proportional(13.0), FontId::proportional(12.0));
     let mut y = rect.top() + 16.0;
     for (name, text) in rows {
@@ -223,15 +225,14 @@ pub fn paint_plane_text(
     plane: Plane,
     map: &PaneMap,
     pointer: Option<PatientPoint>,
-    notes: &[String],
-) -> Vec<Rect> {
+    (notes, fidelity): (&[String], &Fidelity),
+) -> overlay::Placed {
     let mut text = overlay::plane_corner_text(state, active, plane, map.pose);
     let one = state.settings.layout == Layout::One;
     if let (false, Some(planes)) = (one, &active.planes) {
         text.top_left.clear();
-        text.top_right = plane_text::resampling(&planes.stack.geometry);
+        text.top_right.clear();
         text.bottom_left = vec![format!("{} {:.1} mm", plane.letter(), planes.coordinate_mm(plane))];
-        text.bottom_left.extend(plane_text::slab_text(&state.slab));
         text.bottom_right.remove(0);
     }
     if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
@@ -244,20 +245,20 @@ pub fn paint_plane_text(
     // Clear of the bars along the edge.
     let bars = if side_strip::is_shown(state, active, map) { side_strip::WIDTH } else { 0.0 };
     let rect = Rect::from_min_max(map.rect.min + vec2(bars, 0.0), map.rect.max);
-    let mut taken = overlay::paint_text(painter, rect, state, active, &map.resolved, text, &notes);
+    let mut placed = overlay::paint_text(painter, rect, state, active, &map.resolved, text, &notes, fidelity);
     if one {
         overlay::plane_heatmap_scale(painter, rect, state);
     } else {
         let corner = rect.min + vec2(10.0, 8.0);
         let name = FontId::proportional(12.5);
         let at = corner + vec2(20.0, 0.0);
-        taken.push(overlay::legible(painter, at, Align2::LEFT_TOP, plane.name(), name, theme::TEXT));
+        placed.taken.push(overlay::legible(painter, at, Align2::LEFT_TOP, plane.name(), name, theme::TEXT));
         if state.lines_on {
             let swatch = Rect::from_min_size(corner + vec2(0.0, 7.0), vec2(14.0, 3.0));
             painter.rect_filled(swatch, 0.0, colour(plane));
         }
     }
-    taken
+    placed
 }
 
 fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option<String> {

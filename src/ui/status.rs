@@ -22,6 +22,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                 if progress.export {
                     ui.label(RichText::new("writing the export").small().color(theme::DIM));
                 }
+                if let Some(p) = progress.occlusion {
+                    bar(ui, "covering patches", p, Command::CancelOcclusion, commands);
+                }
                 match (&state.analysis, progress.analysis) {
                     (AnalysisState::Running, Some(p)) => {
                         bar(ui, "analysing", p, Command::CancelAnalysis, commands);

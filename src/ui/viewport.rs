@@ -9,7 +9,8 @@ use super::{UiCache, magnifier, measure, overlay, side_strip, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::measure::Kind;
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, MeasureCommand, Planes, Tool, ViewRect};
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, MeasureCommand, Tool, ViewRect};
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, ResolvedView, ViewDraw};
 use crate::volume::Window;
@@ -97,28 +98,30 @@ pub fn show(
             panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
         }
     };
-    let taken = match (pane, map) {
+    let reduction = state.reduction(cache.max_volume_side).unwrap_or(1);
+    let Some(fidelity) = state.fidelity(pane, &resolved.pixel_from_screen, reduction) else { return };
+    let placed = match (pane, map) {
         (Pane::Across(plane), Some(map)) => {
             draw_plane(&painter, state, active, plane, &map, cache);
             draw_lines();
             side_strip::paint(&painter, state, active, &map);
             let pointer = response.hover_pos().map(|at| map.patient(at));
-            let notes = active.planes.as_ref().map(|planes| plane_notes(planes, cache.max_volume_side));
-            let notes = notes.unwrap_or_default();
-            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, &notes)
+            let notes = plane_notes(state, active, cache.max_volume_side);
+            panes::paint_plane_text(&painter, state, active, plane, &map, pointer, (&notes, &fidelity))
         }
         _ => {
-            draw(ui, state, active, &place, &resolved);
+            draw(ui, state, active, &place, &resolved, cache);
             draw_lines();
             let pointer = response.hover_pos().filter(|_| active.slice().is_some()).map(|at| {
                 let (x, y) = place.physical(at);
                 resolved.pixel_from_screen.pixel(x, y)
             });
-            overlay::paint(&painter, rect, state, active, &resolved, pointer)
+            overlay::paint(&painter, rect, state, active, &resolved, pointer, &fidelity)
         }
     };
+    badge(ui, pane, placed.badge, &fidelity);
     if let Some(map) = &map {
-        measure::paint(ui, (pane, map), state, active, taken, cache, commands);
+        measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
     if state.cine.is_some() && pane == state.focused_pane() {
         let text = format!("cine, {:.0} slices per second; any key stops it", state.settings.cine_rate);
@@ -198,16 +201,22 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
     }
 }
 
-/// What must be said of a plane as it is drawn: reduced, or not there at all.
-pub fn plane_notes(planes: &Planes, max_volume_side: usize) -> Vec<String> {
-    match planes.reduction(max_volume_side) {
-        Some(1) => Vec::new(),
-        Some(factor) => vec![format!(
-            "REDUCED {factor}x{factor} in the slices' planes: the volume exceeds the graphics memory kept for it"
-        )],
+/// The badge answers to the pointer, and to a screen reader, with its reasons.
+fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
+    let id = ui.scope_id().with((label_of(pane), "fidelity"));
+    let response = ui.interact(rect.expand(2.0), id, Sense::hover());
+    let label = format!("Shown, {}: {}. {}", label_of(pane), fidelity.words(), fidelity.sentence());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, label.clone()));
+    response.on_hover_text(fidelity.sentence());
+}
+
+/// Why a plane is not there at all. How it is drawn is said by its badge.
+fn plane_notes(state: &AppState, active: &ActiveSeries, max_volume_side: usize) -> Vec<String> {
+    match state.reduction(max_volume_side) {
+        Some(_) => Vec::new(),
         None => vec![format!(
             "{} slices are more than this graphics device can hold ({max_volume_side}); only the slices are shown",
-            planes.stack.volume.slices().len()
+            active.slice_count()
         )],
     }
 }
@@ -218,15 +227,18 @@ fn draw_plane(
     active: &ActiveSeries,
     plane: Plane,
     map: &PaneMap,
-    cache: &UiCache,
+    cache: &mut UiCache,
 ) {
     let Some(planes) = &active.planes else { return };
-    let draw = planes
+    let draw = state
         .reduction(cache.max_volume_side)
         .and_then(|reduction| active.plane_draw(plane, state.slab, reduction, state.settings.interpolation));
     let Some(mut draw) = draw else { return };
     draw.pixel_from_screen = map.resolved.pixel_from_screen;
     draw.heatmap = state.plane_heat();
+    if state.graphics_fault.is_some() {
+        return cache.by_processor.plane(painter, map.rect, view_id(Pane::Across(plane)), draw);
+    }
     painter.add(paint::plane_callback(map.rect, plane as u32, draw, planes.upload.clone()));
     if planes.upload.failed() {
         message(painter, map.rect, "the graphics device has no room for this volume; only the slices are shown");
@@ -243,7 +255,22 @@ fn on_pixel_grid(rect: Rect, pixels_per_point: f32) -> Rect {
     Rect::from_min_max(Pos2::new(up(rect.left()), up(rect.top())), Pos2::new(down(rect.right()), down(rect.bottom())))
 }
 
-fn draw(ui: &mut egui::Ui, state: &AppState, active: &ActiveSeries, place: &Place, resolved: &ResolvedView) {
+/// Of the pictures drawn by the processor.
+fn view_id(pane: Pane) -> u32 {
+    match pane {
+        Pane::Slices => 0,
+        Pane::Across(plane) => 1 + plane as u32,
+    }
+}
+
+fn draw(
+    ui: &mut egui::Ui,
+    state: &AppState,
+    active: &ActiveSeries,
+    place: &Place,
+    resolved: &ResolvedView,
+    cache: &mut UiCache,
+) {
     let painter = ui.painter_at(place.rect);
     let limit = u32::try_from(ui.ctx().input(|i| i.max_texture_side)).unwrap_or(u32::MAX);
     match active.image_layer(state.settings.interpolation) {
@@ -251,6 +278,9 @@ fn draw(ui: &mut egui::Ui, state: &AppState, active: &ActiveSeries, place: &Plac
             Ok(()) => {
                 let pixel_from_screen = resolved.pixel_from_screen;
                 let layers = ViewDraw { pixel_from_screen, image, heatmap: state.heatmap_layer() };
+                if state.graphics_fault.is_some() {
+                    return cache.by_processor.slice(&painter, place.rect, view_id(place.pane), layers);
+                }
                 painter.add(paint::paint_callback(place.rect, 0, Arc::new(layers)));
             }
             Err(error) => message(&painter, place.rect, &error.to_string()),

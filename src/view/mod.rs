@@ -2,6 +2,7 @@
 //! no egui, no wgpu. [`raster`] draws the same on the CPU and is the oracle for the shaders.
 
 pub mod colormap;
+pub mod fidelity;
 pub mod planes;
 pub mod raster;
 

@@ -362,6 +362,9 @@ fn the_json_holds_what_the_pages_say() {
     assert_eq!(json["patient_and_study"]["Patient"], "Planted, Zaphodia");
     assert_eq!(json["refused"][0]["about"], "PLANTED_Z/notes.txt");
     assert_eq!(json["key_slices"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json["key_slices"][0]["fidelity"]["words"], "interpolated");
+    assert!(json["key_slices"][0]["fidelity"]["sentence"].as_str().is_some_and(|s| s.contains("values are linear")));
+    assert!(report_text(&input).concat().iter().any(|line| line == "shown interpolated"));
 }
 
 #[test]

@@ -359,6 +359,23 @@ fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
 }
 
 #[test]
+fn a_peak_is_checked_by_occlusion_or_told_why_not() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 1000.0], folder.path());
+    pretend_analysis(&mut harness);
+    let ended = |app: &App| matches!(app.state().analysis, dens::state::AnalysisState::Cancelled);
+    until(&mut harness, "the end of the analysis", ended);
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::G);
+    harness.run_steps(2);
+    assert_eq!(current(&harness), 20, "the peak nearest to the middle");
+    // The pretended scores are of no weights that the program has.
+    let failed = |app: &App| app.state().notices.iter().any(|n| n.text.contains("not those that scored the slice"));
+    until(&mut harness, "the refusal", failed);
+    assert!(harness.query_all_by_label_contains("occlusion check failed: the weights are not those").count() >= 1);
+    harness.get_by_label("Check by occlusion");
+}
+
+#[test]
 fn thresholds_are_moved_named_and_given_back() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1500.0, 1400.0], folder.path());
@@ -399,6 +416,83 @@ fn the_passport_stands_before_any_score() {
     harness.get_by_label_contains("x Extent: the series has 28 slices");
     harness.get_by_label_contains("! Tilt: The slices are stacked 18.5 degrees off");
     harness.get_by_label_contains("! Gaps: Slices are");
+}
+
+#[test]
+fn each_view_says_whether_it_is_exact_and_why() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    harness.get_by_label_contains("Shown, slices: interpolated. Enlarged");
+    harness.state_mut().command(Command::SetInterpolation(dens::view::Interpolation::Nearest));
+    harness.run_steps(2);
+    harness.get_by_label_contains("Shown, slices: exact. Enlarged");
+    harness.state_mut().command(Command::SetInterpolation(dens::view::Interpolation::Linear));
+    harness.state_mut().command(Command::SetLayout(dens::view::planes::Layout::Four));
+    harness.run_steps(2);
+    harness.get_by_label_contains("Shown, sagittal: interpolated. Cut from the volume");
+    for _ in 0..3 {
+        press(&mut harness, Key::L);
+    }
+    harness.state_mut().command(Command::CycleProjection);
+    harness.run_steps(2);
+    let slab = harness.state().state().slab;
+    let words = format!("Shown, coronal: interpolated, {} {} mm.", slab.projection.name(), slab.thickness_mm);
+    harness.get_by_label_contains(&words);
+    // The text on the image can be taken away, this cannot.
+    for _ in 0..2 {
+        press(&mut harness, Key::O);
+    }
+    assert_eq!(harness.state().state().settings.overlay, dens::state::OverlayDensity::None);
+    let badge = harness.get_by_label_contains(&words).rect();
+    assert!(badge.width() > 60.0, "{badge:?}");
+    harness.hover_at(badge.center());
+    std::thread::sleep(Duration::from_millis(400));
+    harness.run_steps(30);
+    assert!(harness.query_all_by_label_contains("Cut from the volume").count() >= 3, "two badges and the tooltip");
+}
+
+#[test]
+fn a_driver_that_failed_its_check_is_told_and_the_processor_draws_the_same_pictures() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    harness.state_mut().command(Command::SetLayout(dens::view::planes::Layout::Three));
+    harness.run_steps(30);
+    assert!(harness.state().state().graphics_fault.is_none(), "this device is right");
+    let before = harness.render().ok();
+    let fault = "the graphics driver draws other grey values than the reference (largest difference 9 of 255 levels)";
+    harness.state_mut().receive(Event::GraphicsChecked(Err(fault.to_owned())));
+    harness.run_steps(4);
+    let notices = &harness.state().state().notices;
+    assert!(notices.iter().any(|n| n.text.contains("(largest difference 9 of 255") && n.text.contains("processor")));
+    harness.get_by_label_contains("Shown, slices: drawn by the processor, interpolated");
+    harness.get_by_label_contains("Shown, coronal: drawn by the processor, interpolated");
+    let Some((before, after)) = before.zip(harness.render().ok()) else { return };
+    for pane in ["Image, slice", "Plane, sagittal", "Plane, coronal"] {
+        // The middle, where no text stands.
+        let rect = harness.get_by_label_contains(pane).rect();
+        let middle = egui::Rect::from_center_size(rect.center(), rect.size() * 0.4);
+        let (mut differ, mut all, mut bright) = (0, 0, 0);
+        for y in middle.top() as u32..middle.bottom() as u32 {
+            for x in middle.left() as u32..middle.right() as u32 {
+                let (a, b) = (before.get_pixel(x, y).0, after.get_pixel(x, y).0);
+                differ += usize::from(a[0].abs_diff(b[0]) > 1);
+                bright += usize::from(a[0] > 60);
+                all += 1;
+            }
+        }
+        assert!(bright > all / 50 && differ <= all / 200, "{pane}: {differ} of {all} differ, {bright} bright");
+    }
+}
+
+#[test]
+fn tilt_and_gaps_stand_on_the_planes_with_their_amounts() {
+    let Some(data) = shared_data() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let mut harness = window([1500.0, 900.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    press(&mut harness, Key::M);
+    harness.get_by_label_contains("Shown, sagittal: interpolated, tilt 18.5\u{b0} resampled, gaps");
 }
 
 #[test]

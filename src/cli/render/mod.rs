@@ -13,6 +13,7 @@ use crate::gpu::offscreen::Offscreen;
 use crate::report::{self, ViewPicture};
 use crate::study::describe::{self, CornerText, Identity};
 use crate::study::{LoadedSeries, Photometric, Refused, Series};
+use crate::view::fidelity::Fidelity;
 use crate::view::{
     self, HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster,
 };
@@ -157,6 +158,10 @@ struct Picture {
     text: CornerText,
     /// `[between rows, between columns]` of the slice, where known.
     spacing_mm: Option<[f64; 2]>,
+    /// How the file's pixels were compressed.
+    lossy: Option<String>,
+    /// What is to be said of how the values were made; that of a slice follows from its mapping.
+    fidelity: Option<Fidelity>,
 }
 
 /// The slice fitted into the picture, with corner text, letters, ruler and the research line. Nobody is named on it.
@@ -165,11 +170,12 @@ fn picture_png(args: &RenderArgs, picked: &Picked, size: [u32; 2]) -> Result<Vec
     let mut text = describe::corner_text(series, *index, &args.window, 1.0, Identity::Hidden);
     text.bottom_left.extend(heat.iter().flat_map(|heat| heat.lines.clone()));
     let draw = picked.draw(args, PixelFromScreen::EXACT, Interpolation::Linear);
-    picture_bytes(Picture { draw, text, spacing_mm: series.spacing_mm }, size, args.renderer)
+    let (spacing_mm, lossy) = (series.spacing_mm, series.technique.lossy.clone());
+    picture_bytes(Picture { draw, text, spacing_mm, lossy, fidelity: None }, size, args.renderer)
 }
 
 fn picture_bytes(picture: Picture, [width, height]: [u32; 2], renderer: Renderer) -> Result<Vec<u8>, Refusal> {
-    let Picture { mut draw, text, spacing_mm } = picture;
+    let Picture { mut draw, mut text, spacing_mm, lossy, fidelity } = picture;
     let slice = &draw.image.slice;
     let shape = ImageShape { rows: slice.rows, columns: slice.columns, spacing: spacing_mm.unwrap_or([1.0, 1.0]) };
     let resolved = ViewState::default()
@@ -177,6 +183,8 @@ fn picture_bytes(picture: Picture, [width, height]: [u32; 2], renderer: Renderer
         .ok_or_else(|| Refusal("the slice has no pixels".to_owned()))?
         .snapped();
     draw.pixel_from_screen = resolved.pixel_from_screen;
+    let of_slice = || Fidelity::of_slice(&draw.pixel_from_screen, draw.image.interpolation, lossy.as_deref());
+    text.bottom_right.push(fidelity.unwrap_or_else(of_slice).words());
     let picture = ViewPicture {
         draw,
         width,

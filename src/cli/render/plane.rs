@@ -8,6 +8,7 @@ use crate::geometry::{Plane, PlaneGrid};
 use crate::report;
 use crate::study::describe::Identity;
 use crate::study::{LoadedSeries, plane_text};
+use crate::view::fidelity::{Fidelity, PlaneCut};
 use crate::view::{ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
 use crate::volume::{Slab, Stack, nrrd};
 
@@ -75,11 +76,19 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
         return exact_grey(&draw, args.renderer).map(with_text);
     }
     let text = plane_text::corner_text(
-        &plane_text::Cut { plane: cut.plane, at_mm: cut.at_mm, pose: cut.grid.pose, slab: cut.slab },
+        &plane_text::Cut { plane: cut.plane, at_mm: cut.at_mm, pose: cut.grid.pose },
         series,
-        &stack.geometry,
         (&args.window, 1.0),
         Identity::Hidden,
     );
-    picture_bytes(Picture { draw, text, spacing_mm: Some([cut.grid.spacing_mm; 2]) }, size, args.renderer)
+    let made = PlaneCut {
+        stack: &stack.geometry,
+        slab: cut.slab,
+        step_mm: stack.slab_step_mm(),
+        reduction: 1,
+        interpolation: Interpolation::Linear,
+    };
+    let fidelity = Some(Fidelity::of_plane(&made, series.technique.lossy.as_deref()));
+    let spacing_mm = Some([cut.grid.spacing_mm; 2]);
+    picture_bytes(Picture { draw, text, spacing_mm, lossy: None, fidelity }, size, args.renderer)
 }

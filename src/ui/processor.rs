@@ -1,0 +1,103 @@
+//! Pictures drawn by the processor and shown as plain textures: the way round a graphics driver that failed its check.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use egui::{Color32, ColorImage, Painter, Rect, TextureHandle, TextureOptions, pos2};
+
+use crate::view::planes::{PlaneDraw, PlaneHeat};
+use crate::view::{HeatmapLayer, ViewDraw, raster};
+
+/// The last picture of each view; a view that has not changed is not drawn again.
+#[derive(Default)]
+pub struct Pictures(HashMap<u32, Kept>);
+
+struct Kept {
+    what: What,
+    size: [usize; 2],
+    texture: TextureHandle,
+}
+
+enum What {
+    Slice(ViewDraw),
+    Plane(Box<PlaneDraw>),
+}
+
+impl What {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Slice(a), Self::Slice(b)) => same_slice(a, b),
+            (Self::Plane(a), Self::Plane(b)) => same_plane(a, b),
+            _ => false,
+        }
+    }
+    fn rgba8(&self, [width, height]: [usize; 2]) -> Vec<u8> {
+        match self {
+            Self::Slice(draw) => raster::rgba8(draw, width, height),
+            Self::Plane(draw) => raster::plane_rgba8(draw, width, height),
+        }
+    }
+}
+
+impl Pictures {
+    /// Draws a slice over `rect`. Each view has an id of its own.
+    pub fn slice(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: ViewDraw) {
+        self.paint(painter, rect, view_id, What::Slice(draw));
+    }
+    /// The same for a plane.
+    pub fn plane(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: PlaneDraw) {
+        self.paint(painter, rect, view_id, What::Plane(Box::new(draw)));
+    }
+    /// Pictures drawn so far are let go, with the study they are of.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn paint(&mut self, painter: &Painter, rect: Rect, view_id: u32, what: What) {
+        let px = |points: f32| (points * painter.pixels_per_point()).round().max(0.0) as usize;
+        let size = [px(rect.width()), px(rect.height())];
+        if size.contains(&0) {
+            return;
+        }
+        let is_kept = |kept: &Kept| kept.size == size && kept.what.is_same(&what);
+        if !self.0.get(&view_id).is_some_and(is_kept) {
+            let image = ColorImage::from_rgba_unmultiplied(size, &what.rgba8(size));
+            let name = format!("view {view_id}");
+            let texture = painter.ctx().load_texture(name, image, TextureOptions::NEAREST);
+            self.0.insert(view_id, Kept { what, size, texture });
+        }
+        if let Some(kept) = self.0.get(&view_id) {
+            let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+            painter.image(kept.texture.id(), rect, whole, Color32::WHITE);
+        }
+    }
+}
+
+fn same_slice(a: &ViewDraw, b: &ViewDraw) -> bool {
+    let (x, y) = (&a.image, &b.image);
+    Arc::ptr_eq(&x.slice, &y.slice)
+        && (x.window, x.invert, x.interpolation) == (y.window, y.invert, y.interpolation)
+        && a.pixel_from_screen == b.pixel_from_screen
+        && same(a.heatmap.as_ref(), b.heatmap.as_ref(), |m: &HeatmapLayer, n: &HeatmapLayer| {
+            Arc::ptr_eq(&m.cam, &n.cam)
+                && (m.region, m.maximum, m.opacity, m.style) == (n.region, n.maximum, n.opacity, n.style)
+        })
+}
+
+fn same_plane(a: &PlaneDraw, b: &PlaneDraw) -> bool {
+    Arc::ptr_eq(&a.stack.volume, &b.stack.volume)
+        && (a.grid, a.slab, a.step_mm, a.reduction) == (b.grid, b.slab, b.step_mm, b.reduction)
+        && (a.window, a.invert, a.interpolation) == (b.window, b.invert, b.interpolation)
+        && a.pixel_from_screen == b.pixel_from_screen
+        && same(a.heatmap.as_ref(), b.heatmap.as_ref(), |m: &PlaneHeat, n: &PlaneHeat| {
+            Arc::ptr_eq(&m.stack, &n.stack) && (m.opacity, m.style) == (n.opacity, n.style)
+        })
+}
+
+fn same<T>(a: Option<&T>, b: Option<&T>, equal: impl Fn(&T, &T) -> bool) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => equal(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,290 @@
+//! Whether a view shows the values that the file holds, and if not, what was done to them: one statement, composed here
+//! and said alike by the window, saved pictures and reports.
+
+use super::planes::PlaneDraw;
+use super::{Interpolation, PixelFromScreen};
+use crate::geometry::StackGeometry;
+use crate::volume::{Projection, Slab};
+
+/// What stands between the file's values and the picture; never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fidelity(Vec<Item>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Item {
+    /// "interpolated", "MIP 5 mm".
+    word: String,
+    /// A sentence.
+    reason: String,
+    /// What no reader expects of a picture: values were lost before it was drawn, or it was drawn in another way.
+    caution: bool,
+}
+
+impl Item {
+    fn plain(word: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { word: word.into(), reason: reason.into(), caution: false }
+    }
+    fn caution(word: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { caution: true, ..Self::plain(word, reason) }
+    }
+}
+
+/// How a plane across the slices is drawn, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaneCut<'a> {
+    pub stack: &'a StackGeometry,
+    pub slab: Slab,
+    /// Distance of the places at which a slab's values are taken, mm.
+    pub step_mm: f64,
+    /// As [`PlaneDraw::reduction`].
+    pub reduction: usize,
+    pub interpolation: Interpolation,
+}
+
+impl<'a> From<&'a PlaneDraw> for PlaneCut<'a> {
+    fn from(draw: &'a PlaneDraw) -> Self {
+        Self {
+            stack: &draw.stack.geometry,
+            slab: draw.slab,
+            step_mm: draw.step_mm,
+            reduction: draw.reduction,
+            interpolation: draw.interpolation,
+        }
+    }
+}
+
+impl Fidelity {
+    /// A slice as it was acquired, drawn through a mapping. `lossy` says how the file's pixels were compressed.
+    pub fn of_slice(map: &PixelFromScreen, interpolation: Interpolation, lossy: Option<&str>) -> Self {
+        Self::of(vec![sampling(map, interpolation)], lossy)
+    }
+
+    /// A slice in a picture that is drawn to whatever size the page has, linear between its pixels.
+    pub fn of_printed_slice(lossy: Option<&str>) -> Self {
+        let reason = "Drawn to the size of the page: between the pixels of the slice values are linear";
+        Self::of(vec![Item::plain("interpolated", reason)], lossy)
+    }
+
+    /// A plane or slab cut from the volume.
+    pub fn of_plane(cut: &PlaneCut<'_>, lossy: Option<&str>) -> Self {
+        let mut items = vec![match cut.interpolation {
+            Interpolation::Linear => Item::plain(
+                "interpolated",
+                "Cut from the volume: each value is linear between the eight voxels around it",
+            ),
+            Interpolation::Nearest => {
+                Item::plain("nearest voxel", "Cut from the volume: each value is that of the nearest voxel")
+            }
+        }];
+        items.extend(slab(&cut.slab, cut.step_mm));
+        items.extend(resampling(cut.stack));
+        if cut.reduction > 1 {
+            let n = cut.reduction;
+            items.push(Item::caution(
+                format!("reduced {n}x{n}"),
+                format!(
+                    "The volume exceeds the graphics memory kept for it, so {n} x {n} pixels of each slice were averaged \
+                     into one"
+                ),
+            ));
+        }
+        Self::of(items, lossy)
+    }
+
+    /// The same where the graphics driver is not trusted and the processor draws.
+    pub fn drawn_by_processor(mut self) -> Self {
+        let reason = "Drawn by the processor, since the graphics driver failed its check at the start";
+        self.0.push(Item::caution("drawn by the processor", reason));
+        self.sorted()
+    }
+
+    fn of(mut items: Vec<Item>, lossy: Option<&str>) -> Self {
+        items.extend(lossy.map(|how| {
+            let how = how.trim();
+            let how = if how.is_empty() { String::new() } else { format!(" ({how})") };
+            Item::caution(
+                "lossy source",
+                format!("The file's pixels went through lossy compression{how}: its values are not the measured ones"),
+            )
+        }));
+        Self(items).sorted()
+    }
+
+    /// What must not be overlooked comes first, so that it stays where a line is cut at its end.
+    fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|item| !item.caution);
+        self
+    }
+
+    /// The badge: "exact", or "lossy source, interpolated, MIP 5 mm".
+    pub fn words(&self) -> String {
+        self.parts().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The parts of the badge, one after the other, for where it takes several lines.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|item| item.word.as_str())
+    }
+
+    /// Why, in sentences.
+    pub fn sentence(&self) -> String {
+        self.0.iter().map(|item| format!("{}.", item.reason)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The badge says something that no reader expects.
+    pub fn is_caution(&self) -> bool {
+        self.0.iter().any(|item| item.caution)
+    }
+}
+
+/// How the pixels of a slice become those of the target.
+fn sampling(map: &PixelFromScreen, interpolation: Interpolation) -> Item {
+    let per = [map.column_per_x.abs(), map.row_per_y.abs()];
+    let whole = |v: f64| (v - v.round()).abs() < 1e-6;
+    if per == [1.0, 1.0] && whole(map.column_at_0 + 0.5) && whole(map.row_at_0 + 0.5) {
+        return Item::plain("exact", "Each pixel of the picture is one pixel of the slice");
+    }
+    let coarsest = per[0].max(per[1]);
+    if coarsest > 1.0 + 1e-9 {
+        let smaller = format!("Smaller than the slice, {coarsest:.2} of its pixels to one of the picture");
+        return match interpolation {
+            Interpolation::Linear => Item::plain(
+                "interpolated, shrunk",
+                format!("{smaller}: values are linear between the four nearest, and fine detail can be lost"),
+            ),
+            Interpolation::Nearest => Item::plain(
+                "shrunk, pixels left out",
+                format!("{smaller}: the nearest one is shown and others are left out"),
+            ),
+        };
+    }
+    let enlarged = format!("Enlarged {:.2} times", 1.0 / coarsest);
+    match interpolation {
+        Interpolation::Linear => Item::plain(
+            "interpolated",
+            format!("{enlarged}: between the pixels of the slice values are linear; the window comes after"),
+        ),
+        Interpolation::Nearest => Item::plain(
+            "exact",
+            format!("{enlarged}: each pixel of the picture shows the value of the slice's pixel there, none between"),
+        ),
+    }
+}
+
+fn slab(slab: &Slab, step_mm: f64) -> Option<Item> {
+    if slab.thickness_mm <= 0.0 {
+        return None;
+    }
+    let thickness = format!("{:.1}", slab.thickness_mm);
+    let thickness = thickness.trim_end_matches(".0");
+    let steps = slab.steps_per_side(step_mm);
+    let value = match slab.projection {
+        Projection::Mean => "mean",
+        Projection::Mip => "largest",
+        Projection::MinIp => "smallest",
+    };
+    let places = 2 * i64::from(steps) + 1;
+    let reason = format!("A slab: the {value} of {places} values across {thickness} mm");
+    Some(Item::plain(format!("{} {thickness} mm", slab.projection.name()), reason))
+}
+
+/// How the stack departs from an even, upright one. Each departure has been made good in the plane, and its amount is
+/// named.
+fn resampling(stack: &StackGeometry) -> Vec<Item> {
+    /// Below this nobody can see it.
+    const TILT_TOLD_DEG: f64 = 0.5;
+    let mut items = Vec::new();
+    let tilt_deg = stack.tilt_deg();
+    if tilt_deg >= TILT_TOLD_DEG {
+        items.push(Item::plain(
+            format!("tilt {tilt_deg:.1}\u{b0} resampled"),
+            format!(
+                "The slices are stacked {tilt_deg:.1}\u{b0} off upright; the plane is cut through their true places"
+            ),
+        ));
+    }
+    let [least, most] = stack.gap_range_mm();
+    // Positions are written with few digits.
+    if most - least > (0.02 * stack.median_gap_mm()).max(0.05) {
+        let [least, most] = [least, most].map(|mm| {
+            let text = format!("{mm:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        });
+        items.push(Item::plain(
+            format!("gaps {least} to {most} mm resampled"),
+            format!("The slices are {least} to {most} mm apart; values between them are linear over the true distance"),
+        ));
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{PatientPoint, SlicePose, Vec3};
+
+    fn map(per: f64) -> PixelFromScreen {
+        PixelFromScreen { column_per_x: per, column_at_0: -0.5, row_per_y: -per, row_at_0: 9.5 }
+    }
+
+    fn stack(z_mm: &[f64], lean: f64) -> StackGeometry {
+        let pose = |z: &f64| {
+            Some(SlicePose {
+                origin: PatientPoint(Vec3::new(0.0, lean * z, *z)),
+                along_row: Vec3::new(1.0, 0.0, 0.0),
+                along_column: Vec3::new(0.0, 1.0, 0.0),
+            })
+        };
+        let poses: Vec<_> = z_mm.iter().map(pose).collect();
+        StackGeometry::new(&poses, Some([1.0, 1.0]), 16, 16).expect("a stack")
+    }
+
+    fn cut(stack: &StackGeometry) -> PlaneCut<'_> {
+        let (slab, interpolation) = (Slab::default(), Interpolation::Linear);
+        PlaneCut { stack, slab, step_mm: 0.5, reduction: 1, interpolation }
+    }
+
+    #[test]
+    fn only_what_is_exact_is_called_exact() {
+        let words = |per, interpolation| Fidelity::of_slice(&map(per), interpolation, None).words();
+        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+            assert_eq!(words(1.0, interpolation), "exact", "one to one, mirrored");
+        }
+        assert_eq!(words(0.4, Interpolation::Nearest), "exact");
+        assert_eq!(words(0.4, Interpolation::Linear), "interpolated");
+        assert_eq!(words(1.9, Interpolation::Linear), "interpolated, shrunk");
+        assert_eq!(words(1.9, Interpolation::Nearest), "shrunk, pixels left out");
+        let beside = PixelFromScreen { column_at_0: -0.2, ..map(1.0) };
+        assert_eq!(Fidelity::of_slice(&beside, Interpolation::Linear, None).words(), "interpolated");
+        let why = Fidelity::of_slice(&map(0.4), Interpolation::Linear, None).sentence();
+        assert!(why.starts_with("Enlarged 2.50 times: ") && why.ends_with('.'), "{why}");
+    }
+
+    #[test]
+    fn what_must_not_be_overlooked_comes_first() {
+        let lossy = Fidelity::of_slice(&map(0.4), Interpolation::Linear, Some("JPEG 10:1"));
+        assert_eq!(lossy.words(), "lossy source, interpolated");
+        assert!(lossy.is_caution() && lossy.sentence().contains("(JPEG 10:1)"), "{}", lossy.sentence());
+        assert!(!Fidelity::of_slice(&map(0.4), Interpolation::Linear, None).is_caution());
+        let even = stack(&[0.0, 1.0, 2.0], 0.0);
+        let reduced = PlaneCut { reduction: 2, ..cut(&even) };
+        assert_eq!(Fidelity::of_plane(&reduced, Some("")).words(), "reduced 2x2, lossy source, interpolated");
+        let by_processor = Fidelity::of_plane(&cut(&even), None).drawn_by_processor();
+        assert_eq!(by_processor.words(), "drawn by the processor, interpolated");
+    }
+
+    #[test]
+    fn slabs_tilt_and_gaps_are_named_with_their_amounts() {
+        let even = stack(&[0.0, 1.0, 2.0, 3.0], 0.0);
+        assert_eq!(Fidelity::of_plane(&cut(&even), None).words(), "interpolated");
+        let slab = Slab { thickness_mm: 5.0, projection: Projection::Mip };
+        let mip = Fidelity::of_plane(&PlaneCut { slab, ..cut(&even) }, None);
+        assert_eq!(mip.words(), "interpolated, MIP 5 mm");
+        assert!(mip.sentence().contains("the largest of 11 values across 5 mm"), "{}", mip.sentence());
+        let uneven = stack(&[0.0, 1.0, 4.0, 5.0], 0.2);
+        let words = Fidelity::of_plane(&cut(&uneven), None).words();
+        assert_eq!(words, "interpolated, tilt 11.3\u{b0} resampled, gaps 1 to 3 mm resampled");
+        let nearest = PlaneCut { interpolation: Interpolation::Nearest, ..cut(&even) };
+        assert_eq!(Fidelity::of_plane(&nearest, None).words(), "nearest voxel");
+    }
+}
