@@ -11,6 +11,7 @@ use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportR
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
 use crate::ui;
+use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Pane, PlaneDraw};
 use crate::view::{ImageLayer, ImageShape, Interpolation, PixelFromScreen, ResolvedView, ViewDraw, raster};
 use crate::volume::{Slice, SlicePixels};
@@ -134,7 +135,7 @@ fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
     let resolved =
         active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     let mut text = ui::corner_lines(state, active);
-    text.bottom_right.extend(fidelity_words(state, Pane::Slices, &resolved));
+    text.bottom_right.extend(fidelity_lines(state, Pane::Slices, &resolved));
     text.bottom_left.extend(ui::heatmap_note(state));
     let view = ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
@@ -157,7 +158,7 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     draw.pixel_from_screen = resolved.pixel_from_screen;
     draw.heatmap = state.plane_heat();
     let mut text = ui::plane_corner_text(state, active, plane, draw.grid.pose);
-    text.bottom_right.extend(fidelity_words(state, Pane::Across(plane), &resolved));
+    text.bottom_right.extend(fidelity_lines(state, Pane::Across(plane), &resolved));
     text.bottom_left.extend(ui::plane_heatmap_note(state));
     let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
     let image = ImageLayer {
@@ -178,9 +179,10 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     Some(Picture { view, plane: Some(draw) })
 }
 
-/// The badge of a picture that is made from every voxel.
-fn fidelity_words(state: &AppState, pane: Pane, resolved: &ResolvedView) -> Option<String> {
-    Some(state.fidelity(pane, &resolved.pixel_from_screen, 1)?.words())
+/// The badge of a picture that is made from every voxel, a line for each of its parts.
+fn fidelity_lines(state: &AppState, pane: Pane, resolved: &ResolvedView) -> Vec<String> {
+    let fidelity = state.fidelity(pane, &resolved.pixel_from_screen, 1);
+    fidelity.iter().flat_map(Fidelity::parts).map(str::to_owned).collect()
 }
 
 /// What was measured on the plane of a pane, in the pixels of its picture.

@@ -149,7 +149,7 @@ fn source(
     let text = CornerText {
         top_left,
         top_right: vec![window.preset_name().unwrap_or("").to_owned()],
-        bottom_left: vec![key.fidelity.words()],
+        bottom_left: key.fidelity.parts().map(str::to_owned).collect(),
         letters: describe::edge_letters(series.slices.get(index).and_then(|s| s.pose).as_ref()),
         ..CornerText::default()
     };

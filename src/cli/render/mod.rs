@@ -184,7 +184,7 @@ fn picture_bytes(picture: Picture, [width, height]: [u32; 2], renderer: Renderer
         .snapped();
     draw.pixel_from_screen = resolved.pixel_from_screen;
     let of_slice = || Fidelity::of_slice(&draw.pixel_from_screen, draw.image.interpolation, lossy.as_deref());
-    text.bottom_right.push(fidelity.unwrap_or_else(of_slice).words());
+    text.bottom_right.extend(fidelity.unwrap_or_else(of_slice).parts().map(str::to_owned));
     let picture = ViewPicture {
         draw,
         width,

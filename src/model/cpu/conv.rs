@@ -19,6 +19,14 @@ const SHORT_RUN: usize = 64;
 /// Rows of a task.
 const TASK_ROWS: usize = 96;
 
+/// What follows the convolution and its bias.
+#[derive(Clone, Copy)]
+pub(super) struct After<'a, V> {
+    /// Added, as large as the output.
+    pub(super) shortcut: Option<&'a [V]>,
+    pub(super) relu: bool,
+}
+
 pub(super) struct Conv<L: Lanes> {
     shape: ConvShape,
     kind: Kind<L>,
@@ -58,19 +66,18 @@ impl<L: Lanes> Conv<L> {
         &self,
         input: &[L::Value],
         extent: Extent,
-        shortcut: Option<&[L::Value]>,
-        relu: bool,
+        after: After<'_, L::Value>,
         output: &mut [L::Value],
         workspace: &Workspace<L>,
     ) {
         let out = self.output(extent);
         assert_eq!((extent.channels, input.len()), (self.shape.channels_in, extent.values()), "input");
         assert_eq!(output.len(), out.values(), "output");
-        assert!(shortcut.is_none_or(|shortcut| shortcut.len() == out.values()), "shortcut");
+        assert!(after.shortcut.is_none_or(|shortcut| shortcut.len() == out.values()), "shortcut");
         match &self.kind {
-            Kind::Direct(weights) => self.direct(weights, input, extent, shortcut, relu, output),
+            Kind::Direct(weights) => self.direct(weights, input, extent, after, output),
             Kind::Winograd(winograd) => {
-                winograd.run(input, extent, &self.bias, shortcut, relu, output, &workspace.singles);
+                winograd.run(input, extent, &self.bias, after, output, &workspace.singles);
             }
         }
     }
@@ -80,8 +87,7 @@ impl<L: Lanes> Conv<L> {
         weights: &Packed<L>,
         input: &[L::Value],
         extent: Extent,
-        shortcut: Option<&[L::Value]>,
-        relu: bool,
+        after: After<'_, L::Value>,
         output: &mut [L::Value],
     ) {
         let out = self.output(extent);
@@ -89,7 +95,7 @@ impl<L: Lanes> Conv<L> {
         let (task_rows, task_panels) = self.task(pixels, weights.panels());
         let panel_tasks = weights.panels().div_ceil(task_panels);
         let output = Grid { start: output.as_mut_ptr(), stride: out.channels };
-        let shortcut = shortcut.map(|s| Grid { start: s.as_ptr().cast_mut(), stride: out.channels });
+        let shortcut = after.shortcut.map(|s| Grid { start: s.as_ptr().cast_mut(), stride: out.channels });
         (0..pixels.div_ceil(task_rows) * panel_tasks).into_par_iter().for_each(|task| {
             let (first, panel) = (task / panel_tasks * task_rows, task % panel_tasks * task_panels);
             let count = task_rows.min(pixels - first);
@@ -110,7 +116,7 @@ impl<L: Lanes> Conv<L> {
                         panels,
                         bias: Some(&self.bias),
                         shortcut: shortcut.map(|grid| grid.at(first, 0)),
-                        relu,
+                        relu: after.relu,
                         output: output.at(first, 0),
                         sums: &mut scratch.sums,
                     });

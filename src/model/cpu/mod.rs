@@ -21,8 +21,8 @@ use std::convert::Infallible;
 
 use rayon::prelude::*;
 
-use conv::Conv;
 pub(super) use conv::gather_window;
+use conv::{After, Conv};
 #[cfg(target_arch = "x86_64")]
 use lanes::x86::{Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Lanes, Portable};
@@ -174,7 +174,8 @@ impl<L: Lanes> Layers for Pass<'_, L> {
         let conv = &self.convs[index];
         let extent = input.extent();
         Ok(self.workspace.maps(conv.output(extent), |output| {
-            conv.run(input.values(), extent, residual.map(Maps::values), relu, output, self.workspace);
+            let after = After { shortcut: residual.map(Maps::values), relu };
+            conv.run(input.values(), extent, after, output, self.workspace);
         }))
     }
 
@@ -209,7 +210,7 @@ impl<L: Lanes<Value = f32>> SingleLayer for Conv<L> {
     fn run(&self, input: &[f32], extent: Extent) -> (Extent, Vec<f32>) {
         let out = self.output(extent);
         let mut output = vec![0.0; out.values()];
-        self.run(input, extent, None, false, &mut output, &Workspace::new());
+        self.run(input, extent, After { shortcut: None, relu: false }, &mut output, &Workspace::new());
         (out, output)
     }
 }

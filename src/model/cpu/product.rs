@@ -237,6 +237,7 @@ impl<L: Lanes> Tile<L> {
 
     /// The sums stay in registers only while every index into them is known at compile time: nothing but short loops of
     /// constant length here.
+    #[expect(clippy::needless_range_loop, reason = "indices known at compile time are the point")]
     #[inline(always)]
     unsafe fn run<const M: usize, const V: usize>(&self) {
         if M > L::TILE_ROWS {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
+use super::conv::After;
 use super::lanes::{Job, Lanes};
 use super::maps::{Arena, Extent};
 use super::product::{Grid, Packed, Product, panel_columns};
@@ -99,11 +100,11 @@ impl<L: Lanes> Winograd<L> {
         input: &[L::Value],
         extent: Extent,
         bias: &[f32],
-        shortcut: Option<&[L::Value]>,
-        relu: bool,
+        after: After<'_, L::Value>,
         output: &mut [L::Value],
         arena: &Arena<f32>,
     ) {
+        let After { shortcut, relu } = after;
         let columns = extent.columns.div_ceil(OUT);
         let tiling = Tiling { columns, count: extent.rows.div_ceil(OUT) * columns };
         let job = Picture::<L> {
@@ -241,6 +242,7 @@ impl<L: Lanes> Job<L> for Transform<'_, L> {
 
 impl<L: Lanes> Transform<'_, L> {
     /// `B^T d B` of one tile, all channels.
+    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
     unsafe fn spread_out(&self, input: &[L::Value]) {
         let Extent { rows, columns, channels } = self.extent;
@@ -273,6 +275,7 @@ impl<L: Lanes> Transform<'_, L> {
     }
 
     /// `A^T m A` of one tile, bias, shortcut and ReLU.
+    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
     unsafe fn gather_in(&self, bias: &[f32], shortcut: Option<&[L::Value]>, relu: bool, output: Grid<L::Value>) {
         let Extent { rows, columns, channels } = self.extent;
