@@ -3,6 +3,7 @@
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, vec2};
 
 use super::theme;
+use crate::findings::describe::standing;
 use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
@@ -351,8 +352,7 @@ pub fn heatmap_note(state: &AppState) -> Option<String> {
     let layer = state.heatmap_layer()?;
     if state.shown_occlusion().is_some() {
         let model = &state.findings()?.provenance.model;
-        let of = if model.trained { format!("trained on {}", model.trained_on) } else { model.trained_on.clone() };
-        return Some(format!("Occlusion: drop of the score where a patch is covered ({of})"));
+        return Some(format!("Occlusion: drop of the score where a patch is covered ({})", standing(model)));
     }
     // An outline that is nowhere would look like a heatmap that failed.
     let below = layer.cam.max() < layer.maximum * OUTLINE_SHARE;
