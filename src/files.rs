@@ -3,6 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Names of files that are being written.
+const PREFIX: &str = ".dens-";
+const SUFFIX: &str = ".part";
 
 /// What a power cut may cost. Whatever is chosen, no other program ever sees half a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub fn write_with(
         _ => PathBuf::from("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".dens-").suffix(".part");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(&folder)?;
@@ -73,6 +78,19 @@ pub fn write_with(
         sync_folder(&folder);
     }
     Ok(())
+}
+
+/// Removes from a folder what programs that were killed while writing left behind, if it is older than `age`.
+pub fn clear_leftovers(folder: &Path, age: Duration) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let old = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && old.is_some_and(|old| old > age) {
+            // Somebody else's now, or gone already: it does no harm where it lies.
+            let _kept = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The permissions of the file that is about to be replaced, or why it must not be.

@@ -79,19 +79,6 @@ impl MeasureStore {
         let bytes = measure::to_json(content).map_err(|error| error.to_string())?;
         files::write(&path, &bytes, files::Synced::FileAndFolder).map_err(failed)
     }
-    /// Removes what a program that was killed while writing left behind.
-    fn clear_leftovers(&self) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let old = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-            if name.starts_with(".dens-") && name.ends_with(".part") && old.is_some_and(|age| age > LEFTOVER) {
-                // Somebody else's now, or gone already: it does no harm where it lies.
-                let _kept = fs::remove_file(entry.path());
-            }
-        }
-    }
 }
 
 /// "KEY.damaged-1.json", the first such name that is free.
@@ -144,7 +131,7 @@ impl Keeper {
 
 fn work(store: Option<&MeasureStore>, queue: &Receiver<Order>, events: &Sender<Event>, wake: &Wake) {
     if let Some(store) = store {
-        store.clear_leftovers();
+        files::clear_leftovers(&store.folder, LEFTOVER);
     }
     while let Ok(first) = queue.recv() {
         // Of several states of one series that have piled up only the last is written.

@@ -29,6 +29,22 @@ pub(super) struct ConvShape {
     pub(super) padding: usize,
 }
 
+#[cfg(test)]
+impl ConvShape {
+    /// One that stands in no network, padded so that with stride 1 the picture keeps its size.
+    pub(super) fn for_tests(channels: [usize; 2], kernel: usize, stride: usize) -> Self {
+        Self {
+            name: "test".into(),
+            norm: String::new(),
+            channels_in: channels[0],
+            channels_out: channels[1],
+            kernel,
+            stride,
+            padding: kernel / 2,
+        }
+    }
+}
+
 /// All convolutions in the order in which [`walk`] numbers them: in each block those of its own path, then the shortcut's.
 pub(super) fn conv_shapes(plan: &Plan) -> Vec<ConvShape> {
     let shape = |conv: String, norm: String, channels: [usize; 2], kernel: usize, stride: usize| ConvShape {

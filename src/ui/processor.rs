@@ -6,60 +6,40 @@ use std::sync::Arc;
 use egui::{Color32, ColorImage, Painter, Rect, TextureHandle, TextureOptions, pos2};
 
 use crate::view::planes::{PlaneDraw, PlaneHeat};
-use crate::view::{HeatmapLayer, ViewDraw, raster};
+use crate::view::raster::Drawing;
+use crate::view::{HeatmapLayer, ViewDraw};
 
 /// The last picture of each view; a view that has not changed is not drawn again.
 #[derive(Default)]
 pub struct Pictures(HashMap<u32, Kept>);
 
 struct Kept {
-    what: What,
+    what: Drawing,
     size: [usize; 2],
     texture: TextureHandle,
-}
-
-enum What {
-    Slice(ViewDraw),
-    Plane(Box<PlaneDraw>),
-}
-
-impl What {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Slice(a), Self::Slice(b)) => same_slice(a, b),
-            (Self::Plane(a), Self::Plane(b)) => same_plane(a, b),
-            _ => false,
-        }
-    }
-    fn rgba8(&self, [width, height]: [usize; 2]) -> Vec<u8> {
-        match self {
-            Self::Slice(draw) => raster::rgba8(draw, width, height),
-            Self::Plane(draw) => raster::plane_rgba8(draw, width, height),
-        }
-    }
 }
 
 impl Pictures {
     /// Draws a slice over `rect`. Each view has an id of its own.
     pub fn slice(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: ViewDraw) {
-        self.paint(painter, rect, view_id, What::Slice(draw));
+        self.paint(painter, rect, view_id, Drawing::Slice(draw));
     }
     /// The same for a plane.
     pub fn plane(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: PlaneDraw) {
-        self.paint(painter, rect, view_id, What::Plane(Box::new(draw)));
+        self.paint(painter, rect, view_id, Drawing::Plane(Box::new(draw)));
     }
     /// Pictures drawn so far are let go, with the study they are of.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    fn paint(&mut self, painter: &Painter, rect: Rect, view_id: u32, what: What) {
+    fn paint(&mut self, painter: &Painter, rect: Rect, view_id: u32, what: Drawing) {
         let px = |points: f32| (points * painter.pixels_per_point()).round().max(0.0) as usize;
         let size = [px(rect.width()), px(rect.height())];
         if size.contains(&0) {
             return;
         }
-        let is_kept = |kept: &Kept| kept.size == size && kept.what.is_same(&what);
+        let is_kept = |kept: &Kept| kept.size == size && same_drawing(&kept.what, &what);
         if !self.0.get(&view_id).is_some_and(is_kept) {
             let image = ColorImage::from_rgba_unmultiplied(size, &what.rgba8(size));
             let name = format!("view {view_id}");
@@ -70,6 +50,14 @@ impl Pictures {
             let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
             painter.image(kept.texture.id(), rect, whole, Color32::WHITE);
         }
+    }
+}
+
+fn same_drawing(a: &Drawing, b: &Drawing) -> bool {
+    match (a, b) {
+        (Drawing::Slice(a), Drawing::Slice(b)) => same_slice(a, b),
+        (Drawing::Plane(a), Drawing::Plane(b)) => same_plane(a, b),
+        _ => false,
     }
 }
 

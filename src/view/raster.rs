@@ -9,6 +9,23 @@ use crate::findings::{Cam, PixelBox};
 use crate::geometry::PixelPoint;
 use crate::volume::{Slice, SlicePixels};
 
+/// Whatever a view shows.
+#[derive(Debug, Clone)]
+pub enum Drawing {
+    Slice(ViewDraw),
+    Plane(Box<PlaneDraw>),
+}
+
+impl Drawing {
+    /// As [`rgba8`] or [`plane_rgba8`].
+    pub fn rgba8(&self, [width, height]: [usize; 2]) -> Vec<u8> {
+        match self {
+            Self::Slice(draw) => rgba8(draw, width, height),
+            Self::Plane(draw) => plane_rgba8(draw, width, height),
+        }
+    }
+}
+
 /// 8-bit grey, one byte per target pixel, without heatmap. Outside the picture is black.
 pub fn grey8(draw: &ViewDraw, width: usize, height: usize) -> Vec<u8> {
     let mut out = vec![0; width * height];

@@ -121,6 +121,44 @@ impl Isa {
     }
 }
 
+/// Lanes whose values are f32 as they are: what else they must say follows from loading, storing, repeating and fused
+/// multiplication.
+macro_rules! single_values {
+    ($vector:ty) => {
+        type Value = f32;
+        type Single = Self;
+        const PAIR: usize = 1;
+        #[inline(always)]
+        unsafe fn load_values(from: *const f32) -> $vector {
+            unsafe { Self::load(from) }
+        }
+        #[inline(always)]
+        unsafe fn store_values(to: *mut f32, vector: $vector) {
+            unsafe { Self::store(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn repeat(from: *const f32) -> $vector {
+            unsafe { Self::splat(*from) }
+        }
+        #[inline(always)]
+        unsafe fn operand(from: *const f32) -> $vector {
+            unsafe { Self::load(from) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(left: $vector, right: $vector, sum: $vector) -> $vector {
+            unsafe { Self::fma(left, right, sum) }
+        }
+        #[inline(always)]
+        fn to_f32(value: f32) -> f32 {
+            value
+        }
+        #[inline(always)]
+        fn from_f32(value: f32) -> f32 {
+            value
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
     use std::arch::x86_64::*;
@@ -199,38 +237,8 @@ pub(super) mod x86 {
     }
 
     impl Lanes for Avx512 {
-        type Value = f32;
-        type Single = Self;
-        const PAIR: usize = 1;
+        single_values!(__m512);
         f32_of_512!();
-        #[inline(always)]
-        unsafe fn load_values(from: *const f32) -> __m512 {
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store_values(to: *mut f32, vector: __m512) {
-            unsafe { _mm512_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn repeat(from: *const f32) -> __m512 {
-            unsafe { _mm512_set1_ps(*from) }
-        }
-        #[inline(always)]
-        unsafe fn operand(from: *const f32) -> __m512 {
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(left: __m512, right: __m512, sum: __m512) -> __m512 {
-            unsafe { _mm512_fmadd_ps(left, right, sum) }
-        }
-        #[inline(always)]
-        fn to_f32(value: f32) -> f32 {
-            value
-        }
-        #[inline(always)]
-        fn from_f32(value: f32) -> f32 {
-            value
-        }
         #[inline(always)]
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
             unsafe { on_avx512(job) }
@@ -293,11 +301,9 @@ pub(super) mod x86 {
     }
 
     impl Lanes for Avx2 {
-        type Value = f32;
+        single_values!(__m256);
         type Vector = __m256;
-        type Single = Self;
         const WIDTH: usize = 8;
-        const PAIR: usize = 1;
         const TILE_ROWS: usize = 6;
         const TILE_VECTORS: usize = 2;
         #[inline(always)]
@@ -316,26 +322,6 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn store(to: *mut f32, vector: __m256) {
             unsafe { _mm256_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn load_values(from: *const f32) -> __m256 {
-            unsafe { _mm256_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store_values(to: *mut f32, vector: __m256) {
-            unsafe { _mm256_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn repeat(from: *const f32) -> __m256 {
-            unsafe { _mm256_set1_ps(*from) }
-        }
-        #[inline(always)]
-        unsafe fn operand(from: *const f32) -> __m256 {
-            unsafe { _mm256_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(left: __m256, right: __m256, sum: __m256) -> __m256 {
-            unsafe { _mm256_fmadd_ps(left, right, sum) }
         }
         #[inline(always)]
         unsafe fn splat(value: f32) -> __m256 {
@@ -358,14 +344,6 @@ pub(super) mod x86 {
             unsafe { _mm256_max_ps(a, b) }
         }
         #[inline(always)]
-        fn to_f32(value: f32) -> f32 {
-            value
-        }
-        #[inline(always)]
-        fn from_f32(value: f32) -> f32 {
-            value
-        }
-        #[inline(always)]
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
             unsafe { on_avx2(job) }
         }
@@ -377,11 +355,9 @@ pub(super) mod x86 {
 pub(super) struct Portable;
 
 impl Lanes for Portable {
-    type Value = f32;
+    single_values!([f32; 4]);
     type Vector = [f32; 4];
-    type Single = Self;
     const WIDTH: usize = 4;
-    const PAIR: usize = 1;
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 2;
     #[inline(always)]
@@ -395,26 +371,6 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn store(to: *mut f32, vector: [f32; 4]) {
         unsafe { to.cast::<[f32; 4]>().write_unaligned(vector) }
-    }
-    #[inline(always)]
-    unsafe fn load_values(from: *const f32) -> [f32; 4] {
-        unsafe { Self::load(from) }
-    }
-    #[inline(always)]
-    unsafe fn store_values(to: *mut f32, vector: [f32; 4]) {
-        unsafe { Self::store(to, vector) }
-    }
-    #[inline(always)]
-    unsafe fn repeat(from: *const f32) -> [f32; 4] {
-        [unsafe { *from }; 4]
-    }
-    #[inline(always)]
-    unsafe fn operand(from: *const f32) -> [f32; 4] {
-        unsafe { Self::load(from) }
-    }
-    #[inline(always)]
-    unsafe fn multiply_add(left: [f32; 4], right: [f32; 4], sum: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|i| left[i] * right[i] + sum[i])
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> [f32; 4] {
@@ -435,14 +391,6 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn larger(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
-    }
-    #[inline(always)]
-    fn to_f32(value: f32) -> f32 {
-        value
-    }
-    #[inline(always)]
-    fn from_f32(value: f32) -> f32 {
-        value
     }
     #[inline(always)]
     unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {

@@ -19,8 +19,6 @@ mod winograd;
 
 use std::convert::Infallible;
 
-use rayon::prelude::*;
-
 pub(super) use conv::gather_window;
 use conv::{After, Conv};
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +26,7 @@ use lanes::x86::{Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Lanes, Portable};
 pub(super) use maps::Extent;
 use maps::{Maps, Workspace};
+use rayon::prelude::*;
 
 use super::Activation;
 use super::architecture::Plan;

@@ -26,15 +26,7 @@ struct Example {
 
 impl Example {
     fn new([rows, columns]: [usize; 2], channels: [usize; 2], kernel: usize, stride: usize) -> Self {
-        let shape = ConvShape {
-            name: "test".into(),
-            norm: String::new(),
-            channels_in: channels[0],
-            channels_out: channels[1],
-            kernel,
-            stride,
-            padding: kernel / 2,
-        };
+        let shape = ConvShape::for_tests(channels, kernel, stride);
         let depth = channels[0] * kernel * kernel;
         let weight: Vec<f32> = wave(depth * channels[1], 0.1).iter().map(|w| w / (depth as f32).sqrt()).collect();
         let (scale, shift) = (wave(channels[1], 0.2), wave(channels[1], 0.3));

@@ -252,22 +252,10 @@ mod tests {
     use super::super::differences::{check_gradient, scrambled};
     use super::*;
 
-    fn shape(channels: [usize; 2], kernel: usize, stride: usize) -> ConvShape {
-        ConvShape {
-            name: String::new(),
-            norm: String::new(),
-            channels_in: channels[0],
-            channels_out: channels[1],
-            kernel,
-            stride,
-            padding: kernel / 2,
-        }
-    }
-
     /// Both gradients of a random linear function of the output, at batch 3.
     #[track_caller]
     fn check(rows: usize, columns: usize, channels: [usize; 2], kernel: usize, stride: usize) {
-        let shape = shape(channels, kernel, stride);
+        let shape = ConvShape::for_tests(channels, kernel, stride);
         let size = Size { count: 3, rows, columns, channels: channels[0] };
         let input = scrambled(size.values(), 1);
         let weight = scrambled(channels[0] * channels[1] * kernel * kernel, 2);
@@ -303,7 +291,7 @@ mod tests {
 
     #[test]
     fn many_pictures_share_the_lanes_and_threads_change_nothing() {
-        let shape = shape([3, 5], 3, 2);
+        let shape = ConvShape::for_tests([3, 5], 3, 2);
         let size = Size { count: 37, rows: 9, columns: 9, channels: 3 };
         let (input, weight) = (scrambled(size.values(), 1), scrambled(135, 2));
         let out = output_size(&shape, size);
