@@ -117,7 +117,7 @@ pub(super) fn paint_text(
     let mut placed = corners(painter, rect, &text, (lines, badge_colour));
     placed.taken.extend(paint_notes(painter, rect, &text, notes));
     if active.series.spacing_mm.is_some() && density != OverlayDensity::None {
-        ruler(painter, rect, resolved, text.bottom_right.len());
+        ruler(painter, rect, resolved, &placed.taken);
     }
     placed
 }
@@ -242,15 +242,25 @@ fn letters(painter: &Painter, rect: Rect, letters: &[String; 4]) {
 
 /// Room below the ruler for its own text, points.
 const RULER_TEXT: f32 = 24.0;
+/// The ruler and its text, points from the right edge.
+const RULER_WIDTH: f32 = 48.0;
+/// A shorter one measures nothing by eye, points.
+const SHORTEST_RULER: f32 = 20.0;
 
-/// A bar of a round length at the right edge, upright, between the letter and the `lines` of the corner below it.
-fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView, lines: usize) {
+/// A bar of a round length at the right edge, upright, between the letter and the text below it; none where there is no
+/// room for one.
+fn ruler(painter: &Painter, rect: Rect, resolved: &ResolvedView, taken: &[Rect]) {
     let points_per_mm = (resolved.screen_px_per_unit / f64::from(painter.pixels_per_point())) as f32;
     let below_letter = rect.center().y + font(rect).size + 4.0;
-    let above_corner = rect.bottom() - MARGIN - lines as f32 * line_height(&font(rect)) - RULER_TEXT;
+    let own = rect.right() - RULER_WIDTH;
+    let below = taken.iter().filter(|text| text.right() > own && text.top() > below_letter).map(|text| text.top());
+    let above_corner = below.fold(rect.bottom() - MARGIN, f32::min) - RULER_TEXT;
     let room = (above_corner - below_letter).min(rect.height() * 0.3);
     let Some(length_mm) = ruler_length_mm(f64::from(room / points_per_mm)) else { return };
     let length = length_mm as f32 * points_per_mm;
+    if length < SHORTEST_RULER {
+        return;
+    }
     let x = rect.right() - 14.0;
     let bottom =
         (rect.center().y + rect.height() * 0.12 + length / 2.0 + 30.0).min(above_corner).max(below_letter + length);
