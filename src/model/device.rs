@@ -73,19 +73,28 @@ pub(super) fn place(weights: &Weights, card: &ModelCard, preference: DevicePrefe
     Ok(Placed { backbone, name: name.into(), note })
 }
 
-/// The device for a training (`None`: the CPU) and its name. Automatic choice takes CUDA where this program has it and it
-/// works; Metal only when asked for.
-pub(super) fn open(preference: DevicePreference) -> Result<(Option<Device>, String), ModelError> {
-    let on_cpu = Ok((None, "CPU".to_owned()));
+/// Where a training runs.
+pub(super) enum LearningPlace {
+    Cpu(Precision),
+    Device(Device),
+}
+
+/// The place for a training and its name. Automatic choice takes CUDA where this program has it and it works; Metal only
+/// when asked for. Half precision on the CPU means products of bfloat16; weights, sums and what lies between layers stay f32.
+pub(super) fn open(preference: DevicePreference) -> Result<(LearningPlace, String), ModelError> {
+    let on_cpu = Ok((LearningPlace::Cpu(Precision::Single), "CPU".to_owned()));
     let (wanted, fall_back) = match preference {
-        // Training is f32 everywhere.
-        DevicePreference::Cpu | DevicePreference::CpuHalf => return on_cpu,
+        DevicePreference::Cpu => return on_cpu,
+        DevicePreference::CpuHalf if super::cpu::has_half() => {
+            return Ok((LearningPlace::Cpu(Precision::Half), "CPU, bfloat16".into()));
+        }
+        DevicePreference::CpuHalf => return on_cpu,
         DevicePreference::Auto => (Accelerator::Cuda, true),
         DevicePreference::Cuda => (Accelerator::Cuda, false),
         DevicePreference::Metal => (Accelerator::Metal, false),
     };
     let reason = match wanted.is_built_in().then(|| catch_unwind(AssertUnwindSafe(|| wanted.open()))) {
-        Some(Ok(Ok(device))) => return Ok((Some(device), wanted.name().into())),
+        Some(Ok(Ok(device))) => return Ok((LearningPlace::Device(device), wanted.name().into())),
         Some(Ok(Err(error))) => super::resnet::forward_error(error).to_string(),
         Some(Err(_)) => "its driver failed".into(),
         None => "this program was built without it".into(),

@@ -80,15 +80,6 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// `self = left * right`.
     pub(super) fn set_product(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
-        self.product(left, right, false);
-    }
-
-    /// `self += left * right`.
-    pub(super) fn add_product(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
-        self.product(left, right, true);
-    }
-
-    fn product(&mut self, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
         assert_eq!((left.rows, right.columns), (self.rows, self.columns), "shape of the product");
         assert_eq!(left.columns, right.rows, "inner length of the product");
         // SAFETY: `Matrix::row_major` and `SharedMatrix::block` checked that every element lies inside its slice, this
@@ -101,7 +92,7 @@ impl Block<'_> {
                 self.start,
                 1,
                 self.row_stride as isize,
-                add,
+                false,
                 left.values.as_ptr(),
                 left.column_stride as isize,
                 left.row_stride as isize,

@@ -190,7 +190,7 @@ fn copy_run<T: Copy>(from: &[T], to: &mut [T], length: usize) {
 }
 
 /// Copies the window whose unpadded top left is `origin`; what lies outside the picture becomes zero.
-pub(in super::super) fn gather_window<T: Copy + Default>(
+fn gather_window<T: Copy + Default>(
     input: &[T],
     extent: Extent,
     origin: (usize, usize),

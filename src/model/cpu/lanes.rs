@@ -42,6 +42,9 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn load_values(from: *const Self::Value) -> Self::Vector;
     /// Writes `WIDTH` values, rounded to the nearest.
     unsafe fn store_values(to: *mut Self::Value, vector: Self::Vector);
+    /// Reads `WIDTH` numbers each of `a` and `b`, which are neighbours along the inner dimension, and writes them as a right
+    /// operand; where one value is an inner step, `b` is not read.
+    unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Self::Value);
     /// Reads `PAIR` values and repeats them `WIDTH` times: the left operand of [`Lanes::multiply_add`].
     unsafe fn repeat(from: *const Self::Value) -> Self::Vector;
     /// Reads `PAIR * WIDTH` values: the right operand.
@@ -135,6 +138,10 @@ macro_rules! single_values {
         #[inline(always)]
         unsafe fn store_values(to: *mut f32, vector: $vector) {
             unsafe { Self::store(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn interleave(a: *const f32, _b: *const f32, to: *mut f32) {
+            unsafe { Self::store(to, Self::load(a)) }
         }
         #[inline(always)]
         unsafe fn repeat(from: *const f32) -> $vector {
@@ -262,6 +269,14 @@ pub(super) mod x86 {
             unsafe {
                 let half: __m256bh = _mm512_cvtneps_pbh(vector);
                 _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
+            }
+        }
+        #[inline(always)]
+        unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
+            unsafe {
+                let half = |from| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(Self::load(from)));
+                let (low, high) = (_mm512_cvtepu16_epi32(half(a)), _mm512_cvtepu16_epi32(half(b)));
+                _mm512_storeu_si512(to.cast(), _mm512_or_si512(low, _mm512_slli_epi32::<16>(high)));
             }
         }
         #[inline(always)]

@@ -53,7 +53,7 @@ impl<V: Value> Arena<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 

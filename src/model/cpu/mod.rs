@@ -3,14 +3,16 @@
 //!
 //! `lanes` is the one place that names instruction sets, `product` the matrix product under every convolution, `conv` a
 //! convolution as such a product over gathered windows, `winograd` the shorter way for 3 x 3 kernels, `pool` the stem's
-//! pooling, `maps` activations and their buffers, `scratch` what a thread keeps. Unsafe code lives in `lanes` (instructions),
-//! `product`, `winograd` and `pool` (pointers into grids whose sizes their callers check) and nowhere else.
+//! pooling, `learn` convolutions with their gradients, `maps` activations and their buffers, `scratch` what a thread keeps.
+//! Unsafe code lives in `lanes` (instructions), `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
+//! their callers check) and nowhere else.
 //!
 //! A sum runs up its inner dimension in one order however the work is cut, so a result is the same to the last bit on any
 //! number of threads of one machine; other instruction sets round otherwise.
 
 mod conv;
 mod lanes;
+mod learn;
 mod maps;
 mod pool;
 mod product;
@@ -18,12 +20,14 @@ mod scratch;
 mod winograd;
 
 use std::convert::Infallible;
+use std::sync::LazyLock;
 
-pub(super) use conv::gather_window;
 use conv::{After, Conv};
 #[cfg(target_arch = "x86_64")]
 use lanes::x86::{Avx2, Avx512, Avx512Bf16};
-use lanes::{Isa, Lanes, Portable};
+use lanes::{Isa, Job, Lanes, Portable};
+use learn::Learn;
+pub(super) use learn::{InputGradient, Learner, Size, output_size};
 pub(super) use maps::Extent;
 use maps::{Maps, Workspace};
 use rayon::prelude::*;
@@ -77,6 +81,39 @@ pub(super) struct Folded<'a> {
     pub(super) weight: &'a [f32],
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
+}
+
+/// Runs plain loops over many values compiled for the widest instructions of this machine. `work` must be small enough to
+/// become part of the function that is compiled for them.
+pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    static ISA: LazyLock<Isa> = LazyLock::new(|| Isa::best(Precision::Single));
+    // SAFETY: the lanes are this machine's.
+    with_lanes!(*ISA, L => unsafe { L::dispatch(Loops(work)) })
+}
+
+struct Loops<F>(F);
+
+impl<L: Lanes, R, F: FnOnce() -> R> Job<L> for Loops<F> {
+    type Output = R;
+
+    #[inline(always)]
+    unsafe fn run(self) -> R {
+        (self.0)()
+    }
+}
+
+/// Whether this processor multiplies bfloat16.
+pub(super) fn has_half() -> bool {
+    Isa::best(Precision::Half).is_half()
+}
+
+/// Convolutions that learn, as exact as asked for and this machine can.
+pub(super) fn learner(precision: Precision) -> Box<dyn Learner> {
+    learner_on(Isa::best(precision))
+}
+
+fn learner_on(isa: Isa) -> Box<dyn Learner> {
+    with_lanes!(isa, L => Box::new(Learn::<L>::new()))
 }
 
 /// All convolutions of a backbone, ready to run.

@@ -142,10 +142,14 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
                     let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
                     let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
                     if is_last {
-                        prefetch::<L>(tile_rows, columns, output, shortcut);
+                        prefetch::<L, _>(tile_rows, columns, output);
+                        if let Some(shortcut) = shortcut {
+                            prefetch::<L, _>(tile_rows, columns, shortcut);
+                        }
                     }
                     let tile = Tile::<L> {
                         rows: rows.at(row, first_step * L::PAIR),
+                        step: L::PAIR,
                         weights: values.as_ptr().add(first_step * L::PAIR * vectors * L::WIDTH),
                         steps: slice,
                         from: match bias {
@@ -169,19 +173,101 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
 const WEIGHTS_IN_CACHE: usize = 192 << 10;
 static ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 
-/// Asks for the lines that [`finish`] will read and write, while the sums are still being made.
+/// Asks for the lines that are read or written once the sums are there, while they are still being made.
 #[inline(always)]
-unsafe fn prefetch<L: Lanes>(rows: usize, columns: usize, output: Grid<L::Value>, shortcut: Option<Grid<L::Value>>) {
+unsafe fn prefetch<L: Lanes, T: Copy>(rows: usize, columns: usize, grid: Grid<T>) {
     // SAFETY: a prefetch reads nothing that the program could see.
     unsafe {
         for row in 0..rows {
-            for column in (0..columns).step_by(64 / size_of::<L::Value>()) {
-                L::prefetch(output.at(row, column).start.cast());
-                if let Some(shortcut) = shortcut {
-                    L::prefetch(shortcut.at(row, column).start.cast());
+            for column in (0..columns).step_by(64 / size_of::<T>()) {
+                L::prefetch(grid.at(row, column).start.cast());
+            }
+        }
+    }
+}
+
+/// `output = left * right`, or added to what is there, with the sums in memory as f32: for layers that learn.
+///
+/// `right` lies in panels as [`Packed`] has them. Sums run up the inner dimension, as in [`Product`].
+pub(super) struct Accumulate<'a, L: Lanes> {
+    pub(super) left: Left<L::Value>,
+    /// Rows of `left` and of `output`.
+    pub(super) count: usize,
+    pub(super) right: &'a [L::Value],
+    /// Inner length in values or pairs.
+    pub(super) steps: usize,
+    /// Of the whole `right`, and of `output`.
+    pub(super) columns: usize,
+    pub(super) panels: std::ops::Range<usize>,
+    pub(super) output: Grid<f32>,
+    pub(super) add: bool,
+}
+
+/// Where the left side of a product lies: value distances from one tile of rows to the next, from row to row in a tile, and
+/// from one inner step to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Left<V> {
+    pub(super) start: *const V,
+    pub(super) tile: usize,
+    pub(super) row: usize,
+    pub(super) step: usize,
+}
+
+impl<L: Lanes> Job<L> for Accumulate<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { left, count, right, steps, output, .. } = self;
+        let tiles = count.div_ceil(L::TILE_ROWS);
+        for first_step in (0..steps).step_by(SLICE_STEPS) {
+            let slice = SLICE_STEPS.min(steps - first_step);
+            let add = self.add || first_step > 0;
+            for index in 0..tiles * self.panels.len() {
+                let (tile, panel) = (index % tiles, self.panels.start + index / tiles);
+                let column = panel * panel_columns::<L>();
+                let columns = (self.columns - column).min(panel_columns::<L>());
+                let vectors = columns.div_ceil(L::WIDTH);
+                let tile_rows = (count - tile * L::TILE_ROWS).min(L::TILE_ROWS);
+                let mut room = [0.0; MAX_ROWS * MAX_PANEL];
+                // SAFETY: both sides and the output are as large as the fields say; a tile that reaches beyond the last
+                // column works on a copy.
+                unsafe {
+                    let own = output.at(tile * L::TILE_ROWS, column);
+                    prefetch::<L, _>(tile_rows, columns, own);
+                    let aside = columns % L::WIDTH > 0;
+                    let to = if aside { Grid { start: room.as_mut_ptr(), stride: MAX_PANEL } } else { own };
+                    if aside && add {
+                        copy(own, to, tile_rows, columns);
+                    }
+                    let tile = Tile::<L> {
+                        rows: Grid {
+                            start: left.start.add(tile * left.tile + first_step * left.step).cast_mut(),
+                            stride: left.row,
+                        },
+                        step: left.step,
+                        weights: right.as_ptr().add((column * steps + first_step * vectors * L::WIDTH) * L::PAIR),
+                        steps: slice,
+                        from: if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } },
+                        to,
+                    };
+                    tile.run_rows(tile_rows, vectors);
+                    if aside {
+                        copy(to, own, tile_rows, columns);
+                    }
                 }
             }
         }
+    }
+}
+
+/// # Safety
+/// Both grids have the rows and columns and do not overlap.
+#[inline(always)]
+unsafe fn copy(from: Grid<f32>, to: Grid<f32>, rows: usize, columns: usize) {
+    for row in 0..rows {
+        // SAFETY: passed on.
+        unsafe { std::ptr::copy_nonoverlapping(from.at(row, 0).start, to.at(row, 0).start, columns) }
     }
 }
 
@@ -193,6 +279,8 @@ const MAX_ROWS: usize = 12;
 /// One tile of sums, as large as the registers hold: `to = from + rows * weights`.
 struct Tile<L: Lanes> {
     rows: Grid<L::Value>,
+    /// Values from one inner step of a row to the next.
+    step: usize,
     weights: *const L::Value,
     steps: usize,
     from: Grid<f32>,
@@ -262,7 +350,7 @@ impl<L: Lanes> Tile<L> {
                         sums[m][v] = L::multiply_add(left, right[v], sums[m][v]);
                     }
                 }
-                rows = rows.add(L::PAIR);
+                rows = rows.add(self.step);
                 weights = weights.add(V * L::WIDTH * L::PAIR);
             }
             for m in 0..M {

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use super::super::architecture::Plan;
+use super::super::device::LearningPlace;
 use super::super::init::drawn;
 use super::super::resnet::conv_shapes;
 use super::super::{Architecture, DevicePreference, ModelError, Weights};
-use super::conv::{pack, unpack};
 use super::cpu::{self, CpuBackbone};
 use super::norm::Running;
 use super::on_device::{DeviceBackbone, DeviceForward};
 use super::optimiser::{self, Parameter, same_length};
+use super::pack::{pack, unpack};
 use super::{AdamOptions, BatchLoss, Evaluated, NamedTensors, OptimiserState, Places, layers};
 use crate::random::Stream;
 
@@ -151,10 +152,10 @@ impl TrainBackbone {
         }
         parameters.push(made("backbone.fc.weight".into(), vec![1, plan.features()])?);
         parameters.push(made("backbone.fc.bias".into(), vec![1])?);
-        let (device, device_name) = super::super::device::open(device)?;
-        let layers = match device {
-            None => Engine::Cpu(CpuBackbone::new(plan, running)),
-            Some(device) => Engine::Device(DeviceBackbone::new(plan, running, device)),
+        let (place, device_name) = super::super::device::open(device)?;
+        let layers = match place {
+            LearningPlace::Cpu(precision) => Engine::Cpu(CpuBackbone::new(plan, running, precision)),
+            LearningPlace::Device(device) => Engine::Device(DeviceBackbone::new(plan, running, device)),
         };
         let (options, fc) = (AdamOptions::default(), parameters.len() - 2);
         Ok(Self { network: *network, layers, device_name, parameters, fc, options, steps: 0 })

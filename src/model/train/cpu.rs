@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::super::architecture::Plan;
+use super::super::cpu::{InputGradient, Learner, Precision, Size, learner, output_size, widest};
 use super::super::resnet::{ConvShape, Layers, conv_shapes, walk};
-use super::conv::{self, Size};
 use super::layers;
 use super::norm::{self, Moments, Running};
 use super::optimiser::Parameter;
@@ -56,6 +56,7 @@ pub(super) struct CpuBackbone {
     steps: Vec<Step>,
     pub(super) running: Vec<Running>,
     buffers: Buffers,
+    learner: Box<dyn Learner>,
 }
 
 /// Maps that were needed and will be needed again: fresh memory costs a page fault per 4 KB.
@@ -74,12 +75,6 @@ impl Buffers {
         buffer
     }
 
-    fn zeros(&self, length: usize) -> Vec<f32> {
-        let mut buffer = self.take(length);
-        buffer.fill(0.0);
-        buffer
-    }
-
     fn give(&self, buffer: Vec<f32>) {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(buffer);
     }
@@ -89,6 +84,13 @@ impl Buffers {
 struct Maps {
     size: Size,
     values: Vec<f32>,
+}
+
+/// The gradient of maps on the way back.
+struct Gradient {
+    values: Vec<f32>,
+    /// Whether a later step left its share there; else the values are left over from something else.
+    add: bool,
 }
 
 /// What the way back needs of one step.
@@ -113,10 +115,16 @@ impl Forward {
 }
 
 impl CpuBackbone {
-    pub(super) fn new(plan: &Plan, running: Vec<Running>) -> Self {
+    pub(super) fn new(plan: &Plan, running: Vec<Running>, precision: Precision) -> Self {
         let mut recorder = Recorder(Vec::new());
         let Ok(_) = walk(plan, &mut recorder, &0);
-        Self { shapes: conv_shapes(plan), steps: recorder.0, running, buffers: Buffers::default() }
+        Self {
+            shapes: conv_shapes(plan),
+            steps: recorder.0,
+            running,
+            buffers: Buffers::default(),
+            learner: learner(precision),
+        }
     }
 
     /// `pictures` is `(picture, channel, row, column)`.
@@ -147,9 +155,9 @@ impl CpuBackbone {
                 }
                 Step::Conv { index, input, residual, relu } => {
                     let (shape, own) = (&self.shapes[index], &parameters[3 * index..3 * index + 3]);
-                    let size = conv::output_size(shape, maps[input].size);
+                    let size = output_size(shape, maps[input].size);
                     let mut bare = self.buffers.take(size.values());
-                    conv::forward(shape, &own[0].values, &maps[input].values, maps[input].size, &mut bare);
+                    self.learner.forward(shape, &own[0].values, &maps[input].values, maps[input].size, &mut bare);
                     let moments = norm::measure(&bare, shape.channels_out, &mut self.running[index]);
                     let mut values = self.buffers.take(size.values());
                     let extra = residual.map(|at| maps[at].values.as_slice());
@@ -189,8 +197,11 @@ impl CpuBackbone {
             match (step, saved.pop()) {
                 (Step::Pool { input }, Some(Saved::Pool { chosen })) => {
                     let mut d_input = self.gradient_of(&mut gradients, &maps, input);
-                    layers::max_pool_backward(&chosen, maps[input].size, &gradient, &mut d_input);
-                    gradients[input] = Some(d_input);
+                    if !d_input.add {
+                        d_input.values.fill(0.0);
+                    }
+                    layers::max_pool_backward(&chosen, maps[input].size, &gradient, &mut d_input.values);
+                    gradients[input] = Some(d_input.values);
                 }
                 (Step::Conv { index, input, residual, relu }, Some(Saved::Conv { bare, moments })) => {
                     if relu {
@@ -198,8 +209,12 @@ impl CpuBackbone {
                     }
                     if let Some(at) = residual {
                         let mut d = self.gradient_of(&mut gradients, &maps, at);
-                        add(&mut d, &gradient);
-                        gradients[at] = Some(d);
+                        if d.add {
+                            add(&mut d.values, &gradient);
+                        } else {
+                            d.values.copy_from_slice(&gradient);
+                        }
+                        gradients[at] = Some(d.values);
                     }
                     let [weight, scale, shift] = &mut parameters[3 * index..3 * index + 3] else {
                         unreachable!("three parameters for each convolution")
@@ -209,16 +224,14 @@ impl CpuBackbone {
                     self.buffers.give(bare);
                     // The pictures themselves need no gradient.
                     let mut d_input = (input > 0).then(|| self.gradient_of(&mut gradients, &maps, input));
-                    conv::backward(
-                        &self.shapes[index],
-                        &weight.values,
-                        &maps[input].values,
-                        maps[input].size,
+                    self.learner.backward(
+                        (&self.shapes[index], &weight.values),
+                        (&maps[input].values, maps[input].size),
                         &gradient,
                         &mut weight.gradient,
-                        d_input.as_deref_mut(),
+                        d_input.as_mut().map(|d| InputGradient { values: &mut d.values, add: d.add }),
                     );
-                    gradients[input] = d_input;
+                    gradients[input] = d_input.map(|d| d.values);
                 }
                 _ => unreachable!("saved in step with the steps"),
             }
@@ -228,9 +241,12 @@ impl CpuBackbone {
         maps.into_iter().for_each(|maps| self.buffers.give(maps.values));
     }
 
-    /// The gradient that earlier steps left for these maps, or zeros.
-    fn gradient_of(&self, gradients: &mut [Option<Vec<f32>>], maps: &[Maps], at: usize) -> Vec<f32> {
-        gradients[at].take().unwrap_or_else(|| self.buffers.zeros(maps[at].values.len()))
+    /// The gradient that later steps left for these maps, or room for one.
+    fn gradient_of(&self, gradients: &mut [Option<Vec<f32>>], maps: &[Maps], at: usize) -> Gradient {
+        match gradients[at].take() {
+            Some(values) => Gradient { values, add: true },
+            None => Gradient { values: self.buffers.take(maps[at].values.len()), add: false },
+        }
     }
 
     /// Features in evaluation mode, `(picture, feature)`.
@@ -249,9 +265,9 @@ impl CpuBackbone {
                 Step::Conv { index, input, residual, relu } => {
                     let (shape, own) = (&self.shapes[index], &parameters[3 * index..3 * index + 3]);
                     let from = maps[input].as_ref().expect("still needed");
-                    let size = conv::output_size(shape, size_of(&maps, input));
+                    let size = output_size(shape, size_of(&maps, input));
                     let mut bare = self.buffers.take(size.values());
-                    conv::forward(shape, &own[0].values, &from.values, from.size, &mut bare);
+                    self.learner.forward(shape, &own[0].values, &from.values, from.size, &mut bare);
                     let mut values = self.buffers.take(size.values());
                     let extra = residual.and_then(|at| maps[at].as_ref()).map(|maps| maps.values.as_slice());
                     let moments = self.running[index].moments();
@@ -278,6 +294,9 @@ impl CpuBackbone {
 fn add(to: &mut [f32], from: &[f32]) {
     use rayon::prelude::*;
     to.par_chunks_mut(1 << 15).zip(from.par_chunks(1 << 15)).for_each(|(to, from)| {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        widest(
+            #[inline(always)]
+            || to.iter_mut().zip(from).for_each(|(to, from)| *to += from),
+        );
     });
 }

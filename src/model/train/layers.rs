@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::super::cpu::Size;
 use super::super::pooling::dot;
-use super::conv::Size;
 use crate::random::Stream;
 
 /// What 3 x 3 / stride 2 / padding 1 max pooling makes of a size.

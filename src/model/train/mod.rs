@@ -1,12 +1,11 @@
 //! Layers that learn: the backbone and the sequence network with their gradients, Adam, checkpoints of both.
 //!
-//! On the CPU every layer is our own (`conv`, `norm`, `layers`, `sequence`; `cpu` joins those of the backbone): matrix
-//! products over tiles that the current rayon pool shares. Which values are added to which, and in what order, depends
+//! On the CPU every layer is our own (`norm`, `layers`, `sequence`; `cpu` joins those of the backbone; convolutions are the
+//! CPU backbone's [`Learner`](super::cpu::Learner)): products over tiles that the current rayon pool shares. Which values are added to which, and in what order, depends
 //! on the shapes only, so a run is the same to the last bit on any number of threads. On other devices `on_device`
 //! composes candle's operations.
 
 mod backbone;
-mod conv;
 mod cpu;
 #[cfg(test)]
 mod differences;
@@ -16,6 +15,7 @@ mod layers;
 mod norm;
 mod on_device;
 mod optimiser;
+mod pack;
 mod sequence;
 mod tensors;
 

@@ -2,10 +2,14 @@
 
 use rayon::prelude::*;
 
+use super::super::cpu::widest;
+
 /// torchvision's `BatchNorm2d` default.
 const MOMENTUM: f64 = 0.1;
 /// Pixels per partial sum: part of the result's last bits, so fixed.
 const PIXELS: usize = 1024;
+/// Pixels that are added in f32.
+const BLOCK: usize = 32;
 
 /// Mean and `1 / sqrt(variance + epsilon)` per channel of one batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,19 +33,38 @@ impl Running {
     }
 }
 
-/// Sums of `two(index)` per channel over all pixels, in f64, in an order that the number of threads does not change.
-fn sums(pixels: usize, channels: usize, add: impl Fn(usize, &mut [[f64; 2]]) + Sync) -> Vec<[f64; 2]> {
+/// Two sums per channel over all pixels, in an order that the number of threads does not change: in f32 over the few pixels of
+/// a block, whose first value `add` is told, in f64 over the blocks.
+fn sums(pixels: usize, channels: usize, add: impl Fn(usize, [&mut [f32]; 2]) + Sync) -> [Vec<f64>; 2] {
     let part = |chunk: usize| {
-        let mut sums = vec![[0.0; 2]; channels];
-        (chunk * PIXELS..((chunk + 1) * PIXELS).min(pixels)).for_each(|pixel| add(pixel * channels, &mut sums));
-        sums
+        let mut totals = [vec![0.0f64; channels], vec![0.0f64; channels]];
+        let mut blocks = [vec![0.0f32; channels], vec![0.0f32; channels]];
+        let end = ((chunk + 1) * PIXELS).min(pixels);
+        widest(
+            #[inline(always)]
+            || {
+                for first in (chunk * PIXELS..end).step_by(BLOCK) {
+                    blocks.iter_mut().for_each(|block| block.fill(0.0));
+                    for pixel in first..(first + BLOCK).min(end) {
+                        let [a, b] = &mut blocks;
+                        add(pixel * channels, [a, b]);
+                    }
+                    for (totals, block) in totals.iter_mut().zip(&blocks) {
+                        totals.iter_mut().zip(block).for_each(|(total, &sum)| *total += f64::from(sum));
+                    }
+                }
+            },
+        );
+        totals
     };
     let parts: Vec<_> = (0..pixels.div_ceil(PIXELS)).into_par_iter().map(part).collect();
-    let mut total = vec![[0.0; 2]; channels];
+    let mut all = [vec![0.0; channels], vec![0.0; channels]];
     for part in parts {
-        total.iter_mut().zip(part).for_each(|(to, [a, b])| *to = [to[0] + a, to[1] + b]);
+        for (all, part) in all.iter_mut().zip(part) {
+            all.iter_mut().zip(part).for_each(|(to, from)| *to += from);
+        }
     }
-    total
+    all
 }
 
 /// Moments of one batch; moves the running statistics towards them, with the unbiased variance as PyTorch does.
@@ -49,16 +72,17 @@ pub(super) fn measure(values: &[f32], channels: usize, running: &mut Running) ->
     let pixels = values.len() / channels;
     // About the running mean, so that a large mean does not swallow a small variance.
     let centre = running.mean.clone();
-    let sums = sums(pixels, channels, |start, sums| {
-        for ((sum, &value), &centre) in sums.iter_mut().zip(&values[start..start + channels]).zip(&centre) {
-            let value = f64::from(value - centre);
-            sum[0] += value;
-            sum[1] += value * value;
+    let [sums, squares] = sums(pixels, channels, |start, [sums, squares]| {
+        let values = &values[start..start + channels];
+        for (((sum, square), &value), &centre) in sums.iter_mut().zip(squares).zip(values).zip(&centre) {
+            let value = value - centre;
+            *sum += value;
+            *square += value * value;
         }
     });
     let count = pixels as f64;
     let [mut mean, mut inverse, mut unbiased] = [const { Vec::new() }; 3];
-    for (channel, [sum, squares]) in sums.into_iter().enumerate() {
+    for (channel, (sum, squares)) in sums.into_iter().zip(squares).enumerate() {
         let offset = sum / count;
         let variance = (squares / count - offset * offset).max(0.0);
         let average = f64::from(centre[channel]) + offset;
@@ -100,30 +124,40 @@ pub(super) fn apply(
     let clip = |value: f32| if value < floor { floor } else { value };
     let length = PIXELS * channels;
     output.par_chunks_mut(length).zip(values.par_chunks(length)).enumerate().for_each(|(chunk, (output, values))| {
-        let rows = output.chunks_exact_mut(channels).zip(values.chunks_exact(channels));
-        match residual {
-            None => rows.for_each(|(to, from)| {
-                for (((to, &x), &scale), &shift) in to.iter_mut().zip(from).zip(&scale).zip(&shift) {
-                    *to = clip(x * scale + shift);
-                }
-            }),
-            Some(residual) => {
-                rows.zip(residual[chunk * length..].chunks_exact(channels)).for_each(|((to, from), extra)| {
-                    for ((((to, &x), &scale), &shift), &extra) in
-                        to.iter_mut().zip(from).zip(&scale).zip(&shift).zip(extra)
-                    {
-                        *to = clip(x * scale + shift + extra);
+        let residual = residual.map(|residual| &residual[chunk * length..]);
+        widest(
+            #[inline(always)]
+            || {
+                for (pixel, (to, from)) in
+                    output.chunks_exact_mut(channels).zip(values.chunks_exact(channels)).enumerate()
+                {
+                    let line = from.iter().zip(&scale).zip(&shift);
+                    match residual {
+                        None => {
+                            for (to, ((&x, &scale), &shift)) in to.iter_mut().zip(line) {
+                                *to = clip(x * scale + shift);
+                            }
+                        }
+                        Some(residual) => {
+                            let extra = &residual[pixel * channels..(pixel + 1) * channels];
+                            for ((to, ((&x, &scale), &shift)), &extra) in to.iter_mut().zip(line).zip(extra) {
+                                *to = clip(x * scale + shift + extra);
+                            }
+                        }
                     }
-                })
-            }
-        }
+                }
+            },
+        );
     });
 }
 
 /// Stops a gradient where the ReLU had.
 pub(super) fn mask(gradient: &mut [f32], output: &[f32]) {
     gradient.par_chunks_mut(1 << 15).zip(output.par_chunks(1 << 15)).for_each(|(gradient, output)| {
-        gradient.iter_mut().zip(output).for_each(|(d, &y)| *d = if y > 0.0 { *d } else { 0.0 });
+        widest(
+            #[inline(always)]
+            || gradient.iter_mut().zip(output).for_each(|(d, &y)| *d = if y > 0.0 { *d } else { 0.0 }),
+        );
     });
 }
 
@@ -139,32 +173,40 @@ pub(super) fn backward(
     let channels = weight.len();
     let pixels = values.len() / channels;
     let (read, mean) = (&*gradient, &moments.mean);
-    let sums = sums(pixels, channels, |start, sums| {
+    let [sums, along] = sums(pixels, channels, |start, [sums, along]| {
         let rows = values[start..start + channels].iter().zip(&read[start..start + channels]).zip(mean);
-        for (sum, ((&value, &d), &mean)) in sums.iter_mut().zip(rows) {
-            let d = f64::from(d);
-            sum[0] += d;
-            sum[1] += d * f64::from(value - mean);
+        for ((sum, along), ((&value, &d), &mean)) in sums.iter_mut().zip(along).zip(rows) {
+            *sum += d;
+            *along += d * (value - mean);
         }
     });
     // dx = factor * d + slope * (x - mean) + offset
-    let mut line = Vec::with_capacity(channels);
-    for (channel, [sum, along]) in sums.into_iter().enumerate() {
+    let [mut factors, mut slopes, mut offsets] = [const { Vec::new() }; 3];
+    for (channel, (sum, along)) in sums.into_iter().zip(along).enumerate() {
         let inverse = f64::from(moments.inverse[channel]);
         d_bias[channel] = sum as f32;
         d_weight[channel] = (along * inverse) as f32;
         let factor = f64::from(weight[channel]) * inverse;
         let slope = -factor * along * inverse * inverse / pixels as f64;
-        line.push([factor as f32, slope as f32, (-factor * sum / pixels as f64) as f32]);
+        factors.push(factor as f32);
+        slopes.push(slope as f32);
+        offsets.push((-factor * sum / pixels as f64) as f32);
     }
     let length = PIXELS * channels;
     gradient.par_chunks_mut(length).zip(values.par_chunks(length)).for_each(|(gradient, values)| {
-        for (gradient, values) in gradient.chunks_exact_mut(channels).zip(values.chunks_exact(channels)) {
-            for (((d, &value), &mean), &[factor, slope, offset]) in gradient.iter_mut().zip(values).zip(mean).zip(&line)
-            {
-                *d = *d * factor + (value - mean) * slope + offset;
-            }
-        }
+        widest(
+            #[inline(always)]
+            || {
+                for (gradient, values) in gradient.chunks_exact_mut(channels).zip(values.chunks_exact(channels)) {
+                    let line = mean.iter().zip(&factors).zip(slopes.iter().zip(&offsets));
+                    for ((d, &value), ((&mean, &factor), (&slope, &offset))) in
+                        gradient.iter_mut().zip(values).zip(line)
+                    {
+                        *d = *d * factor + (value - mean) * slope + offset;
+                    }
+                }
+            },
+        );
     });
 }
 

@@ -233,6 +233,7 @@ fn every(input: &Tensor, dimension: usize, first: usize, stride: usize, count: u
 #[cfg(test)]
 mod tests {
     use super::super::super::architecture::Block;
+    use super::super::super::cpu::Precision;
     use super::super::cpu::CpuBackbone;
     use super::super::differences::scrambled;
     use super::super::norm::Running;
@@ -256,7 +257,7 @@ mod tests {
                 running.push(Running { mean: vec![0.0; out], variance: vec![1.0; out] });
             }
             let mut on_device = DeviceBackbone::new(&plan, running.clone(), Device::Cpu);
-            let mut on_cpu = CpuBackbone::new(&plan, running);
+            let mut on_cpu = CpuBackbone::new(&plan, running, Precision::Single);
             let pictures = scrambled(3 * 3 * side * side, 99);
             let mut others = parameters.clone();
             let (a, b) =

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::super::ModelError;
+use super::super::cpu::widest;
 use super::NamedTensors;
 
 /// Values per task; the sums of squares are taken over the same stretches on any number of threads.
@@ -81,12 +82,18 @@ pub(super) fn adam(parameters: &mut [Parameter], options: &AdamOptions, steps: &
             .zip(parameter.gradient.par_chunks(STRETCH))
             .zip(parameter.first.par_chunks_mut(STRETCH).zip(parameter.second.par_chunks_mut(STRETCH)));
         stretches.for_each(|((values, gradient), (first, second))| {
-            for (((value, &gradient), first), second) in values.iter_mut().zip(gradient).zip(first).zip(second) {
-                let gradient = gradient * shrink;
-                *first += (1.0 - beta1) * (gradient - *first);
-                *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-                *value = *value * keep - step * *first / (second.sqrt() * root + epsilon);
-            }
+            widest(
+                #[inline(always)]
+                || {
+                    for (((value, &gradient), first), second) in values.iter_mut().zip(gradient).zip(first).zip(second)
+                    {
+                        let gradient = gradient * shrink;
+                        *first += (1.0 - beta1) * (gradient - *first);
+                        *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
+                        *value = *value * keep - step * *first / (second.sqrt() * root + epsilon);
+                    }
+                },
+            );
         });
     }
     norm
