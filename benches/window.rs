@@ -1,0 +1,190 @@
+//! The window itself: a frame's own work while one scrolls through many slices with the analysis running, memory over many
+//! studies opened and closed, and opening by number of slices. Prints tables; `cargo bench --bench window [scroll|cycles|growth]`.
+//!
+//! A frame's own work is what a frame of the window costs before the graphics driver has it: state, panels, layout,
+//! accessibility. It is told in time on the processor (Linux) and on the clock.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dens::app::{App, Start, Store};
+use dens::dicom::{self, Storage, Written};
+use dens::jobs::JobCtx;
+use dens::phantom::{PatientSpec, patient};
+use dens::state::Settings;
+use egui::Key;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+/// Slices that are scrolled through.
+const SCROLLED: usize = 1500;
+/// Studies opened and closed; memory is compared between the last and the one where all caches are warm.
+const CYCLES: usize = 1000;
+const WARM: usize = 100;
+const GROWTH: [usize; 4] = [30, 200, 1000, 2000];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    if is_wanted("growth") {
+        growth();
+    }
+    if is_wanted("cycles") {
+        cycles();
+    }
+    if is_wanted("scroll") {
+        scroll();
+    }
+}
+
+/// A synthetic patient of at least `slices` slices as DICOM files; exactly that many are written.
+fn write_study(folder: &Path, matrix: usize, slices: usize) {
+    // The patient is about 240 mm long; whatever is beyond the wanted number is left out.
+    let spec = PatientSpec { matrix, slice_spacing_mm: Some(160.0 / slices as f64), ..PatientSpec::new(7) };
+    let made = patient(&spec, &JobCtx::detached()).expect("nobody cancels");
+    let count = made.loaded.series.slices.len();
+    assert!(count >= slices, "{count} slices instead of {slices}");
+    for index in 0..slices {
+        let uid = format!("2.25.{}", 1_000 + index);
+        let written = Written {
+            patient_name: "BENCH^SYNTHETIC",
+            study_id: "1",
+            frame_of_reference_uid: "2.25.1",
+            sop_instance_uid: &uid,
+            instance_number: index + 1,
+            storage: Storage::USUAL,
+        };
+        let file = dicom::synthetic_ct(&made.loaded, index, &written).expect("a synthetic slice");
+        std::fs::write(folder.join(format!("{index:04}.dcm")), file).expect("a file in a temporary folder");
+    }
+}
+
+fn window(start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
+    let store = Store::at(folder.join("settings.json"));
+    store.write(&Settings { auto_analyse, ..Settings::default() });
+    let start = Start { store: Some(store), ..start };
+    let builder = Harness::builder().with_size(egui::vec2(1500.0, 950.0)).with_max_steps(2000);
+    let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
+    builder.build_eframe(move |cc| App::new(cc, start))
+}
+
+fn until(harness: &mut Harness<'_, App>, holds: impl Fn(&App) -> bool) {
+    while !holds(harness.state()) {
+        harness.step();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    harness.step();
+}
+
+fn is_loaded(app: &App) -> bool {
+    app.state().active.as_ref().is_some_and(|active| active.loaded.is_some())
+}
+
+/// Time that this thread has spent on a processor; `None` where the system does not tell.
+fn on_processor() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The resident set, MB; `None` where the system does not tell.
+fn resident_mb() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok().map(|kb| kb / 1024.0)
+}
+
+fn told(value: Option<f64>, unit: &str) -> String {
+    value.map_or_else(|| "unknown".into(), |value| format!("{value:.1} {unit}"))
+}
+
+fn scroll() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let study = folder.path().join("study");
+    std::fs::create_dir(&study).expect("a folder");
+    write_study(&study, 512, SCROLLED);
+    let mut harness = window(Start { path: Some(study), ..Start::default() }, folder.path(), true);
+    until(&mut harness, is_loaded);
+    until(&mut harness, |app| is_loaded(app) && app.state().findings().is_some());
+    harness.key_press(Key::Home);
+    harness.step();
+    let (mut own, mut clock) = (Vec::new(), Vec::new());
+    let mut resident = vec![resident_mb()];
+    for slice in 1..SCROLLED {
+        harness.key_press(Key::ArrowDown);
+        let (before, started) = (on_processor(), Instant::now());
+        harness.step();
+        clock.push(started.elapsed());
+        own.extend(on_processor().zip(before).map(|(after, before)| after - before));
+        if slice % 4 == 0 {
+            harness.render().expect("a picture");
+        }
+        if slice % (SCROLLED / 5) == 0 {
+            resident.push(resident_mb());
+        }
+    }
+    println!("\nscrolling {SCROLLED} slices, 1500 x 950, analysis running");
+    for (what, mut times) in [("on the processor", own), ("on the clock", clock)] {
+        times.sort();
+        let Some(most) = times.last() else { continue };
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let (median, p99, most) = (at(0.5), at(0.99), most.as_secs_f64() * 1e3);
+        println!("  a frame {what}: median {median:.2} ms, p99 {p99:.2} ms, longest {most:.2} ms");
+    }
+    let resident: Vec<String> = resident.into_iter().map(|mb| told(mb, "MB")).collect();
+    println!("  resident set on the way: {}", resident.join(", "));
+}
+
+fn cycles() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let study = folder.path().join("study");
+    std::fs::create_dir(&study).expect("a folder");
+    write_study(&study, 256, 40);
+    let mut harness = window(Start::default(), folder.path(), false);
+    let path = study.display().to_string();
+    let mut warm = None;
+    let started = Instant::now();
+    for cycle in 0..CYCLES {
+        harness.run_steps(2);
+        harness.get_by_label("Path of a folder or file").focus();
+        harness.run_steps(2);
+        harness.get_by_label("Path of a folder or file").type_text(&path);
+        harness.run_steps(2);
+        harness.key_press(Key::Enter);
+        until(&mut harness, is_loaded);
+        harness.render().expect("a picture");
+        harness.get_by_label("Close").click();
+        until(&mut harness, |app| app.state().study.is_none());
+        if cycle + 1 == WARM {
+            warm = resident_mb();
+        }
+    }
+    let (last, each) = (resident_mb(), started.elapsed().as_secs_f64() * 1e3 / CYCLES as f64);
+    println!("\n{CYCLES} studies of 40 slices opened, shown and closed, {each:.0} ms each");
+    println!("  resident set after {WARM}: {}, after {CYCLES}: {}", told(warm, "MB"), told(last, "MB"));
+    if let (Some(warm), Some(last)) = (warm, last) {
+        println!("  growth {:.1} %", (last / warm - 1.0) * 100.0);
+    }
+}
+
+fn growth() {
+    println!("\nopening by number of slices, 256 x 256, median of 5");
+    for slices in GROWTH {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write_study(folder.path(), 256, slices);
+        let ctx = JobCtx::detached();
+        let mut times = Vec::new();
+        let mut grown = None;
+        for _ in 0..5 {
+            let (before, started) = (resident_mb(), Instant::now());
+            let series = dicom::scan(folder.path(), &ctx).expect("the folder").series.remove(0);
+            let loaded = dicom::load_series(&std::sync::Arc::new(series), 0, &ctx, &|_, _| {}).expect("a volume");
+            times.push(started.elapsed());
+            grown = grown.or(resident_mb().zip(before).map(|(after, before)| after - before));
+            drop(loaded);
+        }
+        times.sort();
+        let each = times[times.len() / 2].as_secs_f64() * 1e6 / slices as f64;
+        let memory = grown.map(|mb| mb * 1024.0 / slices as f64);
+        println!("  {slices:>5} slices: {each:.0} us a slice, {} a slice (128 kB of values)", told(memory, "kB"));
+    }
+}
