@@ -55,7 +55,7 @@ enum Command {
     /// Show, import or verify a weight file
     Model(model::ModelArgs),
     /// Train the network on labelled studies, both stages, by cross-validation
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Write synthetic patients as a data set: DICOM, masks, boxes and csv files in RSNA 2022's layout
     Phantom(PhantomArgs),
     /// Measure the network on labelled studies or on a training run's test parts (JSON, Markdown, HTML, plots)

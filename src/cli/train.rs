@@ -19,7 +19,7 @@ use crate::preprocess::Recipe;
 use crate::report::write_atomically;
 use crate::training::log::{self, LogRow};
 use crate::training::sampler::Sampling;
-use crate::training::{Event, FoldSummary, Preset, Request, Settings, Summary, TrainError, run};
+use crate::training::{CropStage, Event, FoldSummary, Preset, Request, Settings, Summary, TrainError, run};
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -84,6 +84,29 @@ pub struct TrainArgs {
     /// fracture has to be found from the label of its slice alone. Slices without boxes are not affected.
     #[arg(long, value_name = "W", conflicts_with = "resume")]
     pub box_weight: Option<f64>,
+    /// Learn small cut-outs by the reference boxes before whole slices
+    ///
+    /// A crop of a ninth of the slice costs a ninth, so a hairline keeps its pixels while a step stays affordable. Half of
+    /// the crops show a box; the others lie where other slices have one, so that the place gives nothing away, and touch
+    /// none. Slices that are positive without a box are left out of this stage. It has a log, checkpoints and a best epoch of
+    /// its own (RUN/fold-K/crops); stage 1 goes on from it. Not with --shuffle-labels.
+    #[arg(long, conflicts_with = "resume")]
+    pub crops: bool,
+    /// Edge of a crop, pixels of the network's input [default: 128 with resnet50, 64 with nano]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub crop_side: Option<usize>,
+    /// Epochs of crops [default: 8]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub crop_epochs: Option<usize>,
+    /// Crops shown in an epoch [default: 16000]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub crop_images: Option<usize>,
+    /// Crops per step [default: 32]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub crop_batch: Option<usize>,
+    /// Learning rate of crops [default: 0.001]
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    pub crop_lr: Option<f64>,
     /// Train stage 2 on features of backbones that have not seen the case (three more backbones)
     #[arg(long, conflicts_with = "resume")]
     pub crossfit: bool,
@@ -91,6 +114,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub weights: Option<PathBuf>,
     /// Epochs of stage 1 at most
+    ///
+    /// 0, with --crops only: the crops' backbone is used as it is, apart from its batch norms' running statistics and its last
+    /// layer, which are measured and fitted on whole slices.
     #[arg(long, conflicts_with = "resume")]
     pub epochs: Option<usize>,
     /// Slices shown in an epoch of stage 1 [default: 8000 with practical and nano, else all]
@@ -114,7 +140,7 @@ pub struct TrainArgs {
     /// Deal the training labels at random: a check that must end at an AUC of 0.5
     #[arg(long, conflicts_with = "resume")]
     pub shuffle_labels: bool,
-    /// Draw RUN/curves.png, loss and validation AUC of both stages, after each epoch
+    /// Draw RUN/curves.png, loss and validation AUC of the stages, after each epoch
     #[arg(long)]
     pub plot: bool,
     /// Threads [default: all cores]; the result does not depend on them
@@ -159,7 +185,7 @@ fn pooling(text: &str) -> Result<Pooling, String> {
 /// Trains, or goes on with a training, until it is done or told to stop.
 pub fn run_command(args: &TrainArgs) -> Result<(), Refusal> {
     let request = Request {
-        settings: settings(args),
+        settings: settings(args)?,
         out: args.out.clone(),
         cache: args.cache.clone().unwrap_or_else(default_cache),
         threads: args.threads.unwrap_or_else(all_cores),
@@ -201,10 +227,14 @@ fn draw(out: &Path) -> Result<(), Refusal> {
     write_atomically(&out.join("curves.png"), &picture).map_err(Refusal::from_error)
 }
 
-/// Loss and validation AUC of both stages; one colour per fold.
+/// Loss and validation AUC of the stages; one colour per fold.
 fn curves(rows: &[LogRow]) -> Vec<Chart> {
     let mut found = Vec::new();
-    for (stage, title) in [("images", "Stage 1: slices"), ("cases", "Stage 2: cases")] {
+    let stages = [("crops", "Before stage 1: crops"), ("images", "Stage 1: slices"), ("cases", "Stage 2: cases")];
+    for (stage, title) in stages {
+        if stage == "crops" && rows.iter().all(|row| row.stage != stage) {
+            continue;
+        }
         let mut folds: Vec<usize> = rows.iter().filter(|row| row.stage == stage).map(|row| row.fold).collect();
         folds.sort_unstable();
         folds.dedup();
@@ -233,7 +263,40 @@ fn curves(rows: &[LogRow]) -> Vec<Chart> {
     found
 }
 
-fn settings(args: &TrainArgs) -> Settings {
+fn set<T: Clone>(target: &mut T, given: &Option<T>) {
+    if let Some(given) = given {
+        *target = given.clone();
+    }
+}
+
+/// The stage of crops as the options ask for it.
+fn crop_stage(args: &TrainArgs, backbone: Backbone) -> Result<Option<CropStage>, Refusal> {
+    let given = [
+        ("--crop-side", args.crop_side.is_some()),
+        ("--crop-epochs", args.crop_epochs.is_some()),
+        ("--crop-images", args.crop_images.is_some()),
+        ("--crop-batch", args.crop_batch.is_some()),
+        ("--crop-lr", args.crop_lr.is_some()),
+    ];
+    if !args.crops {
+        return match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Refusal(format!("{option} says how crops are learned; --crops, which learns them, is missing")))
+            }
+            None => Ok(None),
+        };
+    }
+    let mut stage = CropStage::preset(backbone);
+    set(&mut stage.side, &args.crop_side);
+    set(&mut stage.epoch_crops, &args.crop_images);
+    set(&mut stage.box_weight, &args.box_weight);
+    set(&mut stage.steps.epochs, &args.crop_epochs);
+    set(&mut stage.steps.batch, &args.crop_batch);
+    set(&mut stage.steps.learning_rate, &args.crop_lr);
+    Ok(Some(stage))
+}
+
+fn settings(args: &TrainArgs) -> Result<Settings, Refusal> {
     let preset = match args.preset {
         PresetChoice::Paper => Preset::Paper,
         PresetChoice::Practical => Preset::Practical,
@@ -248,11 +311,6 @@ fn settings(args: &TrainArgs) -> Settings {
         (Some(folds), true) => (1..=folds).collect(),
         (None, true) => vec![1],
     };
-    fn set<T: Clone>(target: &mut T, given: &Option<T>) {
-        if let Some(given) = given {
-            *target = given.clone();
-        }
-    }
     set(&mut settings.folds, &args.folds);
     set(&mut settings.units, &args.units);
     set(&mut settings.input_side, &args.input);
@@ -273,8 +331,9 @@ fn settings(args: &TrainArgs) -> Settings {
         Some(SamplingChoice::ClassAware) | None => Sampling::ClassAware,
     };
     settings.weights = args.weights.clone();
+    settings.crops = crop_stage(args, backbone)?;
     (settings.crossfit, settings.seed, settings.shuffle_labels) = (args.crossfit, args.seed, args.shuffle_labels);
-    settings
+    Ok(settings)
 }
 
 fn default_cache() -> PathBuf {
@@ -410,7 +469,7 @@ mod tests {
     }
 
     fn parsed(words: &[&str]) -> Result<Settings, clap::Error> {
-        Line::try_parse_from([&["dens"], words].concat()).map(|line| settings(&line.train))
+        Line::try_parse_from([&["dens"], words].concat()).map(|line| settings(&line.train).unwrap())
     }
 
     #[test]
@@ -448,6 +507,33 @@ mod tests {
         (expected.images.steps.epochs, expected.images.steps.learning_rate) = (3, 0.01);
         assert_eq!(many, expected);
         assert_eq!(parsed(&["--dataset", "a", "--out", "r", "--folds", "7", "--fold", "3"]).unwrap().train_folds, [3]);
+    }
+
+    const PLAIN: [&str; 4] = ["--dataset", "a", "--out", "run"];
+
+    #[test]
+    fn crops_are_learned_where_they_are_asked_for_and_as_they_are() {
+        let with = |more: &[&str]| parsed(&[&PLAIN[..], more].concat()).unwrap().crops;
+        assert_eq!(with(&[]), None);
+        assert_eq!(with(&["--crops"]), Some(CropStage::preset(Backbone::Nano)));
+        let large = with(&["--crops", "--backbone", "resnet50"]).unwrap();
+        assert_eq!((large.side, large.epoch_crops, large.steps.batch, large.steps.epochs), (128, 16000, 32, 8));
+        let words = ["--crops", "--crop-side", "96", "--crop-epochs", "2", "--crop-images", "640", "--crop-batch", "8"];
+        let all = with(&[&words[..], &["--crop-lr", "0.01", "--box-weight", "0.5"]].concat()).unwrap();
+        let mut expected = CropStage::preset(Backbone::Nano);
+        (expected.side, expected.epoch_crops, expected.box_weight) = (96, 640, 0.5);
+        (expected.steps.epochs, expected.steps.batch, expected.steps.learning_rate) = (2, 8, 0.01);
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn how_crops_are_learned_cannot_be_said_without_them() {
+        for option in ["--crop-side", "--crop-epochs", "--crop-images", "--crop-batch", "--crop-lr"] {
+            let line = Line::try_parse_from([&["dens"], &PLAIN[..], &[option, "64"]].concat()).unwrap();
+            let Err(Refusal(reason)) = settings(&line.train) else { panic!("{option} was taken") };
+            assert!(reason.contains(option) && reason.contains("--crops"), "{reason}");
+        }
+        assert!(parsed(&["--resume", "--out", "run", "--crops"]).is_err());
     }
 
     #[test]

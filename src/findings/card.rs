@@ -60,6 +60,14 @@ fn training(card: &Value) -> Vec<(String, String)> {
     if !parts.is_empty() {
         lines.push(("training cases".to_owned(), parts.join(", ")));
     }
+    if let Some(crops) = card.pointer("/training/crop_stage") {
+        let number = |what: &str| crops.get(what).and_then(Value::as_u64);
+        if let (Some(shown), Some(side)) = (number("crops_shown"), number("side")) {
+            let auc = crops.get("validation_auc").and_then(Value::as_f64);
+            let auc = auc.map_or_else(String::new, |auc| format!(", validation AUC of crops {auc:.2}"));
+            lines.push(("first learned".to_owned(), format!("{shown} crops of {side} pixels{auc}")));
+        }
+    }
     lines
 }
 
@@ -103,7 +111,8 @@ mod tests {
             "name": "n", "golden": [1, 2], "licence": "MIT", "folds": {"number": 7}, "weights": vec![1.5; 200],
             "training": {
                 "on": "synthetic necks only", "settings": {"datasets": ["phantom:1-9"]},
-                "train": {"cases": 8, "positive": 5}, "held_out": {"cases": 0, "positive": 0}
+                "train": {"cases": 8, "positive": 5}, "held_out": {"cases": 0, "positive": 0},
+                "crop_stage": {"side": 64, "crops_shown": 9600, "validation_auc": 0.913}
             },
             "held_out": {"iid": {
                 "cases": 100, "positive_cases": 55, "synthetic": true,
@@ -118,6 +127,7 @@ mod tests {
             [
                 ("training data", "phantom:1-9"),
                 ("training cases", "8 to train (5 fractured)"),
+                ("first learned", "9600 crops of 64 pixels, validation AUC of crops 0.91"),
                 (
                     "held out: iid",
                     "100 cases (55 fractured): case AUC 0.71 (0.60 to 0.80), age alone 0.59; synthetic necks"

@@ -41,7 +41,7 @@ impl Augmentation {
     }
 }
 
-/// One drawn change: flip, then rotation and scale about the picture's centre, then shift.
+/// One drawn change: flip, then rotation and scale about the picture's centre, then shift. [`Cut`] carries it out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warp {
     pub flip: bool,
@@ -56,58 +56,88 @@ pub struct Warp {
 impl Warp {
     pub const IDENTITY: Self = Self { flip: false, rotation_deg: 0.0, shift: [0.0, 0.0], scale: 1.0, offset_hu: 0.0 };
 
-    /// For each channel of `3 x side x side` eight-bit values: bilinear with zeros outside, pixel centres on whole
-    /// numbers, the same for all channels; then `(value - mean) / std` into `out`.
-    pub fn apply(&self, planes: &[u8], side: usize, mean: [f32; 3], std: [f32; 3], out: &mut [f32]) {
-        let area = side * side;
-        let angle = self.rotation_deg.to_radians();
-        let (sin, cos) = (libm::sin(angle) / self.scale, libm::cos(angle) / self.scale);
-        let centre = (side as f64 - 1.0) / 2.0;
-        let still = self.rotation_deg == 0.0 && self.scale == 1.0 && self.shift == [0.0, 0.0];
-        for row in 0..side {
-            for column in 0..side {
-                let to = row * side + column;
-                let taps = if still {
-                    Taps::exact(if self.flip { side - 1 - column } else { column }, row)
-                } else {
-                    // The way back: from where the value goes to where it comes from.
-                    let x = column as f64 - centre - self.shift[0] * side as f64;
-                    let y = row as f64 - centre - self.shift[1] * side as f64;
-                    let from_x = cos * x - sin * y;
-                    let from_x = if self.flip { -from_x } else { from_x };
-                    Taps::new(from_x + centre, sin * x + cos * y + centre)
-                };
-                for channel in 0..3 {
-                    let plane = &planes[channel * area..(channel + 1) * area];
-                    let value = self.shifted(taps.sample(plane, side), channel);
-                    out[channel * area + to] = (value - mean[channel]) / std[channel];
-                }
-            }
-        }
-    }
-
-    /// The smallest upright box around where a box goes; edges in pixels, a pixel's centre lying half a pixel inside.
-    pub fn moved(&self, b: &PixelBox, side: usize) -> PixelBox {
-        let angle = self.rotation_deg.to_radians();
-        let (sin, cos) = (libm::sin(angle) * self.scale, libm::cos(angle) * self.scale);
-        let centre = side as f64 / 2.0;
-        let corner = |x: f64, y: f64| {
-            let (x, y) = (if self.flip { centre - x } else { x - centre }, y - centre);
-            let shift = self.shift.map(|share| share * side as f64);
-            [cos * x + sin * y + centre + shift[0], cos * y - sin * x + centre + shift[1]]
-        };
-        let corners = [corner(b[0], b[1]), corner(b[2], b[1]), corner(b[0], b[3]), corner(b[2], b[3])];
-        let least = |axis: usize| corners.iter().fold(f64::INFINITY, |low, corner| low.min(corner[axis]));
-        let most = |axis: usize| corners.iter().fold(f64::NEG_INFINITY, |high, corner| high.max(corner[axis]));
-        [least(0), least(1), most(0), most(1)]
-    }
-
     /// Black and white stay what they are: what lies beyond a window stays beyond it.
     fn shifted(&self, value: f32, channel: usize) -> f32 {
         if self.offset_hu == 0.0 || value <= 0.0 || value >= 1.0 {
             return value;
         }
         (value + self.offset_hu / WINDOW_WIDTH_HU[channel]).clamp(0.0, 1.0)
+    }
+}
+
+/// A square window of a stored slice, the whole of it or a part, and the change drawn for it: flip, rotation and scale are
+/// about the window's centre.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cut {
+    pub warp: Warp,
+    /// The window's centre in the slice, pixels right and down from its upper left edge.
+    pub centre: [f64; 2],
+    /// Edge of the slice, pixels.
+    pub slice_side: usize,
+    /// Edge of the window, pixels.
+    pub side: usize,
+}
+
+impl Cut {
+    /// All of a slice of `side x side` pixels.
+    pub fn whole(side: usize, warp: Warp) -> Self {
+        Self { warp, centre: [side as f64 / 2.0; 2], slice_side: side, side }
+    }
+
+    /// For each channel of the slice's eight-bit values: bilinear, the same for all channels, then `(value - mean) / std` into
+    /// the `3 x side x side` values of `out`. Around the window lies the rest of the slice, around the slice is black.
+    pub fn apply(&self, planes: &[u8], mean: [f32; 3], std: [f32; 3], out: &mut [f32]) {
+        let Self { warp, side, slice_side, .. } = *self;
+        let (area, slice_area) = (side * side, slice_side * slice_side);
+        let angle = warp.rotation_deg.to_radians();
+        let (sin, cos) = (libm::sin(angle) / warp.scale, libm::cos(angle) / warp.scale);
+        // Pixel centres on whole numbers.
+        let centre = (side as f64 - 1.0) / 2.0;
+        let from = self.centre.map(|c| c - 0.5);
+        let corner = self.centre.map(|c| c - side as f64 / 2.0);
+        let on_pixels = corner.iter().all(|c| c.fract() == 0.0);
+        let still = warp.rotation_deg == 0.0 && warp.scale == 1.0 && warp.shift == [0.0, 0.0] && on_pixels;
+        let [left, top] = corner.map(|c| c as isize);
+        for row in 0..side {
+            for column in 0..side {
+                let to = row * side + column;
+                let taps = if still {
+                    let across = if warp.flip { side - 1 - column } else { column };
+                    Taps::exact(left + across as isize, top + row as isize)
+                } else {
+                    // The way back: from where the value goes to where it comes from.
+                    let x = column as f64 - centre - warp.shift[0] * side as f64;
+                    let y = row as f64 - centre - warp.shift[1] * side as f64;
+                    let from_x = cos * x - sin * y;
+                    let from_x = if warp.flip { -from_x } else { from_x };
+                    Taps::new(from_x + from[0], sin * x + cos * y + from[1])
+                };
+                for channel in 0..3 {
+                    let plane = &planes[channel * slice_area..(channel + 1) * slice_area];
+                    let value = warp.shifted(taps.sample(plane, slice_side), channel);
+                    out[channel * area + to] = (value - mean[channel]) / std[channel];
+                }
+            }
+        }
+    }
+
+    /// The smallest upright box, in the window's pixels, around where a box of the slice goes; edges in pixels, a pixel's
+    /// centre lying half a pixel inside.
+    pub fn moved(&self, b: &PixelBox) -> PixelBox {
+        let warp = &self.warp;
+        let angle = warp.rotation_deg.to_radians();
+        let (sin, cos) = (libm::sin(angle) * warp.scale, libm::cos(angle) * warp.scale);
+        let [from_x, from_y] = self.centre;
+        let centre = self.side as f64 / 2.0;
+        let corner = |x: f64, y: f64| {
+            let (x, y) = (if warp.flip { from_x - x } else { x - from_x }, y - from_y);
+            let shift = warp.shift.map(|share| share * self.side as f64);
+            [cos * x + sin * y + centre + shift[0], cos * y - sin * x + centre + shift[1]]
+        };
+        let corners = [corner(b[0], b[1]), corner(b[2], b[1]), corner(b[0], b[3]), corner(b[2], b[3])];
+        let least = |axis: usize| corners.iter().fold(f64::INFINITY, |low, corner| low.min(corner[axis]));
+        let most = |axis: usize| corners.iter().fold(f64::NEG_INFINITY, |high, corner| high.max(corner[axis]));
+        [least(0), least(1), most(0), most(1)]
     }
 }
 
@@ -120,8 +150,8 @@ struct Taps {
 }
 
 impl Taps {
-    fn exact(column: usize, row: usize) -> Self {
-        Self { column: column as isize, row: row as isize, right: 0.0, lower: 0.0 }
+    fn exact(column: isize, row: isize) -> Self {
+        Self { column, row, right: 0.0, lower: 0.0 }
     }
     fn new(x: f64, y: f64) -> Self {
         let (left, top) = (x.floor(), y.floor());
@@ -160,7 +190,7 @@ mod tests {
     }
     fn warped(planes: &[u8], warp: Warp) -> Vec<f32> {
         let mut out = vec![0.0; planes.len()];
-        warp.apply(planes, SIDE, [0.0; 3], [1.0; 3], &mut out);
+        Cut::whole(SIDE, warp).apply(planes, [0.0; 3], [1.0; 3], &mut out);
         out
     }
     /// Where the weight of the first channel lies.
@@ -200,7 +230,7 @@ mod tests {
     fn what_comes_in_from_outside_is_black_before_the_normalisation() {
         let mut out = vec![0.0; 3 * SIDE * SIDE];
         let warp = Warp { rotation_deg: 45.0, ..Warp::IDENTITY };
-        warp.apply(&vec![255; 3 * SIDE * SIDE], SIDE, [0.5, 0.25, 0.0], [0.5, 0.5, 0.5], &mut out);
+        Cut::whole(SIDE, warp).apply(&vec![255; 3 * SIDE * SIDE], [0.5, 0.25, 0.0], [0.5, 0.5, 0.5], &mut out);
         let area = SIDE * SIDE;
         assert_eq!([out[0], out[area], out[2 * area]], [-1.0, -0.5, 0.0]);
         assert_eq!(out[area / 2], 1.0);
@@ -214,6 +244,53 @@ mod tests {
         assert_eq!(warp.shifted(0.0, 0), 0.0);
         assert_eq!(warp.shifted(1.0, 0), 1.0);
         assert!((warp.shifted(f32::from(planes[2]) / 255.0, 0) - (128.0 / 255.0 + 0.1)).abs() < 1e-6);
+    }
+
+    /// A window of `side` pixels of a slice of [`SIDE`].
+    fn cut(centre: [f64; 2], side: usize, warp: Warp) -> (Cut, Vec<f32>) {
+        let cut = Cut { warp, centre, slice_side: SIDE, side };
+        let mut out = vec![0.0; 3 * side * side];
+        cut.apply(&waves(SIDE), [0.0; 3], [1.0; 3], &mut out);
+        (cut, out)
+    }
+
+    #[test]
+    fn a_window_is_that_part_of_the_slice_and_black_outside_it() {
+        let slice = warped(&waves(SIDE), Warp::IDENTITY);
+        for flip in [false, true] {
+            let (_, out) = cut([6.5, 28.5], 15, Warp { flip, ..Warp::IDENTITY });
+            for (at, value) in out.iter().enumerate() {
+                let (channel, row, column) = (at / 225, at % 225 / 15, at % 15);
+                let column = if flip { 14 - column } else { column };
+                // The window begins one pixel left of the slice and ends three below it.
+                let (x, y) = ((column + 33 - 1) % 33, row + 21);
+                let expected = if column == 0 || y >= SIDE { 0.0 } else { slice[channel * SIDE * SIDE + y * SIDE + x] };
+                assert_eq!(*value, expected, "{flip} {row} {column}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turned_window_shows_what_lies_around_it() {
+        let (_, out) = cut([16.5, 16.5], 15, Warp { rotation_deg: 45.0, ..Warp::IDENTITY });
+        // The same turn of the whole slice, about the same point.
+        let whole = warped(&waves(SIDE), Warp { rotation_deg: 45.0, ..Warp::IDENTITY });
+        for (at, value) in out[..225].iter().enumerate() {
+            assert!((value - whole[(at / 15 + 9) * SIDE + at % 15 + 9]).abs() < 1e-5, "{at}");
+        }
+        assert!(out[0] > 0.0, "no black corner");
+    }
+
+    #[test]
+    fn a_box_goes_along_with_its_window() {
+        let b = [10.0, 12.0, 14.0, 20.0];
+        let (still, _) = cut([12.5, 18.5], 15, Warp::IDENTITY);
+        assert_eq!(still.moved(&b), [5.0, 1.0, 9.0, 9.0]);
+        let (flipped, _) = cut([12.5, 18.5], 15, Warp { flip: true, ..Warp::IDENTITY });
+        assert_eq!(flipped.moved(&b), [6.0, 1.0, 10.0, 9.0]);
+        // Counter-clockwise: what was on the right comes to the top.
+        let (turned, _) = cut([12.5, 18.5], 15, Warp { rotation_deg: 90.0, ..Warp::IDENTITY });
+        assert!(turned.moved(&b).iter().zip([1.0, 6.0, 9.0, 10.0]).all(|(a, b)| (a - b).abs() < 1e-9));
     }
 
     #[derive(serde::Deserialize)]
@@ -264,7 +341,7 @@ mod tests {
                 offset_hu: 0.0,
             };
             let mut out = vec![0.0; 3 * side * side];
-            warp.apply(&waves(side), side, [0.0; 3], [1.0; 3], &mut out);
+            Cut::whole(side, warp).apply(&waves(side), [0.0; 3], [1.0; 3], &mut out);
             let planes: Vec<&[f32]> = out.chunks(side * side).collect();
             assert!(planes.iter().all(|plane| *plane == planes[0]), "{name}: the channels differ");
             for &(row, column, value) in &expected.samples {
@@ -289,8 +366,8 @@ mod tests {
             let expected_x = scale * (cos * x + sin * y) + centre + sx * SIDE as f64;
             let expected_y = scale * (-sin * x + cos * y) + centre + sy * SIDE as f64;
             let (at_x, at_y) = centroid(&out);
-            let moved = Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, offset_hu: 0.0 }
-                .moved(&[18.5, 10.5, 22.5, 14.5], SIDE);
+            let warp = Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, offset_hu: 0.0 };
+            let moved = Cut::whole(SIDE, warp).moved(&[18.5, 10.5, 22.5, 14.5]);
             let middle = [moved[0] + moved[2], moved[1] + moved[3]].map(|sum| sum / 2.0 - 0.5);
             prop_assert!((middle[0] - expected_x).abs() < 1e-9 && (middle[1] - expected_y).abs() < 1e-9);
             prop_assert!((at_x - expected_x).abs() < 0.15 && (at_y - expected_y).abs() < 0.15,

@@ -50,6 +50,7 @@ pub(super) fn features(
         let other = ImageJob {
             cases: job.cases,
             validation: job.validation.clone(),
+            crops: job.crops,
             stage: job.stage,
             network: job.network,
             seed: job.seed,

@@ -66,6 +66,7 @@ impl Fold<'_> {
         let job = ImageJob {
             cases: &stored,
             validation: labelled(&stored, &self.parts.inner),
+            crops: self.settings.crops.as_ref(),
             stage: &images,
             network: self.network,
             seed: self.settings.seed,
@@ -211,7 +212,7 @@ impl Fold<'_> {
         tensors.absorb("", sequence);
         let weights = Weights::from_tensors(&self.network, &tensors)?;
         let mut card = ModelCard::template(&self.network, trained.mean, trained.std);
-        self.describe(&mut card, trained.best, &facts);
+        self.describe(&mut card, trained, &facts);
         let plain = read_card(card.clone())?;
         let network = Network::from_weights(&weights, plain, exec.device)?;
         let inner = self.predict(&network, &self.parts.inner, "validation", exec)?;
@@ -317,8 +318,8 @@ impl Fold<'_> {
     }
 
     /// The card's words on where the weights come from; `on` completes "trained on".
-    fn describe(&self, card: &mut Value, best: Best, facts: &Facts) {
-        let settings = self.settings;
+    fn describe(&self, card: &mut Value, trained: &Trained, facts: &Facts) {
+        let (settings, best) = (self.settings, trained.best);
         let kind = kind_of(&settings.datasets);
         let on = match (settings.shuffle_labels, kind) {
             (true, _) => "labels dealt at random: a check, not a model",
@@ -349,6 +350,15 @@ impl Fold<'_> {
                 "validation_loss": facts.best_cases.loss
             },
         });
+        if let Some(crops) = trained.crops {
+            card["training"]["crop_stage"] = json!({
+                "side": crops.side,
+                "crops_shown": crops.shown,
+                "epoch": crops.best.epoch,
+                "validation_auc": crops.best.auc,
+                "validation_loss": crops.best.loss,
+            });
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stage 1: the backbone learns single slices.
+//! Stage 1: the backbone learns single slices, and crops of them before where the settings ask for it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::augment::Warp;
 use super::cache::StoredCase;
+use super::crops::{Crops, Sides};
 use super::log::LogRow;
 use super::places::cell_targets;
-use super::sampler::{Item, Pools};
-use super::settings::ImageStage;
+use super::sampler::{Item, Pools, Shown};
+use super::settings::{CropStage, ImageStage};
 use super::{Event, Exec, TrainError};
 use crate::evaluation::roc_auc;
 use crate::model::{Architecture, Evaluated, NamedTensors, OptimiserState, Places, TrainBackbone, Weights};
@@ -26,6 +27,16 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 const STATISTICS_SLICES: usize = 4000;
 /// Below this a channel counts as constant.
 const SMALLEST_STD: f64 = 1e-3;
+/// Crops that the inner validation is asked about at most, and of one slice at most.
+const VALIDATION_CROPS: usize = 2000;
+const VALIDATION_CROPS_PER_SLICE: usize = 8;
+/// Sets their draw apart from those of the epochs, whose streams are fold and part.
+const VALIDATION_STREAM: usize = 1 << 31;
+/// Tensor of the head that learns places.
+const LOCAL_HEAD: &str = "local.weight";
+
+/// Mean and standard deviation of each channel over the training slices.
+pub(super) type Normal = ([f32; 3], [f32; 3]);
 
 /// What one backbone is trained from.
 pub(super) struct ImageJob<'a> {
@@ -33,6 +44,8 @@ pub(super) struct ImageJob<'a> {
     pub(super) pools: Pools,
     /// Labelled slices of the inner validation.
     pub(super) validation: Vec<Item>,
+    /// Learned before the slices.
+    pub(super) crops: Option<&'a CropStage>,
     pub(super) stage: &'a ImageStage,
     pub(super) network: Architecture,
     pub(super) seed: u64,
@@ -53,8 +66,51 @@ pub(super) struct Trained {
     pub(super) mean: [f32; 3],
     pub(super) std: [f32; 3],
     pub(super) best: Best,
-    /// Every case of which a slice was shown to it, for training or validation.
+    /// Every case of which a slice or a crop was shown to it, for training or validation.
     pub(super) fed: BTreeSet<usize>,
+    /// What it learned before whole slices.
+    pub(super) crops: Option<LearnedCrops>,
+}
+
+/// What the crops came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LearnedCrops {
+    /// Edge, pixels.
+    pub(super) side: usize,
+    /// Until the state that was kept.
+    pub(super) shown: usize,
+    pub(super) best: Best,
+}
+
+/// What the pictures of some epochs are.
+pub(super) enum Source<'a> {
+    Slices(&'a Pools),
+    Crops(Crops<'a>),
+}
+
+/// What the weights of a lesson are before its first step.
+#[derive(Clone, Copy)]
+enum Start<'a> {
+    Seeded,
+    File(&'a Weights),
+    /// Of the lesson before.
+    After(&'a NamedTensors),
+}
+
+/// Epochs over one kind of picture, from the first to the best.
+pub(super) struct Lesson<'a> {
+    pub(super) cases: &'a [StoredCase],
+    source: Source<'a>,
+    validation: Vec<Shown>,
+    pub(super) stage: ImageStage,
+    /// Its input is the pictures' edge.
+    pub(super) network: Architecture,
+    seed: u64,
+    pub(super) fold: usize,
+    name: String,
+    part: usize,
+    folder: PathBuf,
+    pub(super) normal: Normal,
 }
 
 /// How good the kept state is.
@@ -139,6 +195,76 @@ impl Progress {
 }
 
 impl ImageJob<'_> {
+    /// Trains, or goes on where a checkpoint lies, and gives back the best state.
+    ///
+    /// # Errors
+    /// The loss stopped being a number, a slice or a checkpoint cannot be read or written, or the work was cancelled; a
+    /// checkpoint is kept in each case but the first. Crops are asked for and there is no box to cut them by.
+    pub(super) fn run(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
+        let normal = statistics(self.cases, &self.pools, exec)?;
+        let start = self.initial.map_or(Start::Seeded, Start::File);
+        let Some(stage) = self.crops else { return self.slices(normal).run(start, exec) };
+        let lesson = self.crop_lesson(stage, normal)?;
+        let Trained { backbone, best, fed, .. } = lesson.run(start, exec)?;
+        let learned = backbone.tensors()?;
+        // Two of them may be too much for a card.
+        drop(backbone);
+        let mut trained = self.slices(normal).run(Start::After(&learned), exec)?;
+        trained.fed.extend(fed);
+        let shown = best.epoch * (stage.epoch_crops - stage.epoch_crops % stage.steps.batch);
+        trained.crops = Some(LearnedCrops { side: stage.side, shown, best });
+        Ok(trained)
+    }
+
+    fn slices(&self, normal: Normal) -> Lesson<'_> {
+        let side = self.network.input_side;
+        let whole = |&item: &Item| Shown::slice(item, side, Warp::IDENTITY, &[]);
+        Lesson {
+            cases: self.cases,
+            source: Source::Slices(&self.pools),
+            validation: self.validation.iter().map(whole).collect(),
+            stage: *self.stage,
+            network: self.network,
+            seed: self.seed,
+            fold: self.fold,
+            name: self.name.to_owned(),
+            part: self.part,
+            folder: self.folder.clone(),
+            normal,
+        }
+    }
+
+    fn crop_lesson(&self, stage: &CropStage, normal: Normal) -> Result<Lesson<'_>, TrainError> {
+        let sides = Sides { slice: self.network.input_side, crop: stage.side };
+        let training = Crops::new(self.cases, &self.pools, sides, stage.augmentation);
+        let pools = Pools::new(&self.validation, |case| self.cases[case].head.fractured);
+        let validation = training.for_validation(&pools);
+        for (part, crops) in [("training part", &training), ("inner validation", &validation)] {
+            if crops.boxed() == 0 {
+                let number = self.fold;
+                return Err(TrainError::OneClass(format!(
+                    "fold {number} cannot learn crops: no slice of its {part} is marked as fractured and has a reference box \
+                     that a crop of {} pixels shows; data with boxes, more cases or a training without --crops help",
+                    stage.side
+                )));
+            }
+        }
+        let count = VALIDATION_CROPS.min(2 * VALIDATION_CROPS_PER_SLICE * validation.boxed());
+        let folder = self.folder.join("crops");
+        std::fs::create_dir_all(&folder).map_err(|error| TrainError::disk(&folder, error))?;
+        Ok(Lesson {
+            validation: validation.epoch(count, self.seed, VALIDATION_STREAM, 0),
+            source: Source::Crops(training),
+            stage: stage.as_images(),
+            network: Architecture { input_side: stage.side, ..self.network },
+            name: self.name.replacen("images", "crops", 1),
+            folder,
+            ..self.slices(normal)
+        })
+    }
+}
+
+impl Lesson<'_> {
     fn last(&self) -> PathBuf {
         self.folder.join("last.safetensors")
     }
@@ -146,35 +272,84 @@ impl ImageJob<'_> {
         self.folder.join("best.safetensors")
     }
 
-    /// Trains, or goes on where a checkpoint lies, and gives back the best state.
-    ///
-    /// # Errors
-    /// The loss stopped being a number, a slice or a checkpoint cannot be read or written, or the work was cancelled; a
-    /// checkpoint is kept in each case but the first.
-    pub(super) fn run(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
-        let (mean, std) = self.statistics(exec)?;
-        let mut backbone = match self.initial {
-            Some(weights) => TrainBackbone::from_weights(&self.network, weights, exec.device)?,
-            None => TrainBackbone::new(&self.network, self.stream_index(), exec.device)?,
-        };
-        backbone.set_optimiser(self.stage.steps.optimiser());
-        if self.stage.box_weight > 0.0 {
-            backbone.learn_places();
-        }
+    fn run(&self, start: Start<'_>, exec: &Exec<'_>) -> Result<Trained, TrainError> {
+        let mut backbone = self.begin(start, exec)?;
         let mut progress = self.resume(&mut backbone)?.unwrap_or_else(Progress::start);
-        let mut run = ImageRun { job: self, exec, mean, std, backbone: &mut backbone, saved: Instant::now() };
+        let mut run = LessonRun { lesson: self, exec, backbone: &mut backbone, saved: Instant::now() };
         while !progress.finished {
-            run.epoch(&mut progress)?;
+            if self.stage.steps.epochs == 0 {
+                run.carry_over(&mut progress)?;
+            } else {
+                run.epoch(&mut progress)?;
+            }
         }
         let (tensors, _) = NamedTensors::load(&self.best())?;
         backbone.load_tensors(&tensors)?;
         let best = progress.best.ok_or_else(|| TrainError::Refused("no epoch was kept".into()))?;
-        Ok(Trained { backbone, mean, std, best, fed: progress.fed })
+        let (mean, std) = self.normal;
+        Ok(Trained { backbone, mean, std, best, fed: progress.fed, crops: None })
     }
 
-    /// One number for each backbone of a run.
-    fn stream_index(&self) -> u64 {
-        Stream::named(self.seed, "backbone", (self.fold as u64) << 8 | self.part as u64).next_u64()
+    fn begin(&self, start: Start<'_>, exec: &Exec<'_>) -> Result<TrainBackbone, TrainError> {
+        let mut backbone = match start {
+            Start::File(weights) => TrainBackbone::from_weights(&self.network, weights, exec.device)?,
+            Start::Seeded | Start::After(_) => TrainBackbone::new(&self.network, self.key(), exec.device)?,
+        };
+        backbone.set_optimiser(self.stage.steps.optimiser());
+        let before = if let Start::After(tensors) = start { Some(tensors) } else { None };
+        // A local head that was learned goes on; one that was not begins anew.
+        let knows_places = before.is_some_and(|tensors| tensors.0.contains_key(LOCAL_HEAD));
+        if let Some(tensors) = before.filter(|_| !knows_places) {
+            backbone.load_tensors(tensors)?;
+        }
+        if self.stage.box_weight > 0.0 {
+            backbone.learn_places();
+        }
+        if let Some(tensors) = before.filter(|_| knows_places) {
+            backbone.load_tensors(tensors)?;
+        }
+        Ok(backbone)
+    }
+
+    /// One number for each backbone and kind of picture of a run.
+    fn key(&self) -> u64 {
+        let purpose = match self.source {
+            Source::Slices(_) => "backbone",
+            Source::Crops(_) => "crop backbone",
+        };
+        Stream::named(self.seed, purpose, (self.fold as u64) << 8 | self.part as u64).next_u64()
+    }
+
+    /// The pictures of one epoch in order, with their warps.
+    fn epoch(&self, epoch: usize) -> Vec<Shown> {
+        let (stage, stream) = (&self.stage, (self.fold << 4) | self.part);
+        let pools = match &self.source {
+            Source::Slices(pools) => pools,
+            Source::Crops(crops) => {
+                return crops.epoch(stage.epoch_images.unwrap_or_default(), self.seed, stream, epoch);
+            }
+        };
+        let order = pools.epoch(stage.sampling, stage.epoch_images, self.seed, stream, epoch);
+        let (key, side) = (self.key(), self.network.input_side);
+        // One number for each picture of the whole training.
+        let first = epoch * (order.len() / self.batch(order.len())) * stage.steps.batch;
+        let shown = |(index, item): (usize, Item)| {
+            let warp = stage.augmentation.draw(&mut Stream::named(key, "augmentation", (first + index) as u64));
+            Shown::slice(item, side, warp, &self.cases[item.case].head.slices[item.slice].boxes)
+        };
+        order.into_iter().enumerate().map(shown).collect()
+    }
+
+    /// Pictures in a batch where there are so many.
+    fn batch(&self, pictures: usize) -> usize {
+        self.stage.steps.batch.min(pictures).max(1)
+    }
+
+    /// Whole slices as an epoch would show them, un-augmented.
+    pub(super) fn sample(&self, limit: usize) -> Vec<Item> {
+        let Source::Slices(pools) = &self.source else { return Vec::new() };
+        let count = self.stage.epoch_images.unwrap_or(pools.len()).min(limit);
+        pools.epoch(self.stage.sampling, Some(count), self.seed, (self.fold << 4) | self.part, 0)
     }
 
     fn resume(&self, backbone: &mut TrainBackbone) -> Result<Option<Progress>, TrainError> {
@@ -193,79 +368,96 @@ impl ImageJob<'_> {
         })?;
         Ok(Some(progress))
     }
-
-    /// Mean and standard deviation of each channel over the training slices (method A11), from exact counts.
-    fn statistics(&self, exec: &Exec<'_>) -> Result<([f32; 3], [f32; 3]), TrainError> {
-        let all: Vec<Item> = [&self.pools.positive[..], &self.pools.near, &self.pools.far].concat();
-        let stride = all.len().div_ceil(STATISTICS_SLICES).max(1);
-        let chosen: Vec<Item> = all.into_iter().step_by(stride).collect();
-        let counts = chosen
-            .par_iter()
-            .map(|item| {
-                exec.ctx.check()?;
-                let planes = self.cases[item.case].planes(item.slice)?;
-                let mut counts = vec![0u64; 3 * 256];
-                let area = planes.len() / 3;
-                planes.iter().enumerate().for_each(|(i, &value)| counts[i / area * 256 + usize::from(value)] += 1);
-                Ok(counts)
-            })
-            .try_reduce(
-                || vec![0u64; 3 * 256],
-                |mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                    Ok::<_, TrainError>(a)
-                },
-            )?;
-        let (mut mean, mut std) = ([0.0; 3], [1.0; 3]);
-        for channel in 0..3 {
-            let counts = &counts[channel * 256..(channel + 1) * 256];
-            let total = counts.iter().sum::<u64>().max(1) as f64;
-            let moment = |power: i32| {
-                let terms = counts.iter().enumerate().map(|(value, &n)| n as f64 * (value as f64 / 255.0).powi(power));
-                terms.sum::<f64>() / total
-            };
-            let (first, second) = (moment(1), moment(2));
-            let sd = (second - first * first).max(0.0).sqrt();
-            mean[channel] = first as f32;
-            std[channel] = if sd < SMALLEST_STD { 1.0 } else { sd as f32 };
-        }
-        Ok((mean, std))
-    }
 }
 
-/// Normalised pictures of some slices, each changed by its warp.
-fn pictures(
-    cases: &[StoredCase],
-    items: &[Item],
-    side: usize,
-    (mean, std): ([f32; 3], [f32; 3]),
-    warp: impl Fn(usize) -> Warp + Sync,
-) -> Result<Vec<f32>, TrainError> {
+/// Mean and standard deviation of each channel over the training slices (method A11), from exact counts.
+fn statistics(cases: &[StoredCase], pools: &Pools, exec: &Exec<'_>) -> Result<Normal, TrainError> {
+    let all: Vec<Item> = [&pools.positive[..], &pools.near, &pools.far].concat();
+    let stride = all.len().div_ceil(STATISTICS_SLICES).max(1);
+    let chosen: Vec<Item> = all.into_iter().step_by(stride).collect();
+    let counts = chosen
+        .par_iter()
+        .map(|item| {
+            exec.ctx.check()?;
+            let planes = cases[item.case].planes(item.slice)?;
+            let mut counts = vec![0u64; 3 * 256];
+            let area = planes.len() / 3;
+            planes.iter().enumerate().for_each(|(i, &value)| counts[i / area * 256 + usize::from(value)] += 1);
+            Ok(counts)
+        })
+        .try_reduce(
+            || vec![0u64; 3 * 256],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                Ok::<_, TrainError>(a)
+            },
+        )?;
+    let (mut mean, mut std) = ([0.0; 3], [1.0; 3]);
+    for channel in 0..3 {
+        let counts = &counts[channel * 256..(channel + 1) * 256];
+        let total = counts.iter().sum::<u64>().max(1) as f64;
+        let moment = |power: i32| {
+            let terms = counts.iter().enumerate().map(|(value, &n)| n as f64 * (value as f64 / 255.0).powi(power));
+            terms.sum::<f64>() / total
+        };
+        let (first, second) = (moment(1), moment(2));
+        let sd = (second - first * first).max(0.0).sqrt();
+        mean[channel] = first as f32;
+        std[channel] = if sd < SMALLEST_STD { 1.0 } else { sd as f32 };
+    }
+    Ok((mean, std))
+}
+
+/// Normalised pictures.
+fn pictures(cases: &[StoredCase], shown: &[Shown], side: usize, (mean, std): Normal) -> Result<Vec<f32>, TrainError> {
     let length = 3 * side * side;
-    let mut out = vec![0.0; items.len() * length];
-    out.par_chunks_mut(length).zip(items).enumerate().try_for_each(|(index, (out, item))| {
-        let planes = cases[item.case].planes(item.slice)?;
-        warp(index).apply(&planes, side, mean, std, out);
+    let mut out = vec![0.0; shown.len() * length];
+    out.par_chunks_mut(length).zip(shown).try_for_each(|(out, shown)| {
+        let planes = cases[shown.item.case].planes(shown.item.slice)?;
+        shown.cut.apply(&planes, mean, std, out);
         Ok::<_, TrainError>(())
     })?;
     Ok(out)
 }
 
-/// Logit and features of slices, un-augmented, in their order. `on_done` hears how many are done.
+/// Un-augmented whole slices, normalised.
+pub(super) fn whole_slices(
+    cases: &[StoredCase],
+    items: &[Item],
+    side: usize,
+    normal: Normal,
+) -> Result<Vec<f32>, TrainError> {
+    let shown: Vec<Shown> = items.iter().map(|&item| Shown::slice(item, side, Warp::IDENTITY, &[])).collect();
+    pictures(cases, &shown, side, normal)
+}
+
+/// Logit and features of slices, un-augmented, in their order. `on_done` hears of each batch how many are done in it.
 pub(super) fn evaluate(
     backbone: &TrainBackbone,
     cases: &[StoredCase],
     items: &[Item],
-    normal: ([f32; 3], [f32; 3]),
+    normal: Normal,
     exec: &Exec<'_>,
     on_done: impl Fn(usize),
 ) -> Result<Vec<Evaluated>, TrainError> {
     let side = backbone.network().input_side;
-    let mut all = Vec::with_capacity(items.len());
-    for batch in items.chunks(EVALUATION_BATCH) {
+    let shown: Vec<Shown> = items.iter().map(|&item| Shown::slice(item, side, Warp::IDENTITY, &[])).collect();
+    evaluate_shown(backbone, cases, &shown, normal, exec, on_done)
+}
+
+fn evaluate_shown(
+    backbone: &TrainBackbone,
+    cases: &[StoredCase],
+    shown: &[Shown],
+    normal: Normal,
+    exec: &Exec<'_>,
+    on_done: impl Fn(usize),
+) -> Result<Vec<Evaluated>, TrainError> {
+    let side = backbone.network().input_side;
+    let mut all = Vec::with_capacity(shown.len());
+    for batch in shown.chunks(EVALUATION_BATCH) {
         exec.ctx.check()?;
-        let pictures = pictures(cases, batch, side, normal, |_| Warp::IDENTITY)?;
-        all.extend(backbone.evaluate(&pictures, batch.len())?);
+        all.extend(backbone.evaluate(&pictures(cases, batch, side, normal)?, batch.len())?);
         on_done(batch.len());
     }
     Ok(all)
@@ -277,29 +469,26 @@ pub(super) fn cross_entropy(logits: &[f64], labels: &[bool]) -> f64 {
     logits.iter().zip(labels).map(one).sum::<f64>() / logits.len().max(1) as f64
 }
 
-struct ImageRun<'a> {
-    job: &'a ImageJob<'a>,
+struct LessonRun<'a> {
+    lesson: &'a Lesson<'a>,
     exec: &'a Exec<'a>,
-    mean: [f32; 3],
-    std: [f32; 3],
     backbone: &'a mut TrainBackbone,
     saved: Instant,
 }
 
-impl ImageRun<'_> {
+impl LessonRun<'_> {
     /// One epoch with its validation, from wherever `progress` stands in it.
     fn epoch(&mut self, progress: &mut Progress) -> Result<(), TrainError> {
-        let (job, steps) = (self.job, &self.job.stage.steps);
-        let stream = (job.fold << 4) | job.part;
-        let order = job.pools.epoch(job.stage.sampling, job.stage.epoch_images, job.seed, stream, progress.epoch);
+        let (lesson, steps) = (self.lesson, &self.lesson.stage.steps);
+        let order = lesson.epoch(progress.epoch);
         // A last batch of few would have a noisy batch norm; the next epoch draws others.
-        let batches: Vec<&[Item]> = order.chunks_exact(steps.batch.min(order.len()).max(1)).collect();
+        let batches: Vec<&[Shown]> = order.chunks_exact(lesson.batch(order.len())).collect();
         let total = batches.len() * steps.epochs;
         let started = Instant::now();
         let mut shown = 0;
         let mut rate = 0.0;
-        let title = format!("{} epoch {}/{}", job.name, progress.epoch + 1, steps.epochs);
-        self.exec.tell(Event::Phase { fold: job.fold, what: title, total: order.len() });
+        let title = format!("{} epoch {}/{}", lesson.name, progress.epoch + 1, steps.epochs);
+        self.exec.tell(Event::Phase { fold: lesson.fold, what: title, total: order.len() });
         self.exec.tell(Event::Batch { done: progress.batches * steps.batch, loss: None });
         while let Some(batch) = batches.get(progress.batches) {
             if self.exec.ctx.check().is_err() || self.saved.elapsed() > CHECKPOINT_EVERY {
@@ -316,7 +505,7 @@ impl ImageRun<'_> {
             self.exec.tell(Event::Batch { done: progress.batches * steps.batch, loss: Some(mean_loss) });
         }
         let training = started.elapsed().as_secs_f64();
-        let now = match self.validate(progress) {
+        let now = match self.validate(progress, progress.epoch + 1) {
             Ok(now) => now,
             Err(error) => {
                 // Cancelled between the last batch and the end of the validation.
@@ -326,14 +515,14 @@ impl ImageRun<'_> {
         };
         let better = now.beats(progress.best.as_ref());
         if better {
-            self.backbone.tensors()?.save("", &job.best())?;
+            self.backbone.tensors()?.save("", &lesson.best())?;
             (progress.best, progress.waited) = (Some(now), 0);
         } else {
             progress.waited += 1;
         }
         let row = LogRow {
-            fold: job.fold,
-            stage: job.name.to_owned(),
+            fold: lesson.fold,
+            stage: lesson.name.clone(),
             epoch: progress.epoch + 1,
             learning_rate: rate,
             train_loss: (progress.loss_count > 0).then(|| progress.loss_sum / progress.loss_count as f64),
@@ -352,24 +541,20 @@ impl ImageRun<'_> {
     }
 
     /// One step; gives back the batch's loss.
-    fn batch(&mut self, items: &[Item], rate: f64, progress: &mut Progress) -> Result<f64, TrainError> {
-        let (job, stage) = (self.job, self.job.stage);
-        let key = job.stream_index();
-        let first = progress.steps * stage.steps.batch as u64;
-        let warp =
-            |index: usize| stage.augmentation.draw(&mut Stream::named(key, "augmentation", first + index as u64));
-        let pictures = pictures(job.cases, items, job.network.input_side, (self.mean, self.std), warp)?;
-        let targets: Vec<f32> = items.iter().map(|item| f32::from(u8::from(item.positive))).collect();
-        let weights = vec![1.0; items.len()];
-        let mut dropout = Stream::named(key, "dropout", progress.steps);
-        progress.fed.extend(items.iter().map(|item| item.case));
-        let places = (stage.box_weight > 0.0).then(|| self.places(items, warp));
+    fn batch(&mut self, shown: &[Shown], rate: f64, progress: &mut Progress) -> Result<f64, TrainError> {
+        let (lesson, stage) = (self.lesson, &self.lesson.stage);
+        let pictures = pictures(lesson.cases, shown, lesson.network.input_side, lesson.normal)?;
+        let targets: Vec<f32> = shown.iter().map(|shown| f32::from(u8::from(shown.item.positive))).collect();
+        let weights = vec![1.0; shown.len()];
+        let mut dropout = Stream::named(lesson.key(), "dropout", progress.steps);
+        progress.fed.extend(shown.iter().map(|shown| shown.item.case));
+        let places = (stage.box_weight > 0.0).then(|| self.places(shown));
         let share = stage.steps.dropout as f32;
         let found = self.backbone.gradients(&pictures, &targets, &weights, share, &mut dropout, places.as_ref())?;
         if !found.loss.is_finite() {
             return Err(TrainError::Diverged {
-                fold: job.fold,
-                stage: job.name.to_owned(),
+                fold: lesson.fold,
+                stage: lesson.name.clone(),
                 epoch: progress.epoch + 1,
                 batch: progress.batches + 1,
                 rate,
@@ -380,31 +565,50 @@ impl ImageRun<'_> {
         Ok(found.loss)
     }
 
-    /// Where the fractures of a batch lie after each picture's warp.
-    fn places(&self, items: &[Item], warp: impl Fn(usize) -> Warp) -> Places {
-        let (side, cells) = (self.job.network.input_side, self.backbone.cells_per_edge());
-        let of = |(index, item): (usize, &Item)| {
-            let boxes = &self.job.cases[item.case].head.slices[item.slice].boxes;
-            cell_targets(boxes, item.positive, &warp(index), side, cells)
-        };
-        Places { targets: items.iter().enumerate().flat_map(of).collect(), weight: self.job.stage.box_weight as f32 }
+    /// Where the fractures of a batch lie in its pictures.
+    fn places(&self, shown: &[Shown]) -> Places {
+        let cells = self.backbone.cells_per_edge();
+        let of = |shown: &Shown| cell_targets(&shown.boxes, shown.item.positive, cells);
+        Places { targets: shown.iter().flat_map(of).collect(), weight: self.lesson.stage.box_weight as f32 }
     }
 
-    fn validate(&self, progress: &mut Progress) -> Result<Best, TrainError> {
-        let job = self.job;
-        let title = format!("{} validation", job.name);
-        self.exec.tell(Event::Phase { fold: job.fold, what: title, total: job.validation.len() });
-        progress.fed.extend(job.validation.iter().map(|item| item.case));
-        let done = std::cell::Cell::new(0);
-        let normal = (self.mean, self.std);
-        let found = evaluate(self.backbone, job.cases, &job.validation, normal, self.exec, |count| {
-            done.set(done.get() + count);
-            self.exec.tell(Event::Batch { done: done.get(), loss: None });
+    /// No epoch: the backbone as it came, made to fit whole slices.
+    fn carry_over(&mut self, progress: &mut Progress) -> Result<(), TrainError> {
+        let started = Instant::now();
+        progress.fed.extend(super::transfer::fit_to_slices(self.lesson, self.backbone, self.exec)?);
+        let now = self.validate(progress, 0)?;
+        self.backbone.tensors()?.save("", &self.lesson.best())?;
+        (progress.best, progress.finished) = (Some(now), true);
+        self.exec.log(LogRow {
+            fold: self.lesson.fold,
+            stage: self.lesson.name.clone(),
+            epoch: 0,
+            learning_rate: 0.0,
+            train_loss: None,
+            validation_loss: Some(now.loss),
+            validation_auc: now.auc,
+            best: true,
+            items_per_s: self.lesson.validation.len() as f64 / started.elapsed().as_secs_f64().max(1e-9),
+            seconds: started.elapsed().as_secs_f64(),
         })?;
+        self.save(progress)
+    }
+
+    fn validate(&self, progress: &mut Progress, epoch: usize) -> Result<Best, TrainError> {
+        let lesson = self.lesson;
+        let title = format!("{} validation", lesson.name);
+        self.exec.tell(Event::Phase { fold: lesson.fold, what: title, total: lesson.validation.len() });
+        progress.fed.extend(lesson.validation.iter().map(|shown| shown.item.case));
+        let done = std::cell::Cell::new(0);
+        let found =
+            evaluate_shown(self.backbone, lesson.cases, &lesson.validation, lesson.normal, self.exec, |count| {
+                done.set(done.get() + count);
+                self.exec.tell(Event::Batch { done: done.get(), loss: None });
+            })?;
         let logits: Vec<f64> = found.iter().map(|one| f64::from(one.logit)).collect();
-        let labels: Vec<bool> = job.validation.iter().map(|item| item.positive).collect();
+        let labels: Vec<bool> = lesson.validation.iter().map(|shown| shown.item.positive).collect();
         let loss = cross_entropy(&logits, &labels);
-        Ok(Best { epoch: progress.epoch + 1, auc: roc_auc(&logits, &labels), loss })
+        Ok(Best { epoch, auc: roc_auc(&logits, &labels), loss })
     }
 
     /// Writes the whole state; what was there stays until the new one is complete.
@@ -416,8 +620,8 @@ impl ImageRun<'_> {
         all.absorb("v.", state.second);
         let note = serde_json::to_string(&Progress { steps: state.steps, ..progress.clone() });
         all.save(
-            &note.map_err(std::io::Error::other).map_err(|e| TrainError::disk(&self.job.folder, e))?,
-            &self.job.last(),
+            &note.map_err(std::io::Error::other).map_err(|e| TrainError::disk(&self.lesson.folder, e))?,
+            &self.lesson.last(),
         )?;
         self.saved = Instant::now();
         Ok(())

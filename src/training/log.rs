@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct LogRow {
     /// From 1.
     pub fold: usize,
-    /// "images", "cases", or "images-crossfit-1" and so on.
+    /// "crops", "images", "cases", or "images-crossfit-1" and so on.
     pub stage: String,
     /// From 1; 0 is the state before the first step.
     pub epoch: usize,
@@ -21,7 +21,7 @@ pub struct LogRow {
     pub validation_auc: Option<f64>,
     /// The best so far, kept.
     pub best: bool,
-    /// Slices, or cases in the second stage.
+    /// Slices or crops, or cases in the second stage.
     pub items_per_s: f64,
     pub seconds: f64,
 }

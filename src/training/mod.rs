@@ -11,6 +11,7 @@
 //!     excluded.csv        cases left out, with the reason
 //!     log.csv             one row per epoch
 //!     fold-K/last, best   .safetensors of stage 1, last-cases and best-cases of stage 2
+//!     fold-K/crops/       the same of the crops before stage 1, where the run has them
 //!     fold-K/features/    the backbone's features of each case
 //!     fold-K/model.safetensors
 //!     predictions/fold-K.json (test part), inner-K.json (inner validation)
@@ -19,6 +20,7 @@
 pub mod augment;
 pub mod baselines;
 pub mod cache;
+mod crops;
 mod crossfit;
 pub mod dataset;
 mod fold;
@@ -32,6 +34,7 @@ mod sequence;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +44,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 pub use fold::Aucs;
-pub use settings::{Preset, Settings};
+pub use settings::{CropStage, Preset, Settings};
 
 use cache::{CacheError, SliceRecipe, StoredCase};
 use dataset::{CaseRef, DatasetError, Excluded};
@@ -113,12 +116,13 @@ pub enum TrainError {
     /// A sentence: what is wrong and what to do.
     #[error("{0}")]
     Refused(String),
-    /// A fold with one class only; the other folds go on.
+    /// A fold that lacks a class, or boxes to learn crops by; the other folds go on.
     #[error("{0}")]
     OneClass(String),
     #[error(
         "fold {fold}: the loss was no number in epoch {epoch}, batch {batch} of {stage} (learning rate {rate:.1e}); the last \
-         checkpoint was kept, a new run with a smaller --lr is likely to help"
+         checkpoint was kept, a new run with a smaller {option} is likely to help",
+        option = rate_option(.stage)
     )]
     Diverged { fold: usize, stage: String, epoch: usize, batch: usize, rate: f64 },
     #[error("{path}: {source}")]
@@ -129,6 +133,15 @@ pub enum TrainError {
     Cache(CacheError),
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// The option that sets a stage's learning rate.
+fn rate_option(stage: &str) -> &'static str {
+    match stage {
+        "cases" => "--case-lr",
+        stage if stage.starts_with("crops") => "--crop-lr",
+        _ => "--lr",
+    }
 }
 
 impl TrainError {

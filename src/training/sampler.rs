@@ -1,6 +1,8 @@
 //! Which slices an epoch of stage 1 shows, and in which order (method A15, A20). A pure function of seed, fold and epoch,
 //! so a resumed run needs to know only where in the list it stopped.
 
+use super::augment::{Cut, Warp};
+use crate::geometry::PixelBox;
 use crate::random::Stream;
 
 /// A labelled slice: which case, which of its cached slices.
@@ -9,6 +11,24 @@ pub struct Item {
     pub case: usize,
     pub slice: usize,
     pub positive: bool,
+}
+
+/// A picture to show: what is cut from which slice, the answer, and where in the picture the reference boxes lie.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Shown {
+    /// `positive` is the picture's own label.
+    pub(super) item: Item,
+    pub(super) cut: Cut,
+    /// In the picture's pixels; they may reach over its edge.
+    pub(super) boxes: Vec<PixelBox>,
+}
+
+impl Shown {
+    /// A whole slice of `side x side` pixels with its boxes.
+    pub(super) fn slice(item: Item, side: usize, warp: Warp, boxes: &[PixelBox]) -> Self {
+        let cut = Cut::whole(side, warp);
+        Self { item, cut, boxes: boxes.iter().map(|b| cut.moved(b)).collect() }
+    }
 }
 
 /// How an epoch draws from the training slices.
@@ -97,7 +117,7 @@ impl Pools {
 }
 
 /// `count` items, each as often as any other up to one: whole rounds, then the head of a shuffle.
-fn drawn(pool: &[Item], count: usize, stream: &mut Stream) -> Vec<Item> {
+pub(super) fn drawn(pool: &[Item], count: usize, stream: &mut Stream) -> Vec<Item> {
     let mut order = Vec::with_capacity(count);
     while order.len() < count && !pool.is_empty() {
         let mut round = pool.to_vec();

@@ -70,6 +70,46 @@ pub struct ImageStage {
     pub augmentation: Augmentation,
 }
 
+/// Before stage 1: the backbone learns small cut-outs at the pixel size of the whole slice, labelled by the reference boxes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropStage {
+    /// Edge of a crop, pixels of the network's input.
+    pub side: usize,
+    /// Crops shown in an epoch.
+    pub epoch_crops: usize,
+    /// As in [`ImageStage`].
+    pub box_weight: f64,
+    pub steps: Steps,
+    /// About the crop's centre; the jitter of the place comes on top.
+    pub augmentation: Augmentation,
+}
+
+impl CropStage {
+    /// What serves a backbone at its usual input: a crop is a ninth of the slice.
+    pub fn preset(backbone: Backbone) -> Self {
+        let small = backbone == Backbone::Nano;
+        Self {
+            side: if small { 64 } else { 128 },
+            epoch_crops: 16_000,
+            box_weight: 1.0,
+            steps: Steps { epochs: 8, learning_rate: 1e-3, patience: None, ..practical_stages(small).0.steps },
+            augmentation: Augmentation { shift: 0.0, ..Augmentation::PRACTICAL },
+        }
+    }
+
+    /// The stage in the words of stage 1, whose epochs it shares.
+    pub(super) fn as_images(&self) -> ImageStage {
+        ImageStage {
+            epoch_images: Some(self.epoch_crops),
+            sampling: Sampling::ClassAware,
+            steps: self.steps,
+            box_weight: self.box_weight,
+            augmentation: self.augmentation,
+        }
+    }
+}
+
 /// Stage 2: the sequence network learns cases from the backbone's features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +147,11 @@ pub struct Settings {
     /// Initial weights of the backbone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// `None`: stage 1 begins with whole slices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crops: Option<CropStage>,
+    /// With no epoch, which only a run with crops may have, the crops' backbone is used as it is, apart from its batch norms'
+    /// running statistics and its last layer, which are measured and fitted on whole slices.
     pub images: ImageStage,
     pub cases: CaseStage,
 }
@@ -138,6 +183,7 @@ impl Settings {
             seed: 1,
             shuffle_labels: false,
             weights: None,
+            crops: None,
             images,
             cases,
         }
@@ -177,12 +223,20 @@ impl Settings {
         if self.images.epoch_images.is_some_and(|count| count < self.images.steps.batch) {
             return Err("an epoch of fewer images than a batch has no step".into());
         }
-        if !(self.images.box_weight.is_finite() && self.images.box_weight >= 0.0) {
-            return Err(format!("boxes cannot weigh {}", self.images.box_weight));
+        let weights = [Some(self.images.box_weight), self.crops.map(|crops| crops.box_weight)];
+        if let Some(weight) = weights.into_iter().flatten().find(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            return Err(format!("boxes cannot weigh {weight}"));
         }
-        for (stage, steps) in [("images", &self.images.steps), ("cases", &self.cases.steps)] {
+        if let Some(crops) = &self.crops {
+            self.check_crops(crops)?;
+        }
+        let crop_steps = self.crops.as_ref().map(|crops| ("crops", &crops.steps));
+        let stages = [Some(("images", &self.images.steps)), crop_steps, Some(("cases", &self.cases.steps))];
+        for (stage, steps) in stages.into_iter().flatten() {
             let rate = steps.learning_rate;
-            let wrong = if steps.epochs == 0 {
+            let wrong = if steps.epochs == 0 && stage == "images" && self.crops.is_none() {
+                "no epoch, which only a run with --crops may have"
+            } else if steps.epochs == 0 && stage != "images" {
                 "no epoch"
             } else if steps.batch == 0 {
                 "a batch of nothing"
@@ -194,6 +248,29 @@ impl Settings {
                 continue;
             };
             return Err(format!("the stage of {stage} has {wrong}"));
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Whether this stage fits the rest.
+    fn check_crops(&self, crops: &CropStage) -> Result<(), String> {
+        let network = Architecture { input_side: crops.side, ..self.architecture()? };
+        if crops.side > self.input_side {
+            let (side, input) = (crops.side, self.input_side);
+            return Err(format!("crops of {side} pixels are larger than the network's input of {input}"));
+        }
+        network.check().map_err(|reason| format!("crops cannot have that edge: {reason}"))?;
+        if crops.epoch_crops < crops.steps.batch {
+            return Err("an epoch of fewer crops than a batch has no step".into());
+        }
+        if self.shuffle_labels {
+            return Err(
+                "--crops takes its labels from the reference boxes, which say what --shuffle-labels is to hide: only \
+                        one of them can be"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -296,6 +373,11 @@ mod tests {
                 assert_eq!(settings.check(), Ok(()));
                 let text = toml::to_string(&settings).unwrap();
                 assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+                assert!(!text.contains("crops"), "as before there were any: {text}");
+                let settings = Settings { crops: Some(CropStage::preset(backbone)), ..settings };
+                assert_eq!(settings.check(), Ok(()));
+                let text = toml::to_string(&settings).unwrap();
+                assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
             }
         }
     }
@@ -323,5 +405,27 @@ mod tests {
         assert!(refused(|s| s.pooling = "sum".into()).contains("sum"));
         assert!(refused(|s| s.images.steps.learning_rate = f64::NAN).contains("learning rate"));
         assert!(refused(|s| s.images.epoch_images = Some(3)).contains("batch"));
+        assert!(refused(|s| s.images.steps.epochs = 0).contains("--crops"));
+    }
+
+    #[test]
+    fn crops_that_make_no_sense_are_refused_with_their_value() {
+        let mut good = Settings::preset(Preset::Practical, Backbone::Nano, vec!["x".into()]);
+        good.crops = Some(CropStage::preset(Backbone::Nano));
+        good.images.steps.epochs = 0;
+        assert_eq!(good.check(), Ok(()));
+        let refused = |change: fn(&mut CropStage)| {
+            let mut settings = good.clone();
+            change(settings.crops.as_mut().unwrap());
+            settings.check().unwrap_err()
+        };
+        assert!(refused(|crops| crops.side = 193).contains("crops of 193 pixels"));
+        assert!(refused(|crops| crops.side = 32).contains("32 pixels"));
+        assert!(refused(|crops| crops.epoch_crops = 3).contains("batch"));
+        assert!(refused(|crops| crops.steps.epochs = 0).contains("stage of crops has no epoch"));
+        assert!(refused(|crops| crops.steps.learning_rate = 0.0).contains("stage of crops"));
+        assert!(refused(|crops| crops.box_weight = -1.0).contains("-1"));
+        let dealt = Settings { shuffle_labels: true, ..good.clone() };
+        assert!(dealt.check().unwrap_err().contains("--shuffle-labels"));
     }
 }

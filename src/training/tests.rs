@@ -35,18 +35,64 @@ fn cases(folder: &Path, count: usize) -> Vec<Case> {
             let boxes = |slice: usize| if positive(slice) { vec![[10.0, 10.0, 54.0, 54.0]] } else { Vec::new() };
             let known: Vec<_> = (0..SLICES).map(|slice| (Some(positive(slice)), boxes(slice))).collect();
             let path = folder.join(format!("{number}.slices"));
-            let stored = write(&path, test_head(SIDE, fractured, &known), &planes).unwrap();
-            Case {
-                id: format!("c{number:02}"),
-                patient: format!("p{number:02}"),
-                sex: None,
-                age_years: None,
-                source: "test".into(),
-                twin: None,
-                stored,
-            }
+            case(number, write(&path, test_head(SIDE, fractured, &known), &planes).unwrap())
         })
         .collect()
+}
+
+const LARGE: usize = 96;
+
+/// Larger slices with a fine bright cross where positive, and its box: lost in the whole, plain in a crop. Half of the cases
+/// are positive, with three positive slices each.
+fn boxed_cases(folder: &Path, count: usize) -> Vec<Case> {
+    let slice = |stream: &mut Stream, positive: bool| {
+        let corner = positive.then(|| (16 + stream.below(54), 16 + stream.below(54)));
+        let mut plane = vec![0u8; LARGE * LARGE];
+        for (at, value) in plane.iter_mut().enumerate() {
+            let (column, row) = (at % LARGE, at / LARGE);
+            let lit = corner.is_some_and(|(x, y)| {
+                (x..x + 10).contains(&column)
+                    && (y..y + 10).contains(&row)
+                    && ((column - x) / 2 == 2 || (row - y) / 2 == 2)
+            });
+            *value = (70 + stream.below(60) + if lit { 110 } else { 0 }) as u8;
+        }
+        let boxes = corner.map(|(x, y)| [x, y, x + 10, y + 10].map(|edge| edge as f64));
+        ([&plane[..], &plane, &plane].concat(), (Some(positive), boxes.into_iter().collect()))
+    };
+    (0..count)
+        .map(|number| {
+            let mut stream = Stream::named(6, "crop test", number as u64);
+            let fractured = number % 2 == 0;
+            let (planes, known): (Vec<_>, Vec<_>) = (0..6).map(|at| slice(&mut stream, fractured && at < 3)).unzip();
+            let path = folder.join(format!("{number}.slices"));
+            case(number, write(&path, test_head(LARGE, fractured, &known), &planes).unwrap())
+        })
+        .collect()
+}
+
+fn case(number: usize, stored: StoredCase) -> Case {
+    Case {
+        id: format!("c{number:02}"),
+        patient: format!("p{number:02}"),
+        sex: None,
+        age_years: None,
+        source: "test".into(),
+        twin: None,
+        stored,
+    }
+}
+
+fn crop_settings() -> Settings {
+    let mut settings = settings();
+    settings.input_side = LARGE;
+    let mut crops = CropStage::preset(Backbone::Nano);
+    crops.epoch_crops = 256;
+    (crops.steps.epochs, crops.steps.batch, crops.steps.learning_rate) = (3, 16, 2e-3);
+    settings.crops = Some(crops);
+    (settings.images.steps.epochs, settings.images.epoch_images) = (1, Some(64));
+    settings.cases.steps.epochs = 2;
+    settings
 }
 
 fn settings() -> Settings {
@@ -216,4 +262,99 @@ fn fractures_of_synthetic_patients_can_be_learned_and_dealt_labels_can_not() {
     let (image, learned) = (dealt.test.image.unwrap(), learned.test.image.unwrap());
     // Neighbouring slices are alike and the test part has eight cases: a level that is preferred by chance gives as much.
     assert!((image - 0.5).abs() < 0.3 && image < learned, "{dealt:?}");
+}
+
+#[test]
+fn crops_teach_what_whole_slices_then_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = boxed_cases(folder.path(), 40);
+    let mut settings = crop_settings();
+    // No epoch of whole slices: all that the backbone knows are crops.
+    settings.images.steps.epochs = 0;
+    settings.crops.as_mut().unwrap().steps.epochs = 5;
+    let out = folder.path().join("run");
+    let (summary, _) = train(&settings, &cases, &out, 2, None).unwrap();
+    let fold = &summary.folds[0];
+    assert_eq!(fold.image_epoch, 0);
+    assert!(fold.validation.image.unwrap() > 0.75 && fold.test.image.unwrap() > 0.75, "{fold:?}");
+    let log = log::read(&out.join("log.csv")).unwrap();
+    let crops: Vec<&LogRow> = log.iter().filter(|row| row.stage == "crops").collect();
+    assert!(crops.len() == 5 && crops.iter().any(|row| row.validation_auc.unwrap() > 0.9), "{crops:?}");
+    assert!(log.iter().any(|row| row.stage == "images" && row.epoch == 0));
+    let (_, card, _) = Weights::load(&fold.model).unwrap();
+    let stage = card.json["training"]["crop_stage"].clone();
+    let epoch = stage["epoch"].as_u64().unwrap();
+    assert_eq!((stage["side"].as_u64(), stage["crops_shown"].as_u64()), (Some(64), Some(256 * epoch)), "{stage}");
+    assert!(stage["validation_auc"].as_f64().unwrap() > 0.9, "{stage}");
+}
+
+#[test]
+fn a_training_with_crops_goes_on_where_it_was_stopped_and_ends_bit_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = boxed_cases(folder.path(), 16);
+    let mut settings = crop_settings();
+    let crops = settings.crops.as_mut().unwrap();
+    (crops.epoch_crops, crops.steps.epochs) = (64, 2);
+    settings.images.epoch_images = Some(32);
+    // Whole slices after the crops: stopped in the first epoch of crops, in its validation and in the second epoch. None: stopped
+    // while the running statistics are measured.
+    for (image_epochs, stops) in [(1, [2, 6, 9].as_slice()), (0, [24].as_slice())] {
+        settings.images.steps.epochs = image_epochs;
+        let whole = folder.path().join(format!("whole-{image_epochs}"));
+        train(&settings, &cases, &whole, 2, None).unwrap();
+        for stop_after in stops.iter().copied() {
+            let out = folder.path().join(format!("stopped-{image_epochs}-{stop_after}"));
+            let stopped = train(&settings, &cases, &out, 1, Some(stop_after));
+            assert!(matches!(stopped, Err(TrainError::Cancelled(_))), "{stop_after}: {stopped:?}");
+            train(&settings, &cases, &out, 1, None).unwrap();
+            for file in ["fold-1/crops/best.safetensors", "fold-1/model.safetensors", "predictions/fold-1.json"] {
+                assert!(std::fs::read(out.join(file)).unwrap() == std::fs::read(whole.join(file)).unwrap(), "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn both_stages_have_the_same_mean_and_crops_see_no_test_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = boxed_cases(folder.path(), 24);
+    let mut settings = crop_settings();
+    settings.crossfit = true;
+    settings.crops.as_mut().unwrap().steps.epochs = 1;
+    // The local head is new after crops that had none.
+    settings.crops.as_mut().unwrap().box_weight = 0.0;
+    let out = folder.path().join("with");
+    let (with, _) = train(&settings, &cases, &out, 2, None).unwrap();
+    let test = predictions(&out, "fold-1.json");
+    for part in ["fold-1/crops", "fold-1/crossfit-2/crops"] {
+        let (_, note) = crate::model::NamedTensors::load(&out.join(part).join("last.safetensors")).unwrap();
+        let note: serde_json::Value = serde_json::from_str(&note).unwrap();
+        let fed: Vec<usize> = note["fed"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as usize).collect();
+        assert!(fed.len() >= 8 && test.iter().all(|test| fed.iter().all(|&case| cases[case].id != test.id)), "{part}");
+    }
+    let log = log::read(&out.join("log.csv")).unwrap();
+    assert!((1..=3).all(|part| log.iter().any(|row| row.stage == format!("crops-crossfit-{part}"))));
+    (settings.crops, settings.crossfit) = (None, false);
+    let (without, _) = train(&settings, &cases, &folder.path().join("without"), 2, None).unwrap();
+    let normal = |summary: &Summary| Weights::load(&summary.folds[0].model).unwrap().1.json["input"].clone();
+    assert_eq!(normal(&with), normal(&without));
+}
+
+#[test]
+fn crops_without_boxes_are_refused_with_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases = boxed_cases(folder.path(), 16);
+    cases.iter_mut().flat_map(|case| &mut case.stored.head.slices).for_each(|slice| slice.boxes.clear());
+    let error = train(&crop_settings(), &cases, &folder.path().join("run"), 2, None).unwrap_err().to_string();
+    assert!(error.contains("fold 1") && error.contains("training part") && error.contains("reference box"), "{error}");
+}
+
+#[test]
+fn a_stage_that_diverges_names_the_option_that_helps() {
+    let said =
+        |stage: &str| TrainError::Diverged { fold: 1, stage: stage.into(), epoch: 1, batch: 1, rate: 1.0 }.to_string();
+    let options = [("crops", "--crop-lr"), ("images-crossfit-1", "--lr"), ("cases", "--case-lr")];
+    options
+        .iter()
+        .for_each(|(stage, option)| assert!(said(stage).contains(&format!("smaller {option} is")), "{stage}"));
 }

@@ -240,6 +240,16 @@ impl TrainBackbone {
         Ok(BatchLoss { loss, logits })
     }
 
+    /// A forward pass in training mode and nothing else: moves the batch norms' running statistics towards those of the
+    /// pictures.
+    ///
+    /// # Errors
+    /// As [`TrainBackbone::gradients`].
+    pub fn observe(&mut self, pictures: &[f32], count: usize) -> Result<(), ModelError> {
+        let side = self.check_pictures(pictures, count)?;
+        self.layers.forward(&self.parameters, pictures, side).map(|_| ())
+    }
+
     /// Sets the local head's gradients and gives those of the last maps.
     fn local(&mut self, cells: &[f32], places: &Places, count: usize) -> Result<Vec<f32>, ModelError> {
         let expected = count * self.cells_per_edge() * self.cells_per_edge();

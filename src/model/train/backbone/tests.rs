@@ -125,3 +125,15 @@ fn places_are_learned_beside_the_slices() {
     let error = placed.gradients(&pictures, &targets, &[1.0; 10], 0.2, &mut rng, Some(&short)).unwrap_err();
     assert!(error.to_string().contains("3 targets"), "{error}");
 }
+
+#[test]
+fn looking_moves_the_running_statistics_as_a_step_does_and_nothing_else() {
+    let (mut looked, mut stepped) = (trained(2, 2), trained(2, 2));
+    let (pictures, targets) = example(10);
+    let before = looked.parameters.clone();
+    looked.observe(&pictures, 10).unwrap();
+    stepped.gradients(&pictures, &targets, &[1.0; 10], 0.0, &mut Stream::new(1, 1), None).unwrap();
+    assert!(looked.layers.running() == stepped.layers.running());
+    assert!(looked.parameters == before && looked.layers.running() != trained(2, 2).layers.running());
+    assert!(looked.observe(&pictures, 9).is_err());
+}
