@@ -18,8 +18,13 @@ use crate::support::{shared_data, zips};
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
 pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
+    window_with(size, start, folder, &Settings { auto_analyse, ..Settings::default() })
+}
+
+/// As [`window`], with settings of one's own.
+pub fn window_with(size: [f32; 2], start: Start, folder: &Path, settings: &Settings) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
-    store.write(&Settings { auto_analyse, ..Settings::default() });
+    store.write(settings);
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
     let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
@@ -219,6 +224,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
         recipe: "paper/1".into(),
         device: "CPU".into(),
         software: "dens".into(),
+        computed_earlier: None,
     };
     app.receive(Event::AnalysisStarted { request, provenance });
     for index in 0..loaded.series.slices.len() {
