@@ -161,6 +161,9 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                 if widget_focused && moves_focus && !(listed && matches!(key, Key::ArrowDown | Key::ArrowUp)) {
                     continue;
                 }
+                // Where Shift is released before the key, the release is of another one and each further press counts as a
+                // repetition.
+                let repeat = repeat && key != Key::Questionmark;
                 if listed {
                     commands.extend(in_worklist(key, modifiers, repeat, state, cache));
                     continue;

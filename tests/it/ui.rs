@@ -157,6 +157,22 @@ fn keys_scroll_window_and_open_help() {
     assert_eq!(current(&harness), slices(&harness) - 1, "help and Esc leave the slice alone");
 }
 
+#[test]
+fn the_help_key_works_again_where_shift_was_released_first() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    for round in 0..2 {
+        for (key, pressed, modifiers) in
+            [(Key::Questionmark, true, Modifiers::SHIFT), (Key::Slash, false, Modifiers::NONE)]
+        {
+            harness.event(egui::Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
+            harness.run_steps(2);
+        }
+        assert!(harness.query_by_label("Keys and mouse").is_some(), "round {round}");
+        press(&mut harness, Key::Escape);
+    }
+}
+
 fn slices(harness: &Harness<'_, App>) -> usize {
     harness.state().state().active.as_ref().expect("a series").slice_count()
 }
