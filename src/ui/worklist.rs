@@ -39,24 +39,45 @@ pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, progress: Progre
         ui.add_space(6.0);
         let columns = columns(ui.available_width());
         headings(ui, state, &columns, commands);
-        let foot = 46.0;
+        let foot = if ui.available_width() < 1000.0 { 62.0 } else { 46.0 };
         let height = (ui.available_height() - foot).max(ROW);
         list(ui, state, cache, progress, &rows, &columns, height, commands);
         honesty(ui, state);
     });
 }
 
-/// Left edges and widths.
+/// Columns that give way in a narrow window, the first first.
+const GIVES_WAY: [&str; 3] = ["Slices", "Study date", "Input passport"];
+/// The least width of the verdict where there is no more room.
+const NARROW_VERDICT: f32 = 120.0;
+
+/// Left edges and widths; a column without room has none.
 fn columns(width: f32) -> [(f32, f32); COLUMNS.len()] {
-    let least: f32 = COLUMNS.iter().map(|c| c.1 + GAP).sum();
-    let shares: f32 = COLUMNS.iter().map(|c| c.2).sum();
-    let left_over = (width - 14.0 - least).max(0.0);
+    let room = width - 14.0;
+    let mut least = COLUMNS.map(|(_, least, ..)| least);
+    let needed = |least: &[f32]| least.iter().filter(|w| **w > 0.0).map(|w| w + GAP).sum::<f32>();
+    if needed(&least) > room
+        && let Some(verdict) = least.last_mut()
+    {
+        *verdict = NARROW_VERDICT;
+    }
+    for name in GIVES_WAY {
+        let at = COLUMNS.iter().position(|(column, ..)| *column == name);
+        if needed(&least) > room
+            && let Some(width) = at.and_then(|at| least.get_mut(at))
+        {
+            *width = 0.0;
+        }
+    }
+    let share = |at: usize| COLUMNS.get(at).filter(|_| least.get(at).is_some_and(|w| *w > 0.0)).map_or(0.0, |c| c.2);
+    let shares: f32 = (0..COLUMNS.len()).map(share).sum();
+    let left_over = (room - needed(&least)).max(0.0);
     let mut x = 6.0;
-    COLUMNS.map(|(_, least, share, _)| {
-        let width = least + left_over * share / shares;
-        let at = (x, width);
-        x += width + GAP;
-        at
+    std::array::from_fn(|at| {
+        let least = least.get(at).copied().unwrap_or(0.0);
+        let place = (x, least + left_over * share(at) / shares);
+        x += if least > 0.0 { place.1 + GAP } else { 0.0 };
+        place
     })
 }
 
@@ -162,7 +183,7 @@ fn queue(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
 fn headings(ui: &mut Ui, state: &AppState, columns: &[(f32, f32)], commands: &mut Vec<Command>) {
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 22.0), Sense::hover());
     let list = &state.worklist;
-    for ((name, _, _, sort), (x, width)) in COLUMNS.iter().zip(columns) {
+    for ((name, _, _, sort), (x, width)) in COLUMNS.iter().zip(columns).filter(|(_, (_, width))| *width > 0.0) {
         let place = Rect::from_min_size(rect.min + vec2(*x, 0.0), vec2(*width, rect.height()));
         let sorted = sort.is_some_and(|by| by == list.sort);
         let colour = if sorted { theme::TEXT } else { theme::DIM };
@@ -278,7 +299,7 @@ fn row(
     ui.painter().line_segment(foot, Stroke::new(1.0, theme::PANEL));
     thumbnail(ui, state, cache, index, rect, columns);
     let text_columns = columns.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, column)| column);
-    for ((x, width), lines) in text_columns.zip(&cells.text) {
+    for ((x, width), lines) in text_columns.zip(&cells.text).filter(|((_, width), _)| *width > 0.0) {
         paint_cell(ui, pos2(rect.left() + x, rect.center().y), *width, lines);
     }
     if response.clicked() {
@@ -467,6 +488,23 @@ fn honesty(ui: &mut Ui, state: &AppState) {
     let blind = "Blind first: results stay hidden for each study until you have committed your own verdict of it.";
     let lines = [seen.map(line), state.settings.blind_first.then(|| blind.to_owned())];
     for text in lines.into_iter().flatten() {
-        ui.add(egui::Label::new(RichText::new(&text).small().color(theme::WARNING)).truncate());
+        ui.add(egui::Label::new(RichText::new(&text).small().color(theme::WARNING)).wrap());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_that_is_shown_has_its_room() {
+        for width in [730.0, 860.0, 1000.0, 1252.0, 3800.0] {
+            let columns = columns(width);
+            let shown: Vec<&(f32, f32)> = columns.iter().filter(|(_, width)| *width > 0.0).collect();
+            assert!(shown.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0), "{width}: {columns:?}");
+            let (x, last) = columns[COLUMNS.len() - 1];
+            assert!(last >= NARROW_VERDICT && x + last <= width, "{width}: the verdict stays: {columns:?}");
+            assert_eq!(shown.len() == COLUMNS.len(), width > 1100.0, "{width}");
+        }
     }
 }
