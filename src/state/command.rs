@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
+use super::reading::ReadingCommand;
 use super::settings::DeviceSetting;
+use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
-use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
+use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure;
+use crate::reading::Reading;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
@@ -54,6 +57,8 @@ pub enum PanelSide {
 pub enum ExportKind {
     Report,
     Picture,
+    /// The worklist with verdicts, as CSV.
+    Readings,
 }
 
 /// The rectangle of the image view in physical pixels, for commands that depend on it.
@@ -125,6 +130,8 @@ pub enum Command {
     CycleOverlay,
     SetTool(Tool),
     Measure(MeasureCommand),
+    Worklist(WorklistCommand),
+    Reading(ReadingCommand),
     ToggleCine,
     StopCine,
     /// A frame at this time, seconds.
@@ -170,6 +177,11 @@ pub enum Command {
     SetAutoAnalyse(bool),
     SetInvertVerticalDrag(bool),
     SetRememberRecents(bool),
+    /// Size up to which results are kept on disk, MB.
+    SetKeptResults(u64),
+    ClearResults,
+    /// How much of what was read stays in memory, MB.
+    SetMemory(u64),
     ClearRecents,
     TogglePanel(PanelSide),
     ToggleHelp,
@@ -224,6 +236,10 @@ pub enum Effect {
         load_seconds: f64,
         /// Whatever the quality gates say.
         force: bool,
+        /// A result that was kept of the same voxels and network will do.
+        recall: bool,
+        /// Size up to which results are kept, bytes.
+        keep_bytes: u64,
     },
     /// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
     Occlude {
@@ -238,6 +254,17 @@ pub enum Effect {
         device: DeviceSetting,
         threads: usize,
     },
+    /// Reads a study and analyses it for the list; supersedes another one. Its voxels are dropped afterwards.
+    AnalyseStudy {
+        request: RequestId,
+        series: Arc<Series>,
+        model: Option<PathBuf>,
+        device: DeviceSetting,
+        threads: usize,
+        /// Size up to which results are kept, bytes.
+        keep_bytes: u64,
+    },
+    CancelQueue,
     CancelScan,
     CancelLoad,
     /// With it goes an occlusion check.
@@ -261,8 +288,22 @@ pub enum Effect {
         path: PathBuf,
         replace: bool,
     },
+    WriteReadings {
+        path: PathBuf,
+        replace: bool,
+    },
     CopyPicture,
+    ReadReadings {
+        keys: Vec<ReadingKey>,
+    },
+    /// Supersedes an earlier one of the same key that has not been written yet.
+    SaveReading {
+        key: ReadingKey,
+        reading: Box<Reading>,
+    },
     SaveSettings,
+    /// Removes all kept results.
+    ClearResults,
     ReadMeasures {
         key: SheetKey,
     },
@@ -324,6 +365,31 @@ pub enum Event {
         request: RequestId,
         provenance: Provenance,
     },
+    /// The whole result, kept since an earlier analysis.
+    Recalled {
+        request: RequestId,
+        findings: Box<Findings>,
+    },
+    /// The queue has a study's voxels.
+    StudyRead {
+        request: RequestId,
+    },
+    StudyJudged {
+        request: RequestId,
+        lines: Vec<Line>,
+    },
+    StudyAnalysed {
+        request: RequestId,
+        result: Result<Box<Findings>, Ended>,
+    },
+    /// What was kept under each key; the error says why it is not used.
+    ReadingsRead(Vec<(ReadingKey, Result<Reading, String>)>),
+    ReadingSaved {
+        key: ReadingKey,
+        result: Result<(), String>,
+    },
+    /// How many kept results were removed, and their bytes.
+    ResultsCleared(Result<(usize, u64), String>),
     SliceRunning {
         request: RequestId,
         index: usize,

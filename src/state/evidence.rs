@@ -91,6 +91,9 @@ impl AppState {
     pub(super) fn say_why_no_peak(&mut self) {
         let text = match &self.analysis {
             _ if self.active.is_none() => return,
+            _ if self.results_hidden() => {
+                return self.notice(Severity::Info, format!("Peaks and heatmap are {HIDDEN}."));
+            }
             AnalysisState::NotRun => "No slice has a score: the network has not been run on this series (Ctrl+R).",
             AnalysisState::Preparing(_) | AnalysisState::Running => "No slice has a score yet; try again in a moment.",
             _ => "No slice of this series has a score; the findings panel says why.",
@@ -136,7 +139,7 @@ impl AppState {
     }
 
     fn evidence_words(&self, slice: usize) -> Vec<String> {
-        let (Some(active), Some(findings)) = (&self.active, &self.findings) else { return Vec::new() };
+        let (Some(active), Some(findings)) = (&self.active, self.findings()) else { return Vec::new() };
         let at = hottest_point(active, findings, slice);
         let score = findings.slices.get(slice).and_then(SliceState::score).unwrap_or(f32::NAN);
         let peaks = findings.peaks();

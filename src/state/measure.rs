@@ -137,7 +137,7 @@ pub struct Measures {
     pub editing: Option<MeasureId>,
     pub saved: Saved,
     held: Option<Held>,
-    key: Option<SheetKey>,
+    pub(super) key: Option<SheetKey>,
     /// What was kept has been read, so that writing destroys nothing.
     read: bool,
 }
@@ -526,7 +526,7 @@ impl AppState {
         result: Result<MeasuresFile, String>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(active) = self.active.as_mut().filter(|a| a.measures.key.as_ref() == Some(key)) else { return };
+        let Some(active) = self.with_sheet(key) else { return };
         match result {
             Ok(file) => {
                 let drawn = !active.measures.sheet.measurements().is_empty();
@@ -548,7 +548,7 @@ impl AppState {
     }
 
     pub(super) fn measures_saved(&mut self, key: &SheetKey, content: &Content, result: Result<(), String>) {
-        let Some(active) = self.active.as_mut().filter(|a| a.measures.key.as_ref() == Some(key)) else { return };
+        let Some(active) = self.with_sheet(key) else { return };
         match result {
             // What has been drawn since is on its way.
             Ok(()) if active.measures.sheet.content() == content => active.measures.saved = Saved::Yes,

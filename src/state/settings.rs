@@ -50,6 +50,14 @@ pub struct Settings {
     pub thresholds: BTreeMap<String, Thresholds>,
     /// Share of fractured cases among all, 0..=1, that predictive values are told for.
     pub prevalence: f64,
+    /// Size up to which results are kept on disk, MB; 0 keeps none.
+    pub kept_results_mb: u64,
+    /// How much of what was read stays in memory, MB.
+    pub memory_mb: u64,
+    /// Results are hidden until the reader's own verdict.
+    pub blind_first: bool,
+    /// Who reads; may be empty.
+    pub reader: String,
 }
 
 /// An emergency series of CT of the neck has 2 to 7 %.
@@ -77,6 +85,10 @@ impl Default for Settings {
             model: None,
             thresholds: BTreeMap::new(),
             prevalence: DEFAULT_PREVALENCE,
+            kept_results_mb: 512,
+            memory_mb: 2048,
+            blind_first: false,
+            reader: String::new(),
         }
     }
 }

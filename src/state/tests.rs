@@ -5,11 +5,11 @@ use crate::findings::{CaseResult, Seconds, SliceFinding, SliceOutcome};
 use crate::study::{Patient, SliceInfo, StudyInfo, Technique};
 use crate::volume::{SlicePixels, Volume};
 
-fn slice(value: i16) -> Arc<Slice> {
+pub(super) fn slice(value: i16) -> Arc<Slice> {
     Arc::new(Slice { rows: 4, columns: 4, pixels: SlicePixels::I16(vec![value; 16]), padding: None })
 }
 
-fn series(slices: usize) -> Series {
+pub(super) fn series(slices: usize) -> Series {
     Series {
         uid: "1.2.3".into(),
         frame_of_reference: String::new(),
@@ -61,7 +61,7 @@ fn opened(n: usize) -> (AppState, RequestId) {
     (state, load.expect("loads"))
 }
 
-fn loaded_from(state: &AppState) -> LoadedSeries {
+pub(super) fn loaded_from(state: &AppState) -> LoadedSeries {
     let series = state.active.as_ref().expect("active").series.clone();
     let volume = Volume::new((0..series.slices.len()).map(|i| slice(i as i16)).collect()).expect("volume");
     LoadedSeries { series, volume: Arc::new(volume) }
@@ -86,7 +86,7 @@ fn analysing(n: usize) -> (AppState, RequestId) {
     (state, request)
 }
 
-fn scored(score: f32) -> SliceFinding {
+pub(super) fn scored(score: f32) -> SliceFinding {
     let all = crate::findings::tests::with_scores(&[Some(score)]);
     match all.slices.into_iter().next() {
         Some(SliceState::Done(finding)) => finding,

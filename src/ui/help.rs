@@ -22,9 +22,17 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
         ui.separator();
         let height = ctx.content_rect().height() - 110.0;
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
+            // What acts on the screen at hand comes first.
+            let first = keys::HELP.iter().find(|(heading, _)| state.shows_worklist() && *heading == keys::WORKLIST);
+            if let Some((heading, rows)) = first {
+                block(ui, heading, rows);
+            }
             ui.columns(2, |columns| {
                 for (i, (heading, rows)) in keys::HELP.iter().enumerate() {
-                    let Some(ui) = columns.get_mut(usize::from(i >= 3)) else { continue };
+                    if first.is_some_and(|(first, _)| first == heading) {
+                        continue;
+                    }
+                    let Some(ui) = columns.get_mut(usize::from(i >= 4)) else { continue };
                     block(ui, heading, rows);
                 }
             });

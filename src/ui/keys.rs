@@ -5,8 +5,14 @@ use egui::{Event, Key, Modifiers};
 use super::UiCache;
 use crate::geometry::Plane;
 use crate::measure::Kind;
-use crate::state::{AppState, Command, ExportKind, MeasureCommand, PanelSide, Tool};
+use crate::state::{
+    AppState, Command, ExportKind, MeasureCommand, PanelSide, ReadingCommand, Reply, SortBy, Tool, WorklistCommand,
+};
+use crate::truth::Level;
 use crate::view::planes::Layout;
+
+/// Heading of the keys that act on a list of studies.
+pub const WORKLIST: &str = "Worklist and verdicts";
 
 /// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
 pub const HELP: &[(&str, &[(&str, &str)])] = &[
@@ -87,6 +93,20 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        WORKLIST,
+        &[
+            ("F8, Esc", "the worklist of several studies, and back"),
+            ("Up, Down, Enter; /", "in the list: choose and open a study; filter"),
+            ("O, N, D, R; P", "in the list: as found, by name, date, result (again: backwards); pause the queue"),
+            ("Ctrl+Down, Ctrl+Up", "next, previous study"),
+            ("Ctrl+B", "blind first: results stay hidden until your own verdict"),
+            ("Y, U, J", "finding, unsure, no finding; once the result is seen: agree, unsure, disagree"),
+            ("Alt+1 to Alt+8, Alt+0", "level of your verdict C1 to T1, none"),
+            ("Shift+Y, Enter", "write a note; commit your verdict and reveal the result"),
+            ("Ctrl+Shift+E", "export verdicts, times and results as CSV (in the list also Ctrl+E)"),
+        ],
+    ),
+    (
         "Files",
         &[
             (
@@ -109,13 +129,18 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     let widget_focused = ctx.memory(|m| m.focused().is_some());
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
     let in_list = std::mem::take(&mut cache.measure_row_focused);
+    let in_field = std::mem::take(&mut cache.field_focused);
+    let listed = state.shows_worklist();
     for event in events {
         match event {
-            Event::Copy if !typing => commands.push(Command::CopyPicture),
+            Event::Copy if !typing && !listed => commands.push(Command::CopyPicture),
             // An open menu closes by itself, and nothing else with it.
             Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
+            Event::Key { key: Key::Escape, pressed: true, .. } if in_field => {}
             Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
-            Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. } if !typing && modifiers.is_none() => {
+            Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. }
+                if !typing && !listed && modifiers.is_none() =>
+            {
                 cache.f_down = pressed;
                 commands.push(Command::HeatmapKey { down: pressed, time_s });
             }
@@ -133,7 +158,18 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                     commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
                     continue;
                 }
-                if widget_focused && moves_focus {
+                if widget_focused && moves_focus && !(listed && matches!(key, Key::ArrowDown | Key::ArrowUp)) {
+                    continue;
+                }
+                // Where Shift is released before the key, the release is of another one and each further press counts as a
+                // repetition.
+                let repeat = repeat && key != Key::Questionmark;
+                if listed {
+                    commands.extend(in_worklist(key, modifiers, repeat, state, cache));
+                    continue;
+                }
+                if key == Key::Y && modifiers.shift && !modifiers.command {
+                    cache.focus_note = true;
                     continue;
                 }
                 commands.extend(command_for(key, modifiers, repeat, state));
@@ -148,7 +184,7 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         return with_control(key, modifiers, repeat);
     }
     if modifiers.alt {
-        return None;
+        return digit(key).filter(|_| !repeat && state.results_hidden()).map(level_of);
     }
     let shift = modifiers.shift;
     let repeatable = match key {
@@ -196,6 +232,11 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
         Key::F2 => Command::ShowPlane(Plane::Axial),
         Key::F3 => Command::ShowPlane(Plane::Sagittal),
         Key::F4 => Command::ShowPlane(Plane::Coronal),
+        Key::Y => Command::Reading(ReadingCommand::Reply(Reply::Yes)),
+        Key::U => Command::Reading(ReadingCommand::Reply(Reply::Unsure)),
+        Key::J => Command::Reading(ReadingCommand::Reply(Reply::No)),
+        Key::Enter => Command::Reading(ReadingCommand::Commit),
+        Key::F8 => Command::Worklist(WorklistCommand::Toggle),
         Key::L => Command::CycleProjection,
         Key::D => Command::SetTool(Tool::Measure(Kind::Length)),
         Key::A if shift => Command::SetTool(Tool::Measure(Kind::Cobb)),
@@ -225,6 +266,56 @@ fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -
     })
 }
 
+/// The level of the reader's own verdict: 1 to 8 are C1 to T1, 0 none.
+fn level_of(number: usize) -> Command {
+    let level = number.checked_sub(1).and_then(|at| Level::ALL.get(at).copied());
+    Command::Reading(ReadingCommand::SetLevel(level))
+}
+
+/// What keys do while the worklist is on the screen.
+fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, cache: &mut UiCache) -> Option<Command> {
+    if modifiers.command {
+        return match key {
+            Key::E if !repeat => Some(Command::BeginExport(ExportKind::Readings)),
+            Key::F => {
+                cache.focus_filter = true;
+                None
+            }
+            Key::Z | Key::Y | Key::R => None,
+            _ => with_control(key, modifiers, repeat),
+        };
+    }
+    if modifiers.alt || state.export.is_some() || state.show_help || state.show_settings || state.show_notices {
+        let help = matches!(key, Key::Questionmark | Key::F1) && state.show_help;
+        return help.then_some(Command::ToggleHelp);
+    }
+    let wish = match key {
+        Key::ArrowDown => WorklistCommand::MoveCursor(1),
+        Key::ArrowUp => WorklistCommand::MoveCursor(-1),
+        Key::PageDown => WorklistCommand::MoveCursor(10),
+        Key::PageUp => WorklistCommand::MoveCursor(-10),
+        Key::Home => WorklistCommand::MoveCursor(-1_000_000),
+        Key::End => WorklistCommand::MoveCursor(1_000_000),
+        _ if repeat => return None,
+        Key::Enter => WorklistCommand::OpenCursor,
+        Key::F8 => WorklistCommand::Toggle,
+        Key::O => WorklistCommand::SortBy(SortBy::AsFound),
+        Key::N => WorklistCommand::SortBy(SortBy::Name),
+        Key::D => WorklistCommand::SortBy(SortBy::Date),
+        Key::R => WorklistCommand::SortBy(SortBy::Result),
+        Key::P => WorklistCommand::TogglePause,
+        Key::Slash if !modifiers.shift => {
+            cache.focus_filter = true;
+            return None;
+        }
+        Key::Questionmark | Key::F1 => return Some(Command::ToggleHelp),
+        Key::Slash => return Some(Command::ToggleHelp),
+        Key::F11 => return Some(Command::ToggleFullscreen),
+        _ => return None,
+    };
+    Some(Command::Worklist(wish))
+}
+
 fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command> {
     if repeat {
         return None;
@@ -232,6 +323,10 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
     Some(match (key, modifiers.shift) {
         (Key::O, false) => Command::PickFolder,
         (Key::O, true) => Command::PickFile,
+        (Key::ArrowDown, false) => Command::Worklist(WorklistCommand::StepStudy(1)),
+        (Key::ArrowUp, false) => Command::Worklist(WorklistCommand::StepStudy(-1)),
+        (Key::B, false) => Command::Reading(ReadingCommand::ToggleBlindFirst),
+        (Key::E, true) => Command::BeginExport(ExportKind::Readings),
         (Key::E, false) => Command::BeginExport(ExportKind::Report),
         (Key::S, true) => Command::BeginExport(ExportKind::Picture),
         (Key::P, true) => Command::ToggleIdentity,

@@ -12,6 +12,7 @@ mod overlay;
 mod panes;
 mod passport_panel;
 mod processor;
+mod reading_bar;
 mod series_panel;
 mod side_strip;
 mod start;
@@ -21,6 +22,7 @@ pub mod theme;
 mod top_bar;
 mod viewport;
 mod wheel;
+mod worklist;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +42,14 @@ pub struct UiCache {
     measure_row_focused: bool,
     /// The selected row that the list has been scrolled to.
     measure_scrolled_to: Option<crate::measure::MeasureId>,
+    /// A field of the worklist or of the verdict has the keyboard; Esc leaves it and closes nothing.
+    field_focused: bool,
+    focus_filter: bool,
+    focus_note: bool,
+    /// The reader's name while it is being written.
+    reader_field: Option<String>,
+    /// Where the list has been scrolled to.
+    worklist_scrolled_to: Option<usize>,
     f_down: bool,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
@@ -58,6 +68,11 @@ impl Default for UiCache {
             measure: measure::Pointer::default(),
             measure_row_focused: false,
             measure_scrolled_to: None,
+            field_focused: false,
+            focus_filter: false,
+            focus_note: false,
+            reader_field: None,
+            worklist_scrolled_to: None,
             f_down: false,
             narrow_start_handled: false,
             view_rect: None,
@@ -74,6 +89,8 @@ pub struct Progress {
     pub load: Option<(usize, usize)>,
     pub analysis: Option<(usize, usize)>,
     pub occlusion: Option<(usize, usize)>,
+    /// Of the worklist's study under analysis.
+    pub queue: Option<(usize, usize)>,
     pub export: bool,
 }
 
@@ -88,7 +105,13 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
 
     top_bar::show(ui, state, &mut commands);
     status::show(ui, state, progress, &mut commands);
-    if state.active.is_some() {
+    if state.shows_worklist() {
+        cache.by_processor.clear();
+        egui::CentralPanel::default()
+            .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
+            .show(ui, |ui| worklist::show(ui, state, cache, progress, &mut commands));
+    } else if state.active.is_some() {
+        reading_bar::show(ui, state, cache, &mut commands);
         let narrow = ui.available_width() < 1400.0;
         if narrow && !cache.narrow_start_handled && state.settings.show_series {
             commands.push(Command::TogglePanel(crate::state::PanelSide::Series));

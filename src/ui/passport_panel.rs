@@ -6,7 +6,7 @@ use super::{caption, theme};
 use crate::findings::passport::{Passport, TRAINING};
 use crate::study::quality::{Line, Weight};
 
-fn colour(weight: Weight) -> egui::Color32 {
+pub fn colour(weight: Weight) -> egui::Color32 {
     match weight {
         Weight::Note => theme::DIM,
         Weight::Warning => theme::WARNING,
@@ -15,7 +15,7 @@ fn colour(weight: Weight) -> egui::Color32 {
 }
 
 /// Never by colour alone.
-fn mark(weight: Weight) -> &'static str {
+pub fn mark(weight: Weight) -> &'static str {
     match weight {
         Weight::Note => "",
         Weight::Warning => "! ",

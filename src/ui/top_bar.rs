@@ -4,7 +4,7 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::measure::Kind;
-use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
+use crate::state::{AppState, Command, ExportKind, NO_REPORT, PanelSide, Tool};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
@@ -24,7 +24,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
             if room && ui.button("Open file").on_hover_text(hint).clicked() {
                 commands.push(Command::PickFile);
             }
-            if state.active.is_some() && ui.button("Close").on_hover_text("Back to the start screen").clicked() {
+            if (state.active.is_some() || state.has_worklist())
+                && ui.button("Close").on_hover_text("Back to the start screen").clicked()
+            {
                 commands.push(Command::CloseStudy);
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -45,8 +47,9 @@ fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     if ui.button("Settings").on_hover_text("Ctrl+,").clicked() {
         commands.push(Command::ToggleSettings);
     }
-    let Some(active) = &state.active else { return };
-    if ui.button("Report").on_hover_text("Export PDF, PNG or JSON (Ctrl+E)").clicked() {
+    let Some(active) = state.active.as_ref().filter(|_| !state.shows_worklist()) else { return };
+    let report = ui.add_enabled(!state.results_hidden(), egui::Button::new("Report"));
+    if report.on_hover_text("Export PDF, PNG or JSON (Ctrl+E)").on_disabled_hover_text(NO_REPORT).clicked() {
         commands.push(Command::BeginExport(ExportKind::Report));
     }
     toggle(ui, state.settings.show_findings, "Findings", "F10", Command::TogglePanel(PanelSide::Findings), commands);
@@ -151,7 +154,7 @@ fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
 
 /// The study in the top bar; says so when the identity is hidden.
 fn study_title(state: &AppState) -> String {
-    let Some(active) = &state.active else { return String::new() };
+    let Some(active) = state.active.as_ref().filter(|_| !state.shows_worklist()) else { return String::new() };
     let series = &active.series;
     let mut parts = Vec::new();
     if state.hide_identity {

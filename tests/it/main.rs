@@ -16,3 +16,4 @@ mod report;
 mod rules;
 mod support;
 mod ui;
+mod worklist;

@@ -18,8 +18,13 @@ use crate::support::{shared_data, zips};
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
 pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
+    window_with(size, start, folder, &Settings { auto_analyse, ..Settings::default() })
+}
+
+/// As [`window`], with settings of one's own.
+pub fn window_with(size: [f32; 2], start: Start, folder: &Path, settings: &Settings) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
-    store.write(&Settings { auto_analyse, ..Settings::default() });
+    store.write(settings);
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
     let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
@@ -152,6 +157,22 @@ fn keys_scroll_window_and_open_help() {
     assert_eq!(current(&harness), slices(&harness) - 1, "help and Esc leave the slice alone");
 }
 
+#[test]
+fn the_help_key_works_again_where_shift_was_released_first() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    for round in 0..2 {
+        for (key, pressed, modifiers) in
+            [(Key::Questionmark, true, Modifiers::SHIFT), (Key::Slash, false, Modifiers::NONE)]
+        {
+            harness.event(egui::Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
+            harness.run_steps(2);
+        }
+        assert!(harness.query_by_label("Keys and mouse").is_some(), "round {round}");
+        press(&mut harness, Key::Escape);
+    }
+}
+
 fn slices(harness: &Harness<'_, App>) -> usize {
     harness.state().state().active.as_ref().expect("a series").slice_count()
 }
@@ -219,6 +240,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
         recipe: "paper/1".into(),
         device: "CPU".into(),
         software: "dens".into(),
+        computed_earlier: None,
     };
     app.receive(Event::AnalysisStarted { request, provenance });
     for index in 0..loaded.series.slices.len() {
