@@ -61,6 +61,9 @@ impl AppState {
             | Command::MoveCrosshair(_)
             | Command::StepSlab(_)
             | Command::CycleProjection
+            | Command::TurnPlanes { .. }
+            | Command::TurnBy(_)
+            | Command::StandUp
             | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
             Command::NextPeak | Command::PreviousPeak => {
                 let current = self.active.as_ref().map_or(0, |a| a.current);

@@ -88,6 +88,17 @@ pub enum Command {
     /// Focuses the pane of a plane; with one pane on the screen, shows it.
     ShowPlane(Plane),
     MoveCrosshair(PatientPoint),
+    /// Turns the planes of the other panes (or only one) about the crosshair within a plane, from its rows towards its
+    /// columns.
+    TurnPlanes {
+        within: Plane,
+        degrees: f64,
+        only: Option<Plane>,
+    },
+    /// The same by the keyboard, clockwise as the focused pane shows it; degrees.
+    TurnBy(f64),
+    /// Planes are those of the body again, and the slices as they were acquired.
+    StandUp,
     /// To the next thicker (or thinner) slab.
     StepSlab(i32),
     CycleProjection,

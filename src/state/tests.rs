@@ -365,6 +365,98 @@ fn keys_act_on_the_pane_last_used() {
     assert_eq!(state.focused_pane(), Pane::Slices, "the slices are the axial plane");
 }
 
+/// The planes' normals are perpendicular to each other.
+fn are_orthogonal(planes: &Planes) -> bool {
+    let [a, b, c] = Plane::ALL.map(|plane| planes.normal(plane));
+    [a.dot(b), b.dot(c), c.dot(a)].iter().all(|dot| dot.abs() < 1e-9)
+}
+
+#[test]
+fn turning_in_one_pane_leans_the_other_planes_and_keeps_them_orthogonal() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    let at = crosshair(&state);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 12.0, only: None });
+    let words = |state: &AppState, plane| planes(state).tilt(plane).map(|tilt| tilt.words());
+    assert_eq!(words(&state, Plane::Axial).as_deref(), Some("oblique, 12\u{b0} about L-R"));
+    assert_eq!(words(&state, Plane::Coronal).as_deref(), Some("oblique, 12\u{b0} about L-R"));
+    assert_eq!(words(&state, Plane::Sagittal), None, "the plane in which one turns stays");
+    assert_eq!(state.panes()[0], Pane::Across(Plane::Axial), "the slices' own plane is cut from the volume now");
+    assert_eq!(state.focused_pane(), Pane::Across(Plane::Axial));
+    assert!(are_orthogonal(planes(&state)));
+    // Double-oblique comes from turning in a second pane.
+    state.apply(Command::TurnPlanes { within: Plane::Coronal, degrees: -7.0, only: None });
+    let double = words(&state, Plane::Axial).expect("leans");
+    assert!(double.contains("about L-R and 7") && double.contains("about A-P"), "{double}");
+    assert!(are_orthogonal(planes(&state)));
+    assert_eq!(crosshair(&state), at, "about the crosshair");
+    state.apply(Command::TurnPlanes { within: Plane::Coronal, degrees: 7.0, only: None });
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: -12.0, only: None });
+    assert!(!planes(&state).any_turned(), "back where they stood");
+    assert_eq!(state.panes()[0], Pane::Slices);
+    // One alone.
+    state.apply(Command::TurnPlanes { within: Plane::Axial, degrees: 30.0, only: Some(Plane::Coronal) });
+    assert!(planes(&state).is_turned(Plane::Coronal) && !planes(&state).is_turned(Plane::Sagittal));
+    assert_eq!(state.panes()[0], Pane::Slices, "the slices do not lean");
+    state.apply(Command::StandUp);
+    assert!(!planes(&state).any_turned());
+}
+
+#[test]
+fn keys_turn_clockwise_as_the_pane_shows_it_and_the_picture_keeps_its_place() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    let middle = |state: &AppState| {
+        let grid = planes(state).grid(Plane::Coronal).expect("a plane");
+        (grid.pixel_from_patient(planes(state).crosshair), grid.columns, grid.rows)
+    };
+    let before = middle(&state);
+    state.apply(Command::FocusPane(Pane::Across(Plane::Sagittal)));
+    state.apply(Command::TurnBy(5.0));
+    let normal = planes(&state).normal(Plane::Coronal);
+    let after = middle(&state);
+    assert!((before.0.column - after.0.column).abs() < 1e-9 && (before.0.row - after.0.row).abs() < 1e-9);
+    assert_eq!((before.1, before.2), (after.1, after.2), "nothing grows or shrinks while one turns");
+    state.apply(Command::StandUp);
+    state.apply(Command::FlipHorizontal);
+    state.apply(Command::TurnBy(-5.0));
+    assert!((planes(&state).normal(Plane::Coronal) - normal).length() < 1e-9, "mirrored, so the other way round");
+    // The crosshair moves within the turned plane, the picture does not.
+    let grid = planes(&state).grid(Plane::Coronal).expect("a plane");
+    let beside = grid.patient_from_pixel(crate::geometry::PixelPoint { column: 2.0, row: 12.0 });
+    state.apply(Command::MoveCrosshair(beside));
+    let moved = planes(&state).grid(Plane::Coronal).expect("a plane");
+    assert!((grid.pose.origin.0 - moved.pose.origin.0).length() < 1e-9);
+}
+
+#[test]
+fn a_leaning_plane_is_scrolled_along_its_normal_by_its_spacing() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 20.0, only: None });
+    state.apply(Command::FocusPane(Pane::Slices));
+    assert_eq!(state.focused_pane(), Pane::Across(Plane::Axial));
+    let (before, normal) = (crosshair(&state), planes(&state).normal(Plane::Axial));
+    state.apply(Command::ScrollBy(1));
+    let by = crosshair(&state) - before;
+    assert!((by.length() - 0.5).abs() < 1e-9 && by.cross(normal).length() < 1e-9, "{by:?}");
+    assert!(by.z < 0.0, "towards the feet");
+    state.apply(Command::ScrollBy(-1));
+    assert!((crosshair(&state) - before).length() < 1e-9);
+    state.apply(Command::ScrollBy(1_000_000));
+    let end = crosshair(&state);
+    assert!((end - before).cross(normal).length() < 1e-9, "to the volume's edge and not along it: {end:?}");
+    // A strip click brings the crosshair to the slice, along the line in which the other two planes cross.
+    state.apply(Command::MoveCrosshair(PatientPoint(before)));
+    let others = [Plane::Sagittal, Plane::Coronal].map(|plane| planes(&state).grid(plane).expect("a plane"));
+    state.apply(Command::GoToSlice(4));
+    assert_eq!(state.active.as_ref().map(|a| a.current), Some(4));
+    assert!((crosshair(&state).z - 12.0).abs() < 1e-9);
+    for grid in others {
+        assert!((crosshair(&state) - grid.pose.origin.0).dot(grid.pose.normal()).abs() < 1e-9, "still on the plane");
+    }
+}
+
 #[test]
 fn a_double_click_shows_one_pane_and_leads_back() {
     let mut state = with_planes();
@@ -446,6 +538,16 @@ fn one_key_leads_from_a_peak_to_its_evidence_and_back() {
         assert!(words.contains(part), "{part} in {words}");
     }
     assert!(words.contains("the numbers mean nothing"), "what the network was trained on: {words}");
+
+    // Planes that lean do not hide the slice that the network saw.
+    state.apply(Command::PeakToEvidence);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 9.0, only: None });
+    state.apply(Command::PeakToEvidence);
+    assert_eq!(state.panes()[0], Pane::Slices);
+    state.apply(Command::PeakToEvidence);
+    assert!(planes(&state).is_turned(Plane::Axial), "they lean again on the way back");
+    state.apply(Command::StandUp);
+    state.apply(Command::PeakToEvidence);
 
     state.apply(Command::NextPeak);
     assert_eq!(current(&state), 2, "round the end");

@@ -27,6 +27,9 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("M, Shift+M", "three planes and back, 2 x 2"),
             ("F2, F3, F4", "axial, sagittal, coronal: focus, or show when there is one pane"),
             ("Click, drag a line", "move the crosshair, move a plane"),
+            ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
+            ("Ctrl+Left, Ctrl+Right", "the same by 1 degree in the pane last used (Shift: 5)"),
+            ("Ctrl+U", "planes upright again, slices as acquired"),
             ("X, Shift+X", "left button moves the crosshair; lines on or off"),
             ("[ ]", "thinner, thicker slab"),
             ("L", "slab: mean, MIP, MinIP"),
@@ -133,7 +136,7 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                     commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
                     continue;
                 }
-                if widget_focused && moves_focus {
+                if widget_focused && moves_focus && !modifiers.command {
                     continue;
                 }
                 commands.extend(command_for(key, modifiers, repeat, state));
@@ -145,7 +148,12 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
 
 fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -> Option<Command> {
     if modifiers.command {
-        return with_control(key, modifiers, repeat);
+        let step = if modifiers.shift { 5.0 } else { 1.0 };
+        return match key {
+            Key::ArrowLeft if !modifiers.alt => Some(Command::TurnBy(-step)),
+            Key::ArrowRight if !modifiers.alt => Some(Command::TurnBy(step)),
+            _ => with_control(key, modifiers, repeat),
+        };
     }
     if modifiers.alt {
         return None;
@@ -236,6 +244,7 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
         (Key::S, true) => Command::BeginExport(ExportKind::Picture),
         (Key::P, true) => Command::ToggleIdentity,
         (Key::R, false) => Command::StartAnalysis,
+        (Key::U, false) => Command::StandUp,
         (Key::Comma, false) => Command::ToggleSettings,
         (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
         (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),

@@ -356,7 +356,7 @@ fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
 
 // ---- planes across the slices ----
 
-use dens::geometry::{Plane, PlaneGrid};
+use dens::geometry::{Plane, PlaneGrid, Rotation, Vec3};
 use dens::view::planes::{HeatStack, PlaneDraw, PlaneHeat};
 use dens::volume::{Projection, Slab, Stack};
 
@@ -427,6 +427,24 @@ fn slabs_polarity_nearest_and_reduction_are_those_of_the_cpu() {
     check_plane(&offscreen, &PlaneDraw { invert: true, ..plain.clone() }, "inverted");
     check_plane(&offscreen, &PlaneDraw { interpolation: Interpolation::Nearest, ..plain.clone() }, "nearest");
     check_plane(&offscreen, &PlaneDraw { reduction: 2, ..plain }, "reduced");
+}
+
+#[test]
+fn leaning_planes_their_slabs_and_their_heat_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (z_mm, tilt_deg) in [(&EVEN_MM[..], 0.0), (&UNEVEN_MM[..], 18.0)] {
+        let stack = synthetic(z_mm, tilt_deg, [0.9, 0.8]);
+        for (plane, deg) in [(Plane::Axial, 17.0), (Plane::Sagittal, -40.0), (Plane::Coronal, 75.0)] {
+            for thickness_mm in [0.0, 7.0] {
+                let slab = Slab { thickness_mm, projection: Projection::Mean };
+                let mut draw = plane_draw(stack.clone(), plane, slab, ViewState::default());
+                let turn = Rotation::about(Vec3::new(0.4, -0.7, 0.5), deg).expect("an axis");
+                draw.grid = draw.grid.turned(&turn, stack.geometry.centre());
+                draw.heatmap = Some(plane_heat(z_mm.len(), HeatmapStyle::Smooth));
+                check_plane(&offscreen, &draw, &format!("{plane:?} by {deg}, tilt {tilt_deg}, slab {thickness_mm}"));
+            }
+        }
+    }
 }
 
 #[test]

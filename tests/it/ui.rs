@@ -325,6 +325,45 @@ fn three_planes_are_linked_and_each_answers_to_keys_and_mouse() {
 }
 
 #[test]
+fn a_lines_end_turns_the_other_planes_and_keys_do_the_same() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press(&mut harness, Key::M);
+    let place = harness.get_by_label_contains("Plane, sagittal").rect();
+    let at = place.center() + egui::vec2(10.0, -20.0);
+    click(&mut harness, at);
+    let before = crosshair(&harness);
+    // The handle stands at this share of the way to the pane's margin.
+    let arm = 0.86 * (place.right() - 26.0 - at.x);
+    let turned = (10.0_f32).to_radians();
+    drag(&mut harness, at + egui::vec2(arm, 0.0), egui::vec2(arm * turned.cos() - arm, arm * turned.sin()));
+    assert_eq!(crosshair(&harness), before, "about the crosshair");
+    let words = |harness: &Harness<'_, App>, plane| {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        active.planes.as_ref().expect("planes").tilt(plane).map(|tilt| tilt.words())
+    };
+    let axial = words(&harness, dens::geometry::Plane::Axial).expect("the axial plane leans");
+    assert!(axial.starts_with("oblique, 10") || axial.starts_with("oblique, 9.9"), "{axial}");
+    assert!(axial.contains("about L-R"), "{axial}");
+    harness.get_by_label_contains("Plane, axial, oblique");
+    harness.get_by_label_contains("Plane, coronal, oblique");
+    harness.get_by_label_contains("Plane, sagittal at x");
+    assert!(harness.query_by_label_contains("Image, slice").is_none(), "no slice leans");
+    harness.get_by_label_contains("Shown, axial: interpolated");
+    harness.get_by_label("Upright, axial").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains("Image, slice");
+    // The same by keys, a degree at a time.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::ArrowRight);
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::ArrowRight);
+    harness.run_steps(3);
+    assert_eq!(words(&harness, dens::geometry::Plane::Coronal).as_deref(), Some("oblique, 6\u{b0} about L-R"));
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::U);
+    harness.run_steps(3);
+    harness.get_by_label_contains("Image, slice");
+}
+
+#[test]
 fn one_key_goes_from_the_peak_to_three_planes_at_its_hottest_cell_and_back() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 800.0], folder.path());

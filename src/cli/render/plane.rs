@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Picture, check_extension, exact_grey, picture_bytes, with_text};
 use crate::cli::{Refusal, RenderArgs, load};
-use crate::geometry::{Plane, PlaneGrid};
+use crate::geometry::{PatientPoint, Plane, PlaneGrid};
 use crate::report;
 use crate::study::describe::Identity;
 use crate::study::{LoadedSeries, plane_text};
@@ -19,9 +19,15 @@ const OUTSIDE_HU: f32 = -1024.0;
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     plane: Plane,
-    at_mm: f64,
+    through: PatientPoint,
     slab: Slab,
     grid: PlaneGrid,
+}
+
+impl Cut {
+    fn shown(&self) -> plane_text::Cut {
+        plane_text::Cut { plane: self.plane, through: self.through, pose: self.grid.pose }
+    }
 }
 
 pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
@@ -36,7 +42,7 @@ pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
     let spacing_mm = args.spacing.unwrap_or_else(|| stack.geometry.smallest_spacing_mm());
     let at_mm = args.at.unwrap_or_else(|| plane.coordinate_mm(stack.geometry.centre()));
     let grid = PlaneGrid::covering(&stack.geometry, plane, at_mm, spacing_mm).map_err(Refusal::from_error)?;
-    let cut = Cut { plane, at_mm, slab, grid };
+    let cut = Cut { plane, through: plane.moved_to(stack.geometry.centre(), at_mm), slab, grid };
     let bytes = if as_nrrd { nrrd_bytes(&loaded, &stack, &cut)? } else { png(args, &loaded, &stack, &cut, size)? };
     report::write_atomically(&args.out, &bytes).map_err(Refusal::from_error)
 }
@@ -57,7 +63,7 @@ fn nrrd_bytes(loaded: &LoadedSeries, stack: &Stack, cut: &Cut) -> Result<Vec<u8>
     let outside = if loaded.series.values_are_hu { OUTSIDE_HU } else { 0.0 };
     let values = stack.resample(&cut.grid, &cut.slab, outside);
     let unit = if loaded.series.values_are_hu { "HU" } else { "values as stored, no HU" };
-    let content = format!("{}, {unit}", plane_text::place(cut.plane, cut.at_mm, &cut.slab).join(", "));
+    let content = format!("{}, {unit}", plane_text::place(&cut.shown(), &cut.slab).join(", "));
     let thickness_mm = if cut.slab.thickness_mm > 0.0 { cut.slab.thickness_mm } else { cut.grid.spacing_mm };
     nrrd::plane_bytes(&cut.grid, thickness_mm, &values, &content)
         .ok_or_else(|| Refusal("the plane has no pixels".to_owned()))
@@ -75,12 +81,7 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
     if args.exact {
         return exact_grey(&draw, args.renderer).map(with_text);
     }
-    let text = plane_text::corner_text(
-        &plane_text::Cut { plane: cut.plane, at_mm: cut.at_mm, pose: cut.grid.pose },
-        series,
-        (&args.window, 1.0),
-        Identity::Hidden,
-    );
+    let text = plane_text::corner_text(&cut.shown(), series, (&args.window, 1.0), Identity::Hidden);
     let made = PlaneCut {
         stack: &stack.geometry,
         slab: cut.slab,
