@@ -48,6 +48,7 @@ pub struct App {
     export: Option<Running>,
     graphics_check: Option<Running>,
     occlusion: Option<Running>,
+    solid: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -94,6 +95,7 @@ impl App {
             export: None,
             graphics_check: None,
             occlusion: None,
+            solid: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -151,6 +153,7 @@ impl App {
             Effect::Scan { request, paths } => self.scan = Some(self.worker().scan(request, paths)),
             Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
             Effect::Load { request, series, first } => {
+                cancel(&self.solid);
                 self.load = Some(self.worker().load(request, series, first));
             }
             Effect::Thumbnails { request, catalog } => {
@@ -176,7 +179,14 @@ impl App {
                 cancel(&self.scan);
                 cancel(&self.thumbnails);
             }
-            Effect::CancelLoad => cancel(&self.load),
+            Effect::CancelLoad => {
+                cancel(&self.load);
+                cancel(&self.solid);
+            }
+            Effect::MakeSolid { request, stack } => {
+                cancel(&self.solid);
+                self.solid = Some(self.worker().solid(request, stack));
+            }
             Effect::CancelAnalysis => {
                 cancel(&self.analysis);
                 cancel(&self.occlusion);
@@ -231,6 +241,10 @@ impl App {
         if let Some(checked) = ending(&self.graphics_check) {
             self.graphics_check = None;
             checked.into_iter().for_each(|event| self.receive(event));
+        }
+        if let Some(made) = ending(&self.solid) {
+            self.solid = None;
+            made.into_iter().for_each(|event| self.receive(event));
         }
         if let Some(checked) = ending(&self.occlusion) {
             self.occlusion = None;
@@ -304,7 +318,7 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion] {
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion, &self.solid] {
             cancel(running);
         }
         if self.settings_changed.take().is_some()

@@ -83,10 +83,12 @@ impl AppState {
                 self.apply_cine(&command, &mut effects);
             }
             Command::Measure(command) => self.apply_measure(command, &mut effects),
+            Command::Surface(command) => self.apply_surface(command, &mut effects),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
         self.refresh_heat();
+        self.ask_for_solid(&mut effects);
         effects
     }
 

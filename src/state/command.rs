@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
+use super::surface::SurfaceCommand;
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
@@ -14,7 +15,7 @@ use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, Interpolation};
-use crate::volume::{Slice, Window};
+use crate::volume::{Slice, Solid, Stack, Window};
 
 /// Which answers belong to which question: an answer with an old number is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -136,6 +137,7 @@ pub enum Command {
     CycleOverlay,
     SetTool(Tool),
     Measure(MeasureCommand),
+    Surface(SurfaceCommand),
     ToggleCine,
     StopCine,
     /// A frame at this time, seconds.
@@ -282,6 +284,11 @@ pub enum Effect {
         key: SheetKey,
         content: measure::Content,
     },
+    /// The copy of the volume that the bone's surface is drawn from; supersedes one being made.
+    MakeSolid {
+        request: RequestId,
+        stack: Stack,
+    },
     CopyText(String),
     SetFullscreen(bool),
 }
@@ -375,6 +382,11 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// `None` where the volume has no bone.
+    SolidMade {
+        request: RequestId,
+        result: Result<Option<Arc<Solid>>, Ended>,
+    },
     /// Pictures of the graphics device compared with the reference; the error says how they differ.
     GraphicsChecked(Result<(), String>),
     /// The error says why nothing can be kept.

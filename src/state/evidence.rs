@@ -171,7 +171,7 @@ impl AppState {
 }
 
 /// The point of the patient at the hottest cell of a slice's map.
-fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
+pub(super) fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
     let pose = active.series.slices.get(slice)?.pose?;
     Some(pose.patient_from_pixel(findings.hottest(slice)?, active.series.spacing_mm?))
 }

@@ -11,6 +11,7 @@ mod occlusion;
 mod planes;
 mod receive;
 mod settings;
+mod surface;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use settings::{DeviceSetting, Settings};
+pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
 
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
@@ -126,6 +128,8 @@ pub struct ActiveSeries {
     pub invert: bool,
     /// What the reader has drawn.
     pub measures: Measures,
+    /// The bone seen from outside.
+    pub surface: Surface,
 }
 
 /// What is known about the analysis of the active series, in the words of the findings panel.
@@ -367,6 +371,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         window: window.filter(|_| series.values_are_hu).unwrap_or_else(|| opening_window(&series)),
         invert: false,
         measures: Measures::default(),
+        surface: Surface::default(),
         series,
     }
 }

@@ -55,12 +55,14 @@ impl AppState {
                 self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
             }
             Event::Occluded { request, result } => self.occluded(request, result),
+            Event::SolidMade { request, result } => self.solid_made(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             other => self.receive_analysis(other),
         }
         self.refresh_heat();
+        self.ask_for_solid(&mut effects);
         effects
     }
 

@@ -458,6 +458,47 @@ fn a_leaning_plane_is_scrolled_along_its_normal_by_its_spacing() {
 }
 
 #[test]
+fn the_bone_is_made_once_it_is_to_be_seen_and_an_old_one_is_dropped() {
+    use crate::view::surface::Side;
+    let asked = |effects: &[Effect]| {
+        effects.iter().find_map(|e| if let Effect::MakeSolid { request, .. } = e { Some(*request) } else { None })
+    };
+    let mut state = with_planes();
+    assert_eq!(asked(&state.apply(Command::ToggleLayout)), None, "three panes do not show it");
+    state.apply(Command::Surface(SurfaceCommand::Show(FourthPane::Place)));
+    assert_eq!(asked(&state.apply(Command::SetLayout(Layout::Four))), None);
+    let request = asked(&state.apply(Command::Surface(SurfaceCommand::Show(FourthPane::Bone)))).expect("asks");
+    assert_eq!(asked(&state.apply(Command::ScrollBy(1))), None, "once");
+    state.receive(Event::SolidMade { request: RequestId(9_999), result: Ok(None) });
+    let solid = |state: &AppState| state.active.as_ref().map(|a| format!("{:?}", a.surface.solid)).expect("active");
+    assert!(solid(&state).starts_with("Making"), "an answer to another question");
+    state.receive(Event::SolidMade { request, result: Ok(None) });
+    assert!(solid(&state).contains("nothing in this series is as dense as bone"), "{}", solid(&state));
+    assert!(state.surface_draw().is_none());
+    // Sides, turns and the threshold.
+    state.apply(Command::Surface(SurfaceCommand::Look(Side::Left)));
+    state.apply(Command::Surface(SurfaceCommand::Turn([5.0, -10.0])));
+    let view = state.active.as_ref().expect("active").surface.view;
+    assert_eq!((view.azimuth_deg, view.elevation_deg), (95.0, -10.0));
+    state.apply(Command::Surface(SurfaceCommand::Reset));
+    assert_eq!(state.active.as_ref().expect("active").surface.view.side(), Some(Side::Front));
+}
+
+#[test]
+fn a_click_on_the_strip_costs_one_look_of_the_analysis_and_no_new_maps() {
+    let mut state = with_peaks();
+    state.apply(Command::SetLayout(Layout::Four));
+    state.apply(Command::GoToSlice(1));
+    let heat = state.plane_heat().expect("maps").stack;
+    let effects = state.apply(Command::GoToSlice(8));
+    assert!(matches!(effects.as_slice(), [Effect::Focus(8)]), "{effects:?}");
+    assert!(Arc::ptr_eq(&heat, &state.plane_heat().expect("maps").stack));
+    let effects = state.apply(Command::GoToPeak(2));
+    assert!(matches!(effects.as_slice(), [Effect::Focus(2)]), "{effects:?}");
+    assert_eq!(state.peak_points().first().map(|(slice, _)| *slice), Some(7), "best first");
+}
+
+#[test]
 fn a_double_click_shows_one_pane_and_leads_back() {
     let mut state = with_planes();
     state.apply(Command::SetLayout(Layout::Four));

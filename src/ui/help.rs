@@ -24,7 +24,7 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             ui.columns(2, |columns| {
                 for (i, (heading, rows)) in keys::HELP.iter().enumerate() {
-                    let Some(ui) = columns.get_mut(usize::from(i >= 3)) else { continue };
+                    let Some(ui) = columns.get_mut(usize::from(i >= 4)) else { continue };
                     block(ui, heading, rows);
                 }
             });

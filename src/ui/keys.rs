@@ -5,8 +5,9 @@ use egui::{Event, Key, Modifiers};
 use super::UiCache;
 use crate::geometry::Plane;
 use crate::measure::Kind;
-use crate::state::{AppState, Command, ExportKind, MeasureCommand, PanelSide, Tool};
+use crate::state::{AppState, Command, ExportKind, MeasureCommand, PanelSide, SurfaceCommand, Tool};
 use crate::view::planes::Layout;
+use crate::view::surface::Side;
 
 /// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
 pub const HELP: &[(&str, &[(&str, &str)])] = &[
@@ -33,6 +34,15 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("X, Shift+X", "left button moves the crosshair; lines on or off"),
             ("[ ]", "thinner, thicker slab"),
             ("L", "slab: mean, MIP, MinIP"),
+        ],
+    ),
+    (
+        "Bone (the fourth pane of 2 x 2; a rendering, not for measuring)",
+        &[
+            ("Left drag, arrows", "turn (arrows: while the pane has the keyboard, Tab)"),
+            ("Ctrl+1 to Ctrl+5", "from front, left, right, back, top"),
+            ("Wheel, right drag; middle drag", "zoom; pan"),
+            ("Click, double-click", "crosshair to the bone there; from the front again"),
         ],
     ),
     (
@@ -245,6 +255,10 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
         (Key::P, true) => Command::ToggleIdentity,
         (Key::R, false) => Command::StartAnalysis,
         (Key::U, false) => Command::StandUp,
+        (Key::Num1 | Key::Num2 | Key::Num3 | Key::Num4 | Key::Num5, false) => {
+            let side = digit(key).and_then(|n| Side::ALL.get(n - 1))?;
+            Command::Surface(SurfaceCommand::Look(*side))
+        }
         (Key::Comma, false) => Command::ToggleSettings,
         (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
         (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),

@@ -151,7 +151,7 @@ fn reference_line(state: &AppState, active: &ActiveSeries) -> Option<String> {
     Some(format!("{}{here}", truth.sentence()))
 }
 
-fn font(rect: Rect) -> FontId {
+pub(super) fn font(rect: Rect) -> FontId {
     FontId::proportional(if rect.height() > 1300.0 { 15.0 } else { 12.5 })
 }
 

@@ -1,14 +1,13 @@
 //! How the screen is divided into panes, and the lines in which the planes of the panes cross.
 
-use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 
-use super::{UiCache, overlay, side_strip, theme, viewport};
+use super::{UiCache, bone_pane, overlay, side_strip, theme, viewport};
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
 use crate::state::{ActiveSeries, AppState, Command, Planes};
-use crate::study::plane_text;
+use crate::view::ResolvedView;
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
-use crate::view::{PixelFromScreen, ResolvedView};
 use crate::volume::Sampling;
 
 /// Points between two panes.
@@ -25,8 +24,8 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
             ui.painter().rect_stroke(*rect, 0.0, Stroke::new(1.0, colour), StrokeKind::Inside);
         }
     }
-    if let (Layout::Four, Some(rect), Some(active)) = (state.settings.layout, rects.get(3), &state.active) {
-        place_pane(ui, *rect, state, active, cache.max_volume_side);
+    if let (Layout::Four, Some(rect)) = (state.settings.layout, rects.get(3)) {
+        bone_pane::show(ui, *rect, state, cache, commands);
     }
 }
 
@@ -46,36 +45,6 @@ fn places(area: Rect, layout: Layout) -> Vec<Rect> {
         Layout::Four => {
             vec![cell(0.0, 0.5, 0.0, 0.5), cell(0.5, 1.0, 0.0, 0.5), cell(0.0, 0.5, 0.5, 1.0), cell(0.5, 1.0, 0.5, 1.0)]
         }
-    }
-}
-
-/// The fourth pane: where the crosshair stands, in words and numbers.
-fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries, max_volume_side: usize) {
-    let painter = ui.painter_at(rect);
-    painter.rect_stroke(rect, 0.0, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
-    let Some(planes) = &active.planes else { return };
-    let at = planes.crosshair.0;
-    let unit = if active.series.values_are_hu { "HU" } else { "value" };
-    let value =
-        planes.stack.sample(planes.crosshair, Sampling::Linear).map_or("outside".to_owned(), |v| format!("{v:.0}"));
-    let mut rows = vec![
-        ("Crosshair", format!("x {:.1}  y {:.1}  z {:.1} mm", at.x, at.y, at.z)),
-        (unit, value),
-        ("Slice", format!("{} of {}", active.current + 1, active.slice_count())),
-        ("Slab", plane_text::slab_text(&state.slab).unwrap_or_else(|| "none: planes without thickness".to_owned())),
-    ];
-    let reduction = state.reduction(max_volume_side).unwrap_or(1);
-    let of_planes = state.fidelity(Pane::Across(planes.across()[0]), &PixelFromScreen::EXACT, reduction);
-    rows.extend(of_planes.map(|fidelity| ("Planes", fidelity.sentence())));
-    let (font, dim) = (FontId::proportional(13.0), FontId::proportional(12.0));
-    let mut y = rect.top() + 16.0;
-    for (name, text) in rows {
-        painter.text(pos2(rect.left() + 16.0, y), Align2::LEFT_TOP, name, dim.clone(), theme::DIM);
-        let width = (rect.width() - 116.0).max(60.0);
-        let galley = painter.layout(text, font.clone(), theme::TEXT, width);
-        let height = galley.size().y;
-        painter.galley(pos2(rect.left() + 100.0, y), galley, theme::TEXT);
-        y += height + 7.0;
     }
 }
 
@@ -330,6 +299,8 @@ fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option
 
 #[cfg(test)]
 mod tests {
+    use egui::pos2;
+
     use super::*;
 
     #[test]

@@ -133,7 +133,8 @@ pub fn show(
     };
     badge(ui, pane, placed.badge, &fidelity);
     if let Pane::Across(plane) = pane {
-        stand_up_button(ui, rect, active, plane, commands);
+        let bars = map.filter(|map| side_strip::is_shown(state, active, map)).map_or(0.0, |_| side_strip::WIDTH);
+        stand_up_button(ui, rect.center_top() + egui::vec2(bars / 2.0, 44.0), active, plane, commands);
     }
     if let Some(map) = &map {
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
@@ -234,11 +235,11 @@ fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
 }
 
 /// The way back from a turned plane.
-fn stand_up_button(ui: &mut egui::Ui, rect: Rect, active: &ActiveSeries, plane: Plane, commands: &mut Vec<Command>) {
+fn stand_up_button(ui: &mut egui::Ui, at: Pos2, active: &ActiveSeries, plane: Plane, commands: &mut Vec<Command>) {
     if !active.planes.as_ref().is_some_and(|planes| planes.is_turned(plane)) {
         return;
     }
-    let at = Rect::from_center_size(rect.center_top() + egui::vec2(0.0, 44.0), egui::vec2(64.0, 20.0));
+    let at = Rect::from_center_size(at, egui::vec2(64.0, 20.0));
     let button = egui::Button::new(egui::RichText::new("Upright").size(12.0));
     let response = ui.put(at, button).on_hover_text("Ctrl+U: the planes of the body again, and the slices as acquired");
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Upright, {}", plane.name())));
