@@ -55,6 +55,7 @@ pub struct App {
     occlusion: Option<Running>,
     /// The worklist's job.
     queue: Option<Running>,
+    solid: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -105,6 +106,7 @@ impl App {
             graphics_check: None,
             occlusion: None,
             queue: None,
+            solid: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -165,6 +167,7 @@ impl App {
             Effect::Scan { request, paths } => self.scan = Some(self.worker().scan(request, paths)),
             Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
             Effect::Load { request, series, first } => {
+                cancel(&self.solid);
                 self.load = Some(self.worker().load(request, series, first));
             }
             Effect::Thumbnails { request, catalog } => {
@@ -199,7 +202,14 @@ impl App {
                 cancel(&self.scan);
                 cancel(&self.thumbnails);
             }
-            Effect::CancelLoad => cancel(&self.load),
+            Effect::CancelLoad => {
+                cancel(&self.load);
+                cancel(&self.solid);
+            }
+            Effect::MakeSolid { request, stack } => {
+                cancel(&self.solid);
+                self.solid = Some(self.worker().solid(request, stack));
+            }
             Effect::CancelAnalysis => {
                 cancel(&self.analysis);
                 cancel(&self.occlusion);
@@ -269,6 +279,10 @@ impl App {
         if let Some(ended) = ending(&self.queue) {
             self.queue = None;
             ended.into_iter().for_each(|event| self.receive(event));
+        }
+        if let Some(made) = ending(&self.solid) {
+            self.solid = None;
+            made.into_iter().for_each(|event| self.receive(event));
         }
         if let Some(checked) = ending(&self.occlusion) {
             self.occlusion = None;
@@ -349,7 +363,7 @@ impl eframe::App for App {
     fn on_exit(&mut self) {
         // Times and drafts of the study being read are written down.
         self.command(Command::CloseStudy);
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion] {
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion, &self.solid] {
             cancel(running);
         }
         if self.settings_changed.take().is_some()

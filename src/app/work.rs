@@ -18,7 +18,7 @@ use crate::model::{DevicePreference, Network};
 use crate::state::{DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail};
 use crate::study::{Catalog, LoadedSeries, Series};
 use crate::training::dataset::truth_beside;
-use crate::volume::{Slice, Window};
+use crate::volume::{Slice, Solid, Stack, Window};
 use crate::{dicom, phantom};
 
 /// A job that answers with an event, and the answer for when it does not.
@@ -218,6 +218,15 @@ impl Worker {
         let request = check.request;
         let work = move |ctx: &JobCtx, _: &Sender<Event>| occlude(&check, &networks, ctx);
         self.start("occlusion", work, move |end| Some(Event::Occluded { request, result: Err(end) }))
+    }
+
+    pub fn solid(self, request: RequestId, stack: Stack) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let solid = Solid::of(&stack, &|| ctx.check().is_ok());
+            ctx.check()?;
+            Ok(Some(Event::SolidMade { request, result: Ok(solid.map(Arc::new)) }))
+        };
+        self.start("bone view", work, move |end| Some(Event::SolidMade { request, result: Err(end) }))
     }
 
     /// A check that fails in any way leaves the pictures to the processor.

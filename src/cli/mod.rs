@@ -114,6 +114,10 @@ pub struct RenderArgs {
     /// Where the plane lies: z (axial), x (sagittal) or y (coronal) in DICOM's patient space (LPS), mm
     #[arg(long, value_name = "MM", requires = "plane", allow_negative_numbers = true)]
     pub at: Option<f64>,
+    /// Turn the plane, the shortest way, until its normal has this direction (LPS); about the point that lies at MM on the
+    /// axis through the middle of the volume
+    #[arg(long, value_name = "X,Y,Z", requires = "plane", allow_hyphen_values = true)]
+    pub normal: Option<String>,
     /// Thickness of a slab, half of it on each side of the plane, mm
     #[arg(long, value_name = "MM", requires = "plane")]
     pub slab: Option<f64>,

@@ -82,6 +82,9 @@ impl AppState {
             | Command::MoveCrosshair(_)
             | Command::StepSlab(_)
             | Command::CycleProjection
+            | Command::TurnPlanes { .. }
+            | Command::TurnBy(_)
+            | Command::StandUp
             | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
             Command::NextPeak | Command::PreviousPeak => {
                 let current = self.active.as_ref().map_or(0, |a| a.current);
@@ -103,6 +106,7 @@ impl AppState {
             Command::Measure(command) => self.apply_measure(command, &mut effects),
             Command::Worklist(command) => self.apply_worklist(command, &mut effects),
             Command::Reading(command) => self.apply_reading(command, &mut effects),
+            Command::Surface(command) => self.apply_surface(command, &mut effects),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
@@ -115,6 +119,7 @@ impl AppState {
         self.refresh_heat();
         self.drive_queue(effects);
         self.note_what_is_seen(effects);
+        self.ask_for_solid(effects);
     }
 
     fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::reading::ReadingCommand;
 use super::settings::DeviceSetting;
+use super::surface::SurfaceCommand;
 use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
@@ -17,7 +18,7 @@ use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, Interpolation};
-use crate::volume::{Slice, Window};
+use crate::volume::{Slice, Solid, Stack, Window};
 
 /// Which answers belong to which question: an answer with an old number is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -93,6 +94,17 @@ pub enum Command {
     /// Focuses the pane of a plane; with one pane on the screen, shows it.
     ShowPlane(Plane),
     MoveCrosshair(PatientPoint),
+    /// Turns the planes of the other panes (or only one) about the crosshair within a plane, from its rows towards its
+    /// columns.
+    TurnPlanes {
+        within: Plane,
+        degrees: f64,
+        only: Option<Plane>,
+    },
+    /// The same by the keyboard, clockwise as the focused pane shows it; degrees.
+    TurnBy(f64),
+    /// Planes are those of the body again, and the slices as they were acquired.
+    StandUp,
     /// To the next thicker (or thinner) slab.
     StepSlab(i32),
     CycleProjection,
@@ -132,6 +144,7 @@ pub enum Command {
     Measure(MeasureCommand),
     Worklist(WorklistCommand),
     Reading(ReadingCommand),
+    Surface(SurfaceCommand),
     ToggleCine,
     StopCine,
     /// A frame at this time, seconds.
@@ -312,6 +325,11 @@ pub enum Effect {
         key: SheetKey,
         content: measure::Content,
     },
+    /// The copy of the volume that the bone's surface is drawn from; supersedes one being made.
+    MakeSolid {
+        request: RequestId,
+        stack: Stack,
+    },
     CopyText(String),
     SetFullscreen(bool),
 }
@@ -430,6 +448,11 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// `None` where the volume has no bone.
+    SolidMade {
+        request: RequestId,
+        result: Result<Option<Arc<Solid>>, Ended>,
+    },
     /// Pictures of the graphics device compared with the reference; the error says how they differ.
     GraphicsChecked(Result<(), String>),
     /// The error says why nothing can be kept.

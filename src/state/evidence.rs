@@ -1,6 +1,7 @@
 //! From a peak of the strip to what the network looked at there: the slice, the planes through the hottest cell of its
 //! map, and words that say what it is and what it is not.
 
+use super::planes::Turned;
 use super::*;
 use crate::findings::describe::{score_text, standing};
 use crate::geometry::PatientPoint;
@@ -20,6 +21,7 @@ struct Before {
     window: Window,
     view: ViewState,
     plane_views: Option<[ViewState; 3]>,
+    turned: [Option<Turned>; 3],
 }
 
 impl AppState {
@@ -53,7 +55,12 @@ impl AppState {
             window: active.window,
             view: active.view,
             plane_views: active.planes.as_ref().map(|planes| *planes.views()),
+            turned: active.planes.as_ref().map(Planes::turned).unwrap_or_default(),
         };
+        // The network saw the slices, so they are shown, not a plane turned out of them.
+        if let Some(planes) = &mut active.planes {
+            planes.stand_up();
+        }
         if active.series.values_are_hu {
             active.window = Window::BONE;
         }
@@ -75,6 +82,7 @@ impl AppState {
             active.view = before.view;
             if let (Some(planes), Some(views)) = (&mut active.planes, before.plane_views) {
                 planes.set_views(views);
+                planes.set_turned(before.turned);
             }
         }
         Self::save(effects);
@@ -166,7 +174,7 @@ impl AppState {
 }
 
 /// The point of the patient at the hottest cell of a slice's map.
-fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
+pub(super) fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
     let pose = active.series.slices.get(slice)?.pose?;
     Some(pose.patient_from_pixel(findings.hottest(slice)?, active.series.spacing_mm?))
 }

@@ -476,15 +476,20 @@ impl AppState {
             }
             Source::Slice { index } => {
                 let index = *index;
+                self.change_planes(Planes::stand_up);
                 effects.extend(self.apply(Command::GoToSlice(index)));
                 Pane::Slices
             }
             Source::Plane { plane, .. } => Pane::Across(*plane),
         };
-        effects.extend(self.apply(Command::FocusPane(pane)));
         if measurement.ground.space == Space::Patient {
             effects.extend(self.apply(Command::MoveCrosshair(measurement.centre())));
         }
+        if let Source::Plane { plane, .. } = &measurement.ground.source {
+            let pose = measurement.ground.pose;
+            self.change_planes(|planes| planes.show(*plane, &pose));
+        }
+        effects.extend(self.apply(Command::FocusPane(pane)));
     }
 
     /// Esc, after dialogs: what is being drawn, then the selection, then the tool.

@@ -13,6 +13,7 @@ mod reading;
 mod receive;
 mod settings;
 mod shelf;
+mod surface;
 mod worklist;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
 pub use settings::{DeviceSetting, Settings};
+pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
 pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Work, Worklist, WorklistCommand};
 
 use crate::findings::operating::Thresholds;
@@ -138,6 +140,8 @@ pub struct ActiveSeries {
     pub invert: bool,
     /// What the reader has drawn.
     pub measures: Measures,
+    /// The bone seen from outside.
+    pub surface: Surface,
 }
 
 /// What is known about the analysis of the active series, in the words of the findings panel.
@@ -384,6 +388,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         window: window.filter(|_| series.values_are_hu).unwrap_or_else(|| opening_window(&series)),
         invert: false,
         measures: Measures::default(),
+        surface: Surface::default(),
         series,
     }
 }

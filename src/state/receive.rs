@@ -67,6 +67,7 @@ impl AppState {
             Event::ResultsCleared(Err(why)) => {
                 self.notice(Severity::Error, format!("The kept results could not all be removed: {why}"));
             }
+            Event::SolidMade { request, result } => self.solid_made(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),

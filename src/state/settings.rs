@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::command::OverlayDensity;
+use super::surface::FourthPane;
 use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
+use crate::view::surface::DEFAULT_THRESHOLD_HU;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
 use crate::volume::Window;
 
@@ -33,6 +35,9 @@ pub struct Settings {
     pub show_series: bool,
     pub show_findings: bool,
     pub layout: Layout,
+    pub fourth_pane: FourthPane,
+    /// Where the bone's surface lies, HU.
+    pub bone_hu: f32,
     pub overlay: OverlayDensity,
     pub interpolation: Interpolation,
     pub heatmap_opacity: f32,
@@ -72,6 +77,8 @@ impl Default for Settings {
             show_series: true,
             show_findings: true,
             layout: Layout::One,
+            fourth_pane: FourthPane::default(),
+            bone_hu: DEFAULT_THRESHOLD_HU,
             overlay: OverlayDensity::Full,
             interpolation: Interpolation::Linear,
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,

@@ -242,6 +242,7 @@ fn nothing_of_a_result_is_known_before_the_verdict() {
     state.apply(Command::CycleHeatmapStyle);
     assert!(state.findings().is_none() && state.heatmap_layer().is_none() && state.plane_heat().is_none());
     assert!(state.peaks().is_empty() && state.truth().is_none() && state.evidence_lines().is_empty());
+    assert!(state.peak_points().is_empty(), "nor on the bone");
     let before = state.active.as_ref().map(|a| a.current);
     for command in [Command::NextPeak, Command::PeakToEvidence, Command::CheckByOcclusion] {
         state.apply(command.clone());
@@ -257,6 +258,7 @@ fn nothing_of_a_result_is_known_before_the_verdict() {
     assert!(state.results_hidden(), "the answer is not final yet");
     read(&mut state, ReadingCommand::Commit);
     assert!(!state.results_hidden() && state.findings().is_some() && state.heatmap_layer().is_some());
+    assert!(!state.peak_points().is_empty());
     assert_eq!(state.seen_result(1).and_then(|r| r.case), Some(0.93));
     assert!(state.seen_result(0).is_none(), "of this study alone");
     assert_eq!(state.rows_in_order(), [1, 0, 2]);

@@ -6,10 +6,12 @@ use super::UiCache;
 use crate::geometry::Plane;
 use crate::measure::Kind;
 use crate::state::{
-    AppState, Command, ExportKind, MeasureCommand, PanelSide, ReadingCommand, Reply, SortBy, Tool, WorklistCommand,
+    AppState, Command, ExportKind, MeasureCommand, PanelSide, ReadingCommand, Reply, SortBy, SurfaceCommand, Tool,
+    WorklistCommand,
 };
 use crate::truth::Level;
 use crate::view::planes::Layout;
+use crate::view::surface::Side;
 
 /// Heading of the keys that act on a list of studies.
 pub const WORKLIST: &str = "Worklist and verdicts";
@@ -33,9 +35,21 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("M, Shift+M", "three planes and back, 2 x 2"),
             ("F2, F3, F4", "axial, sagittal, coronal: focus, or show when there is one pane"),
             ("Click, drag a line", "move the crosshair, move a plane"),
+            ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
+            ("Ctrl+Left, Ctrl+Right", "the same by 1 degree in the pane last used (Shift: 5)"),
+            ("Ctrl+U", "planes upright again, slices as acquired"),
             ("X, Shift+X", "left button moves the crosshair; lines on or off"),
             ("[ ]", "thinner, thicker slab"),
             ("L", "slab: mean, MIP, MinIP"),
+        ],
+    ),
+    (
+        "Bone (the fourth pane of 2 x 2; a rendering, not for measuring)",
+        &[
+            ("Left drag, arrows", "turn (arrows: while the pane has the keyboard, Tab)"),
+            ("Ctrl+1 to Ctrl+5", "from front, left, right, back, top"),
+            ("Wheel, right drag; middle drag", "zoom; pan"),
+            ("Click, double-click", "crosshair to the bone there; from the front again"),
         ],
     ),
     (
@@ -158,7 +172,11 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                     commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
                     continue;
                 }
-                if widget_focused && moves_focus && !(listed && matches!(key, Key::ArrowDown | Key::ArrowUp)) {
+                if widget_focused
+                    && moves_focus
+                    && !modifiers.command
+                    && !(listed && matches!(key, Key::ArrowDown | Key::ArrowUp))
+                {
                     continue;
                 }
                 // Where Shift is released before the key, the release is of another one and each further press counts as a
@@ -181,7 +199,12 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
 
 fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -> Option<Command> {
     if modifiers.command {
-        return with_control(key, modifiers, repeat);
+        let step = if modifiers.shift { 5.0 } else { 1.0 };
+        return match key {
+            Key::ArrowLeft if !modifiers.alt => Some(Command::TurnBy(-step)),
+            Key::ArrowRight if !modifiers.alt => Some(Command::TurnBy(step)),
+            _ => with_control(key, modifiers, repeat),
+        };
     }
     if modifiers.alt {
         return digit(key).filter(|_| !repeat && state.results_hidden()).map(level_of);
@@ -331,6 +354,11 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
         (Key::S, true) => Command::BeginExport(ExportKind::Picture),
         (Key::P, true) => Command::ToggleIdentity,
         (Key::R, false) => Command::StartAnalysis,
+        (Key::U, false) => Command::StandUp,
+        (Key::Num1 | Key::Num2 | Key::Num3 | Key::Num4 | Key::Num5, false) => {
+            let side = digit(key).and_then(|n| Side::ALL.get(n - 1))?;
+            Command::Surface(SurfaceCommand::Look(*side))
+        }
         (Key::Comma, false) => Command::ToggleSettings,
         (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
         (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),

@@ -1,5 +1,6 @@
 //! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
 
+mod bone_pane;
 mod dialogs;
 mod findings_panel;
 mod help;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
+use crate::view::surface::SurfaceDraw;
 
 pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
 
@@ -55,6 +57,8 @@ pub struct UiCache {
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
     by_processor: processor::Pictures,
+    /// The bone's surface and its place as they were last drawn.
+    bone_shown: Option<(SurfaceDraw, egui::Rect)>,
     /// Longest edge of a volume that the graphics device can hold, voxels.
     pub max_volume_side: usize,
 }
@@ -77,6 +81,7 @@ impl Default for UiCache {
             narrow_start_handled: false,
             view_rect: None,
             by_processor: processor::Pictures::default(),
+            bone_shown: None,
             max_volume_side: 2048, // what every device but the oldest can do
         }
     }
@@ -129,6 +134,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
             .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
     } else {
         cache.by_processor.clear();
+        cache.bone_shown = None;
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));

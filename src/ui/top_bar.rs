@@ -63,7 +63,7 @@ fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     tool_menu(ui, state, commands);
     // From right to left.
     for (layout, text, hint) in [
-        (planes::Layout::Four, "2 x 2", "Shift+M: three planes, and where the crosshair stands"),
+        (planes::Layout::Four, "2 x 2", "Shift+M: three planes and the bone from any side"),
         (planes::Layout::Three, "3-up", "M: axial, sagittal and coronal"),
         (planes::Layout::One, "1-up", "M: one pane; F2 axial, F3 sagittal, F4 coronal"),
     ] {
