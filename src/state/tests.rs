@@ -297,17 +297,22 @@ fn excluded_slices_are_kept_apart_from_scores() {
     assert_eq!(findings.progress(), (1, 3));
 }
 
-/// A state with ten axial slices, 2 mm apart, head first, all there.
-fn with_planes() -> AppState {
-    let mut state = AppState::new(Settings::default());
-    let mut study = series(10);
-    for (i, slice) in study.slices.iter_mut().enumerate() {
+/// Axial slices, 2 mm apart, head first.
+pub(super) fn placed(mut series: Series) -> Series {
+    for (i, slice) in series.slices.iter_mut().enumerate() {
         slice.pose = Some(crate::geometry::SlicePose {
             origin: PatientPoint(Vec3::new(0.0, 0.0, 20.0 - 2.0 * i as f64)),
             along_row: Vec3::new(1.0, 0.0, 0.0),
             along_column: Vec3::new(0.0, 1.0, 0.0),
         });
     }
+    series
+}
+
+/// A state with ten axial slices, 2 mm apart, head first, all there.
+fn with_planes() -> AppState {
+    let mut state = AppState::new(Settings::default());
+    let study = placed(series(10));
     let effects = state.apply(Command::OpenPath("/study".into()));
     let scan = effects.iter().find_map(|e| if let Effect::Scan { request, .. } = e { Some(*request) } else { None });
     let catalog = Catalog { series: vec![study], ..Catalog::default() };

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::tests::{loaded_from, scored, series};
+use super::tests::{loaded_from, placed, scored, series};
 use super::*;
 use crate::findings::{CaseResult, Doubt, Findings};
 use crate::reading::{Answer, Moment, Opinion, Reading};
@@ -12,7 +12,7 @@ fn study(n: usize) -> Series {
         uid: format!("1.2.{n}"),
         study: Arc::new(StudyInfo { uid: format!("9.{n}"), date: format!("2020010{}", 9 - n), ..StudyInfo::default() }),
         patient: Arc::new(Patient { name: format!("N{}^X", n % 2), id: format!("ID{n}"), ..Patient::default() }),
-        ..series(4 + n)
+        ..placed(series(4 + n))
     }
 }
 
