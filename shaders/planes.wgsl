@@ -60,7 +60,7 @@ fn voxel_at(place: vec3<f32>) -> vec3<f32> {
         return place;
     }
     var low = 0;
-    var high = view.size.z - 2;
+    var high = view.size.z - 2 + i32(nothing);
     while low < high {
         let middle = (low + high + 1) / 2;
         if position(middle).x <= place.z {
@@ -121,17 +121,18 @@ fn sample(place: vec3<f32>) -> Sample {
 
 // The slab around a place: trapezoidal mean, largest or smallest of what lies inside the volume.
 fn slab(place: vec3<f32>) -> Sample {
-    if view.steps == 0 {
+    let steps = view.steps + i32(nothing);
+    if steps == 0 {
         return sample(place);
     }
     var sum = 0.0;
     var weight = 0.0;
     var least = 3.0e38;
     var most = -3.0e38;
-    for (var i = -view.steps; i <= view.steps; i++) {
+    for (var i = -steps; i <= steps; i++) {
         let here = sample(place + view.per_step.xyz * f32(i));
         if here.found > 0.0 {
-            let share = select(1.0, 0.5, abs(i) == view.steps);
+            let share = select(1.0, 0.5, abs(i) == steps);
             sum += here.value * share;
             weight += share;
             least = min(least, here.value);

@@ -41,6 +41,9 @@ fn vs_main(@builtin(vertex_index) index: u32) -> @builtin(position) vec4<f32> {
     return vec4<f32>(corner * 2.0 - 1.0, 0.0, 1.0);
 }
 
+// Always 0, but no compiler can know: see display.wgsl.
+var<private> nothing: f32;
+
 fn level_at(voxel: vec3<f32>) -> f32 {
     return textureSampleLevel(solid, linear, (voxel + 0.5) / vec3<f32>(view.size.xyz), 0.0).r;
 }
@@ -48,27 +51,29 @@ fn level_at(voxel: vec3<f32>) -> f32 {
 // Where a ray enters and leaves the room between the outermost voxels' centres.
 fn span_of(origin: vec3<f32>) -> vec2<f32> {
     let last = vec3<f32>(view.size.xyz) - 1.0;
+    let along = view.along.xyz + nothing;
     var span = vec2<f32>(-1.0e9, 1.0e9);
     for (var i = 0; i < 3; i++) {
-        if abs(view.along[i]) < 1.0e-6 {
+        if abs(along[i]) < 1.0e-6 {
             if origin[i] < 0.0 || origin[i] > last[i] {
                 return vec2<f32>(0.0, -1.0);
             }
             continue;
         }
-        let a = -origin[i] / view.along[i];
-        let b = (last[i] - origin[i]) / view.along[i];
+        let a = -origin[i] / along[i];
+        let b = (last[i] - origin[i]) / along[i];
         span = vec2<f32>(max(span.x, min(a, b)), min(span.y, max(a, b)));
     }
     return span;
 }
 
 fn way_out(here: vec3<f32>, block: vec3<i32>) -> f32 {
+    let along = view.along.xyz + nothing;
     var way = 3.0e38;
     for (var i = 0; i < 3; i++) {
-        if abs(view.along[i]) >= 1.0e-6 {
-            let face = f32((block[i] + select(0, 1, view.along[i] > 0.0)) * BLOCK);
-            way = min(way, (face - here[i]) / view.along[i]);
+        if abs(along[i]) >= 1.0e-6 {
+            let face = f32((block[i] + select(0, 1, along[i] > 0.0)) * BLOCK);
+            way = min(way, (face - here[i]) / along[i]);
         }
     }
     return max(way, 0.0);
@@ -109,6 +114,7 @@ fn slope(here: vec3<f32>, by: vec3<f32>) -> f32 {
 
 @fragment
 fn fs_display(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    nothing = select(0.0, 1.0, position.x < -1.0);
     let px = floor(position.xy);
     let origin = view.first.xyz + view.per_x.xyz * px.x + view.per_y.xyz * px.y;
     let met = hit(origin);
