@@ -48,6 +48,7 @@ pub struct App {
     export: Option<Running>,
     graphics_check: Option<Running>,
     occlusion: Option<Running>,
+    attributes: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
@@ -94,6 +95,7 @@ impl App {
             export: None,
             graphics_check: None,
             occlusion: None,
+            attributes: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
@@ -189,6 +191,7 @@ impl App {
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
             Effect::ReadMeasures { key } => self.keeper.read(key),
             Effect::SaveMeasures { key, content } => self.keeper.save(key, content),
+            Effect::ReadAttributes(of) => self.attributes = Some(self.worker().attributes(of)),
             Effect::CopyText(text) => self.ctx.copy_text(text),
             Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
         }
@@ -228,14 +231,15 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        if let Some(checked) = ending(&self.graphics_check) {
-            self.graphics_check = None;
-            checked.into_iter().for_each(|event| self.receive(event));
+        let lone = [&self.graphics_check, &self.occlusion, &self.attributes].map(ending);
+        for (slot, ending) in
+            [&mut self.graphics_check, &mut self.occlusion, &mut self.attributes].into_iter().zip(&lone)
+        {
+            if ending.is_some() {
+                *slot = None;
+            }
         }
-        if let Some(checked) = ending(&self.occlusion) {
-            self.occlusion = None;
-            checked.into_iter().for_each(|event| self.receive(event));
-        }
+        lone.into_iter().flatten().flatten().for_each(|event| self.receive(event));
     }
 
     fn progress(&self) -> Progress {

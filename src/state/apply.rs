@@ -47,6 +47,7 @@ impl AppState {
             | Command::SetPrevalence(_)
             | Command::TogglePanel(_)
             | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
+            Command::ToggleAttributes | Command::CopyAttribute { .. } => self.apply_attributes(&command, &mut effects),
             Command::ToggleHelp
             | Command::ToggleSettings
             | Command::ToggleNotices
@@ -84,6 +85,7 @@ impl AppState {
             _ => self.apply_to_image(command, &mut effects),
         }
         self.refresh_heat();
+        self.follow_attributes(&mut effects);
         effects
     }
 
@@ -269,6 +271,8 @@ impl AppState {
                 } else if self.show_notices {
                     self.show_notices = false;
                 } else if self.escape_measuring() {
+                } else if self.attributes.open {
+                    self.attributes.open = false;
                 } else if self.fullscreen {
                     self.fullscreen = false;
                     effects.push(Effect::SetFullscreen(false));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::attributes::{AttributesOf, AttributesRead};
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::settings::DeviceSetting;
 use crate::findings::operating::Thresholds;
@@ -175,6 +176,13 @@ pub enum Command {
     ToggleHelp,
     ToggleSettings,
     ToggleNotices,
+    /// Shows or hides the list of the slice's DICOM attributes.
+    ToggleAttributes,
+    /// A line of that list to the clipboard: its value, or all of it.
+    CopyAttribute {
+        line: usize,
+        whole: bool,
+    },
     ToggleIdentity,
     ToggleFullscreen,
     /// Closes whatever lies on top; never changes the image.
@@ -272,6 +280,8 @@ pub enum Effect {
         content: measure::Content,
     },
     CopyText(String),
+    /// Lists the attributes of a file.
+    ReadAttributes(AttributesOf),
     SetFullscreen(bool),
 }
 
@@ -370,6 +380,10 @@ pub enum Event {
     MeasuresRead {
         key: SheetKey,
         result: Result<MeasuresFile, String>,
+    },
+    AttributesRead {
+        of: AttributesOf,
+        result: AttributesRead,
     },
     MeasuresSaved {
         key: SheetKey,

@@ -2,6 +2,7 @@
 //! [`AppState::receive`] takes a result, both answer with effects. No I/O, no threads, no GPU.
 
 mod apply;
+mod attributes;
 mod cine;
 mod command;
 mod evidence;
@@ -15,6 +16,7 @@ mod settings;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use attributes::{AttributesOf, AttributesRead, AttributesView};
 pub use cine::{CINE_RATES, Cine};
 pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
@@ -91,6 +93,8 @@ pub struct AppState {
     occlusion: Option<OcclusionCheck>,
     /// The check's map lies on its slice in the heatmap's place.
     pub occlusion_on: bool,
+    /// The list of the slice's DICOM attributes.
+    pub attributes: AttributesView,
 }
 
 /// Everything found under the opened paths.
@@ -258,6 +262,7 @@ impl AppState {
             evidence: None,
             occlusion: None,
             occlusion_on: false,
+            attributes: AttributesView::default(),
         }
     }
 

@@ -57,10 +57,12 @@ impl AppState {
             Event::Occluded { request, result } => self.occluded(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
+            Event::AttributesRead { of, result } => self.attributes_read(of, result),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             other => self.receive_analysis(other),
         }
         self.refresh_heat();
+        self.follow_attributes(&mut effects);
         effects
     }
 

@@ -96,6 +96,7 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
             ("Ctrl+E", "export a report (PDF, PNG or JSON)"),
             ("Ctrl+Shift+S", "save the view as PNG"),
             ("Ctrl+C", "copy the view"),
+            ("Ctrl+T", "DICOM attributes of the slice"),
             ("Ctrl+Shift+P", "hide or show the patient's identity"),
             ("Ctrl+, ", "settings"),
             ("?, Esc", "this sheet, close the topmost thing"),
@@ -108,9 +109,14 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     let typing = ctx.text_edit_focused();
     let widget_focused = ctx.memory(|m| m.focused().is_some());
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
+    let in_attributes = cache.attributes.focused_line.is_some();
     let in_list = std::mem::take(&mut cache.measure_row_focused);
     for event in events {
         match event {
+            Event::Copy if !typing && cache.attributes.focused_line.is_some() => {
+                let line = cache.attributes.focused_line;
+                commands.extend(line.map(|line| Command::CopyAttribute { line, whole: false }));
+            }
             Event::Copy if !typing => commands.push(Command::CopyPicture),
             // An open menu closes by itself, and nothing else with it.
             Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
@@ -128,7 +134,8 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                 let moves_focus = matches!(
                     key,
                     Key::ArrowDown | Key::ArrowUp | Key::ArrowLeft | Key::ArrowRight | Key::Space | Key::Enter
-                );
+                ) || (in_attributes
+                    && matches!(key, Key::Home | Key::End | Key::PageUp | Key::PageDown));
                 if let Some(steps) = arrow(key).filter(|_| in_list || modifiers.alt) {
                     commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
                     continue;
@@ -237,6 +244,7 @@ fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command>
         (Key::P, true) => Command::ToggleIdentity,
         (Key::R, false) => Command::StartAnalysis,
         (Key::Comma, false) => Command::ToggleSettings,
+        (Key::T, false) => Command::ToggleAttributes,
         (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
         (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),
         _ => return None,

@@ -1,5 +1,6 @@
 //! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
 
+mod attributes;
 mod dialogs;
 mod findings_panel;
 mod help;
@@ -41,6 +42,7 @@ pub struct UiCache {
     /// The selected row that the list has been scrolled to.
     measure_scrolled_to: Option<crate::measure::MeasureId>,
     f_down: bool,
+    attributes: attributes::Panel,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
@@ -59,6 +61,7 @@ impl Default for UiCache {
             measure_row_focused: false,
             measure_scrolled_to: None,
             f_down: false,
+            attributes: attributes::Panel::default(),
             narrow_start_handled: false,
             view_rect: None,
             by_processor: processor::Pictures::default(),
@@ -110,6 +113,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
             .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));
     }
+    attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
     dialogs::show(ui.ctx(), state, progress, &mut commands);
     help::show(ui.ctx(), state, &mut commands);
     commands

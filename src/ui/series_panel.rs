@@ -15,6 +15,10 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
     let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(8, 8));
     egui::Panel::left("series").frame(frame).default_size(216.0).size_range(150.0..=420.0).show(ui, |ui| {
         caption(ui, "Series");
+        let hint = "All attributes of the slice being read, with search (Ctrl+T)";
+        if ui.selectable_label(state.attributes.open, "DICOM attributes").on_hover_text(hint).clicked() {
+            commands.push(Command::ToggleAttributes);
+        }
         egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
             for (index, series) in study.catalog.series.iter().enumerate() {
                 row(ui, state, study, cache, index, series, commands);

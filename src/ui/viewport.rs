@@ -486,6 +486,7 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     entry(ui, "Length   D", Command::SetTool(Tool::Measure(Kind::Length)));
     entry(ui, "Angle   A", Command::SetTool(Tool::Measure(Kind::Angle)));
     entry(ui, "Ellipse   Shift+E", Command::SetTool(Tool::Measure(Kind::Ellipse)));
+    entry(ui, "DICOM attributes   Ctrl+T", Command::ToggleAttributes);
     entry(ui, "Mark as key slice   K", Command::Measure(MeasureCommand::ToggleKeySlice));
     ui.separator();
     entry(ui, "Copy the view   Ctrl+C", Command::CopyPicture);
