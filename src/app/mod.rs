@@ -109,6 +109,9 @@ impl App {
                 app.graphics_check = Some(app.worker().check_graphics(paint::self_test(render_state)));
             }
         }
+        if let Some(store) = &app.store {
+            app.state.add_keymaps(store.keymaps());
+        }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
         if settings.auto_analyse {
@@ -280,6 +283,7 @@ fn cancel(running: &Option<Running>) {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        ui::theme::follow(ctx, &self.state.settings);
         self.poll();
         let now = ctx.input(|i| i.time);
         self.save_when_settled(now);

@@ -266,12 +266,12 @@ impl Listing {
             b"OB" | b"OW" | b"OD" | b"OF" | b"OL" | b"OV" | b"SQ" => return Ok(in_bytes(len)),
             _ => 0,
         };
-        if size > 0 {
-            let written = (len / size).min(MAX_NUMBERS);
+        if let Some(count) = len.checked_div(size) {
+            let written = count.min(MAX_NUMBERS);
             let bytes = w.get(header.start, written * size)?;
             let numbers: Vec<String> = bytes.chunks_exact(size).filter_map(|chunk| number(chunk, vr, big)).collect();
             self.signed_pixels |= header.tag == Tag(0x28, 0x103) && numbers.first().is_some_and(|n| n == "1");
-            let more = if len / size > written { format!(" ... {} numbers", len / size) } else { String::new() };
+            let more = if count > written { format!(" ... {count} numbers") } else { String::new() };
             return Ok(numbers.join("\\") + &more);
         }
         let bytes = w.get(header.start, len.min(MAX_TEXT))?;

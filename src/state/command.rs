@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::attributes::{AttributesOf, AttributesRead};
+use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
-use super::settings::DeviceSetting;
+use super::settings::{DeviceSetting, ThemeSetting};
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
@@ -147,6 +148,9 @@ pub enum Command {
     SetPrevalence(f64),
     SetHeatmapOpacity(f32),
     SetHeatmapEverywhere(bool),
+    /// Change of the opacity.
+    StepHeatmapOpacity(f32),
+    ToggleHeatmapEverywhere,
     NextPeak,
     PreviousPeak,
     /// A slice chosen among the peaks.
@@ -170,12 +174,27 @@ pub enum Command {
     SetDevice(DeviceSetting),
     SetAutoAnalyse(bool),
     SetInvertVerticalDrag(bool),
+    /// How much a drag changes the window, 1 at first.
+    SetDragSensitivity(f32),
+    /// Slices per notch of the wheel.
+    SetWheelSlices(u32),
+    SetTheme(ThemeSetting),
+    /// Of everything but the image, percent.
+    SetScale(u16),
+    /// By so many steps; 0 is back to 100 %.
+    StepScale(i16),
+    /// The first page has been read.
+    AcknowledgeResearchUse,
     SetRememberRecents(bool),
     ClearRecents,
     TogglePanel(PanelSide),
     ToggleHelp,
     ToggleSettings,
     ToggleNotices,
+    /// The settings at their page of keys, or at the others.
+    ShowKeysPage,
+    ShowGeneralPage,
+    Keys(KeysCommand),
     /// Shows or hides the list of the slice's DICOM attributes.
     ToggleAttributes,
     /// A line of that list to the clipboard: its value, or all of it.

@@ -7,6 +7,8 @@ mod cine;
 mod command;
 mod evidence;
 mod fidelity;
+pub mod keymap;
+mod keys;
 mod measure;
 mod occlusion;
 mod planes;
@@ -22,10 +24,11 @@ pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
     ViewRect,
 };
+pub use keys::{KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
-pub use settings::{DeviceSetting, Settings};
+pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
@@ -45,6 +48,12 @@ pub const PEEK_S: f64 = 0.35;
 #[derive(Debug)]
 pub struct AppState {
     pub settings: Settings,
+    /// The keys in force.
+    pub keymap: keymap::Keymap,
+    /// Maps of keys to choose from.
+    keymaps: Vec<keymap::KeymapFile>,
+    /// A key is awaited, or what to do with one is asked.
+    pub key_capture: Option<KeyCapture>,
     pub study: Option<OpenStudy>,
     pub active: Option<ActiveSeries>,
     pub analysis: AnalysisState,
@@ -74,6 +83,8 @@ pub struct AppState {
     pub fullscreen: bool,
     pub show_help: bool,
     pub show_settings: bool,
+    /// The settings are open at their page of keys.
+    pub keys_page: bool,
     pub show_notices: bool,
     pub export: Option<ExportDialog>,
     pub path_field: String,
@@ -225,8 +236,12 @@ impl ActiveSeries {
 
 impl AppState {
     pub fn new(settings: Settings) -> Self {
-        Self {
+        let settings = settings.within_reason();
+        let mut state = Self {
             settings,
+            keymap: keymap::Keymap::default(),
+            keymaps: keymap::shipped(),
+            key_capture: None,
             study: None,
             active: None,
             analysis: AnalysisState::NotRun,
@@ -247,6 +262,7 @@ impl AppState {
             fullscreen: false,
             show_help: false,
             show_settings: false,
+            keys_page: false,
             show_notices: false,
             export: None,
             path_field: String::new(),
@@ -263,7 +279,9 @@ impl AppState {
             occlusion: None,
             occlusion_on: false,
             attributes: AttributesView::default(),
-        }
+        };
+        state.renew_keys();
+        state
     }
 
     /// Results of the active series under the current model.

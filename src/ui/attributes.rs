@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use egui::{Key, Rect, RichText, Sense, TextStyle, TextWrapMode, Ui, WidgetText, pos2, vec2};
+use egui::{Key, Modifiers, Rect, RichText, Sense, TextStyle, TextWrapMode, Ui, WidgetText, pos2, vec2};
 
 use super::theme;
 use crate::state::{ActiveSeries, AppState, Command};
@@ -13,8 +13,13 @@ const ROW: f32 = 20.0;
 /// Widths of tag and VR, points; name and value share the rest.
 const TAG: f32 = 92.0;
 const VR: f32 = 30.0;
+/// Height of the whole value below the list, points.
+const VALUE: f32 = 44.0;
 /// A level of nesting, points.
 const INDENT: f32 = 14.0;
+
+/// Of which list, for which words, with the identity hidden or not: the lines to be seen.
+type Searched = (Arc<Attributes>, String, bool, Arc<[Found]>);
 
 /// What the window keeps between frames.
 #[derive(Default)]
@@ -24,7 +29,7 @@ pub struct Panel {
     /// The line whose whole value is shown below, by its place in the file's structure.
     selected: Option<u64>,
     was_open: bool,
-    found: Option<(Arc<Attributes>, String, bool, Vec<Found>)>,
+    found: Option<Searched>,
     /// The row that has the keyboard, as a line of the list.
     pub focused_line: Option<usize>,
     /// The row that gets the keyboard next.
@@ -59,7 +64,7 @@ fn contents(ui: &mut Ui, state: &AppState, active: &ActiveSeries, panel: &mut Pa
     heading(ui, active, hidden);
     if hidden {
         let text = "The patient's identity is hidden: values that may tell it are not shown, not found and not copied.";
-        ui.label(RichText::new(text).small().color(theme::WARNING));
+        ui.label(RichText::new(text).small().color(theme::of(ui).warning));
     }
     let list = match state.attributes.shown() {
         Some(Ok(list)) => list.clone(),
@@ -68,22 +73,20 @@ fn contents(ui: &mut Ui, state: &AppState, active: &ActiveSeries, panel: &mut Pa
             return;
         }
         None => {
-            ui.label(RichText::new("reading the file").color(theme::DIM));
+            ui.label(RichText::new("reading the file").color(theme::of(ui).dim));
             return;
         }
     };
     search_field(ui, panel);
-    let kept = |(of, words, was, _): &(Arc<Attributes>, String, bool, Vec<Found>)| {
-        Arc::ptr_eq(of, &list) && *words == panel.words && *was == hidden
-    };
+    let kept = |(of, words, was, _): &Searched| Arc::ptr_eq(of, &list) && *words == panel.words && *was == hidden;
     if !panel.found.as_ref().is_some_and(kept) {
         let found = list.search(&panel.words, hidden, |key| panel.unfolded.contains(&key));
-        panel.found = Some((list.clone(), panel.words.clone(), hidden, found));
+        panel.found = Some((list.clone(), panel.words.clone(), hidden, found.into()));
     }
-    let found = panel.found.as_ref().map(|(.., found)| found.clone()).unwrap_or_default();
+    let Some(found) = panel.found.as_ref().map(|(.., found)| found.clone()) else { return };
     summary(ui, &list, &found, panel);
-    let below = 92.0;
-    let height = (ui.available_height() - below).max(80.0);
+    // A line with the buttons and the whole value below; more would make the window grow.
+    let height = (ui.available_height() - VALUE - 48.0).max(80.0);
     ui.allocate_ui(vec2(ui.available_width(), height), |ui| rows(ui, &list, &found, hidden, panel));
     ui.separator();
     selected(ui, &list, hidden, panel, commands);
@@ -95,7 +98,7 @@ fn heading(ui: &mut Ui, active: &ActiveSeries, hidden: bool) {
     if !hidden && !file.is_empty() {
         text += &format!(": {file}");
     }
-    ui.add(egui::Label::new(RichText::new(text).color(theme::TEXT)).truncate());
+    ui.add(egui::Label::new(RichText::new(text).color(theme::of(ui).text)).truncate());
 }
 
 fn search_field(ui: &mut Ui, panel: &mut Panel) {
@@ -107,7 +110,7 @@ fn search_field(ui: &mut Ui, panel: &mut Panel) {
         if !panel.was_open {
             response.request_focus();
         }
-        if response.has_focus() && ui.input(|i| i.key_pressed(Key::ArrowDown)) {
+        if response.has_focus() && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::ArrowDown)) {
             panel.wanted_row = Some(0);
         }
         if ui.add_enabled(!panel.words.is_empty(), egui::Button::new("Clear")).clicked() {
@@ -124,7 +127,7 @@ fn summary(ui: &mut Ui, list: &Attributes, found: &[Found], panel: &mut Panel) {
             (true, n) => format!("{n} of {} lines", list.lines.len()),
             (false, _) => format!("{} lines", list.lines.len()),
         };
-        ui.label(RichText::new(text).small().color(theme::DIM));
+        ui.label(RichText::new(text).small().color(theme::of(ui).dim));
         if !searching && list.lines.iter().any(|line| line.holds_others) {
             if ui.small_button("Unfold all").clicked() {
                 panel.unfolded = list.lines.iter().filter(|line| line.holds_others).map(|line| line.key).collect();
@@ -137,7 +140,7 @@ fn summary(ui: &mut Ui, list: &Attributes, found: &[Found], panel: &mut Panel) {
         }
     });
     if let Some(note) = &list.note {
-        ui.label(RichText::new(note).small().color(theme::WARNING));
+        ui.label(RichText::new(note).small().color(theme::of(ui).warning));
     }
 }
 
@@ -191,18 +194,21 @@ fn one_row(
         egui::WidgetInfo::selected(egui::Role::ListBoxOption, true, selected, label.trim().to_owned())
     });
     let fill = match (selected, response.hovered()) {
-        (true, _) => Some(theme::ACCENT_FILL),
-        (false, true) => Some(theme::RAISED),
+        (true, _) => Some(theme::of(ui).accent_fill),
+        (false, true) => Some(theme::of(ui).raised),
         _ => None,
     };
     if let Some(fill) = fill {
         ui.painter().rect_filled(rect, 2.0, fill);
     }
     if response.has_focus() {
-        let stroke = egui::Stroke::new(1.0, theme::ACCENT);
+        let stroke = egui::Stroke::new(1.0, theme::of(ui).accent);
         ui.painter().rect_stroke(rect, 2.0, stroke, egui::StrokeKind::Inside);
         panel.focused_line = Some(found.line);
-        panel.selected = Some(line.key);
+        if panel.selected.replace(line.key) != Some(line.key) {
+            // A row above has been drawn as the selected one.
+            ui.ctx().request_repaint();
+        }
         keyboard(ui, response.id, (row, page, rows), line, panel);
     }
     draw(ui, rect, line, value, (open, found.matches));
@@ -212,7 +218,7 @@ fn one_row(
             unfold(panel, line.key, !open);
         }
     }
-    if !value.is_empty() {
+    if value.chars().count() > 30 {
         response.on_hover_text(shortened(value));
     }
 }
@@ -221,7 +227,8 @@ fn one_row(
 fn keyboard(ui: &Ui, id: egui::Id, (row, page, rows): (usize, usize, usize), line: &Attribute, panel: &mut Panel) {
     let filter = egui::EventFilter { horizontal_arrows: true, vertical_arrows: true, ..Default::default() };
     ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
-    let pressed = |key: Key| ui.input(|i| i.modifiers.is_none() && i.key_pressed(key));
+    // Taken, so that the row that gets the keyboard does not hear the same key.
+    let pressed = |key: Key| ui.input_mut(|i| i.consume_key(Modifiers::NONE, key));
     let last = rows.saturating_sub(1);
     for (key, target) in [
         (Key::ArrowDown, row + 1),
@@ -253,7 +260,7 @@ fn unfold(panel: &mut Panel, key: u64, open: bool) {
 }
 
 fn draw(ui: &Ui, rect: Rect, line: &Attribute, value: &str, (open, matches): (bool, bool)) {
-    let colour = if matches { theme::TEXT } else { theme::DIM };
+    let colour = if matches { theme::of(ui).text } else { theme::of(ui).dim };
     let name_width = ((rect.width() - TAG - VR) * 0.44).clamp(90.0, 290.0);
     let indent = (line.depth as f32 * INDENT).min(name_width * 0.5);
     let mut x = rect.left() + 4.0;
@@ -264,7 +271,7 @@ fn draw(ui: &Ui, rect: Rect, line: &Attribute, value: &str, (open, matches): (bo
         ui.painter().galley(at, galley, colour);
         x += width;
     };
-    cell(line.tag_text(), TextStyle::Monospace, TAG, theme::DIM);
+    cell(line.tag_text(), TextStyle::Monospace, TAG, theme::of(ui).dim);
     cell(String::new(), TextStyle::Body, indent, colour);
     let sign = match (line.holds_others, open) {
         (true, true) => "- ",
@@ -272,7 +279,7 @@ fn draw(ui: &Ui, rect: Rect, line: &Attribute, value: &str, (open, matches): (bo
         _ => "",
     };
     cell(format!("{sign}{}", line.name), TextStyle::Body, name_width - indent, colour);
-    cell(line.vr.clone(), TextStyle::Monospace, VR, theme::DIM);
+    cell(line.vr.clone(), TextStyle::Monospace, VR, theme::of(ui).dim);
     cell(value.to_owned(), TextStyle::Body, rect.width() - 4.0 - TAG - name_width - VR, colour);
 }
 
@@ -290,12 +297,12 @@ fn selected(ui: &mut Ui, list: &Attributes, hidden: bool, panel: &Panel, command
     let line = panel.selected.and_then(|key| list.lines.iter().enumerate().find(|(_, line)| line.key == key));
     let Some((at, line)) = line else {
         let text = "Up, Down: step. Right, Left: unfold, fold. Ctrl+C: copy the value. The list follows the slice.";
-        ui.label(RichText::new(text).small().color(theme::DIM));
+        ui.label(RichText::new(text).small().color(theme::of(ui).dim));
         return;
     };
     let masked = hidden && line.may_identify();
     ui.horizontal(|ui| {
-        ui.label(RichText::new(format!("{} {}", line.tag_text(), line.name)).small().color(theme::DIM));
+        ui.label(RichText::new(format!("{} {}", line.tag_text(), line.name)).small().color(theme::of(ui).dim));
         let mut copy = |ui: &mut Ui, text: &str, whole: bool| {
             let button = ui.add_enabled(!masked, egui::Button::new(text).small());
             if button.on_disabled_hover_text("The patient's identity is hidden").clicked() {
@@ -305,7 +312,8 @@ fn selected(ui: &mut Ui, list: &Attributes, hidden: bool, panel: &Panel, command
         copy(ui, "Copy the value", false);
         copy(ui, "Copy the line", true);
     });
-    egui::ScrollArea::vertical().id_salt("whole value").auto_shrink([false, false]).show(ui, |ui| {
-        ui.add(egui::Label::new(RichText::new(line.shown(hidden)).color(theme::TEXT)).wrap().selectable(true));
+    let area = egui::ScrollArea::vertical().id_salt("whole value").max_height(VALUE).min_scrolled_height(VALUE);
+    area.auto_shrink([false, false]).show(ui, |ui| {
+        ui.add(egui::Label::new(RichText::new(line.shown(hidden)).color(theme::of(ui).text)).wrap().selectable(true));
     });
 }

@@ -3,8 +3,10 @@
 mod attributes;
 mod dialogs;
 mod findings_panel;
+mod first_run;
 mod help;
 mod keys;
+mod keys_page;
 mod magnifier;
 mod measure;
 mod measure_panel;
@@ -41,7 +43,10 @@ pub struct UiCache {
     measure_row_focused: bool,
     /// The selected row that the list has been scrolled to.
     measure_scrolled_to: Option<crate::measure::MeasureId>,
-    f_down: bool,
+    /// The key that holds the heatmap.
+    heatmap_key: Option<egui::Key>,
+    /// A view or strip that had the keyboard in the last frame: arrows scroll there.
+    scrolls_when_focused: Option<egui::Id>,
     attributes: attributes::Panel,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
@@ -60,7 +65,8 @@ impl Default for UiCache {
             measure: measure::Pointer::default(),
             measure_row_focused: false,
             measure_scrolled_to: None,
-            f_down: false,
+            heatmap_key: None,
+            scrolls_when_focused: None,
             attributes: attributes::Panel::default(),
             narrow_start_handled: false,
             view_rect: None,
@@ -92,6 +98,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     top_bar::show(ui, state, &mut commands);
     status::show(ui, state, progress, &mut commands);
     if state.active.is_some() {
+        first_run::strip(ui, state, &mut commands);
         let narrow = ui.available_width() < 1400.0;
         if narrow && !cache.narrow_start_handled && state.settings.show_series {
             commands.push(Command::TogglePanel(crate::state::PanelSide::Series));
@@ -103,14 +110,14 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
         if state.settings.show_findings {
             findings_panel::show(ui, state, cache, &mut commands);
         }
-        strip::show(ui, state, &mut commands);
+        strip::show(ui, state, cache, &mut commands);
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(egui::Color32::BLACK))
             .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
     } else {
         cache.by_processor.clear();
         egui::CentralPanel::default()
-            .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
+            .frame(egui::Frame::NONE.fill(theme::of(ui).background))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));
     }
     attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
@@ -138,7 +145,7 @@ fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
     if hovered > 0 {
         let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop")));
         let rect = ctx.content_rect();
-        painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(160));
+        painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(200));
         painter.text(
             rect.center(),
             egui::Align2::CENTER_CENTER,
@@ -154,5 +161,16 @@ fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
 
 /// A small caption above a block of a side panel.
 fn caption(ui: &mut egui::Ui, text: &str) {
-    ui.label(egui::RichText::new(text.to_uppercase()).small().color(theme::DIM));
+    ui.label(egui::RichText::new(text.to_uppercase()).small().color(theme::of(ui).dim));
+}
+
+/// A view or strip that has the keyboard: the arrows up and down scroll it, and it is seen that it has it.
+fn scrolls_with_arrows(ui: &egui::Ui, response: &egui::Response, cache: &mut UiCache) {
+    if !response.has_focus() {
+        return;
+    }
+    let filter = egui::EventFilter { vertical_arrows: true, horizontal_arrows: true, ..Default::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    cache.scrolls_when_focused = Some(response.id);
+    theme::focus_ring(ui.painter(), response.rect);
 }

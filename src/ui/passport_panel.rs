@@ -6,11 +6,11 @@ use super::{caption, theme};
 use crate::findings::passport::{Passport, TRAINING};
 use crate::study::quality::{Line, Weight};
 
-fn colour(weight: Weight) -> egui::Color32 {
+fn colour(ui: &Ui, weight: Weight) -> egui::Color32 {
     match weight {
-        Weight::Note => theme::DIM,
-        Weight::Warning => theme::WARNING,
-        Weight::Stop => theme::STOP,
+        Weight::Note => theme::of(ui).dim,
+        Weight::Warning => theme::of(ui).warning,
+        Weight::Stop => theme::of(ui).stop,
     }
 }
 
@@ -25,7 +25,7 @@ fn mark(weight: Weight) -> &'static str {
 
 pub fn verdict(ui: &mut Ui, passport: &Passport) {
     let text = format!("{}Input: {}", mark(passport.weight), lower(&passport.verdict));
-    ui.label(RichText::new(text).small().color(colour(passport.weight)))
+    ui.label(RichText::new(text).small().color(colour(ui, passport.weight)))
         .on_hover_text("The input passport below says what this rests on");
 }
 
@@ -42,15 +42,16 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
     let (used, notes): (Vec<&Line>, Vec<&Line>) = notes.into_iter().partition(|line| line.topic == "Used");
     for line in used.into_iter().chain(weighty) {
         let text = format!("{}{}: {}", mark(line.weight), line.topic, line.text);
-        let colour = if line.weight == Weight::Note { theme::TEXT } else { colour(line.weight) };
+        let colour = if line.weight == Weight::Note { theme::of(ui).text } else { colour(ui, line.weight) };
         ui.label(RichText::new(text).small().color(colour));
     }
     if !notes.is_empty() {
-        let heading = RichText::new(format!("looked at and in order ({})", notes.len())).small().color(theme::DIM);
+        let heading =
+            RichText::new(format!("looked at and in order ({})", notes.len())).small().color(theme::of(ui).dim);
         egui::CollapsingHeader::new(heading).id_salt("passport notes").show(ui, |ui| {
             for line in notes {
                 let text = format!("{}: {}", line.topic, line.text);
-                ui.label(RichText::new(text).small().color(theme::DIM));
+                ui.label(RichText::new(text).small().color(theme::of(ui).dim));
             }
         });
     }

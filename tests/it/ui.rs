@@ -19,7 +19,13 @@ use crate::support::{shared_data, zips};
 /// there is one; labels and keys work without.
 pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
-    store.write(&Settings { auto_analyse, ..Settings::default() });
+    let settings = Settings { auto_analyse, acknowledged: true, ..Settings::default() };
+    window_with(size, start, store, &settings)
+}
+
+/// A window that begins with these settings.
+pub fn window_with(size: [f32; 2], start: Start, store: Store, settings: &Settings) -> Harness<'static, App> {
+    store.write(settings);
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
     let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
