@@ -2,11 +2,12 @@
 //! studies opened and closed, and opening by number of slices. Prints tables; `cargo bench --bench window [scroll|cycles|growth]`.
 //!
 //! A frame's own work is what a frame of the window costs before the graphics driver has it: state, panels, layout,
-//! accessibility. It is told in time on the processor (Linux) and on the clock.
+//! accessibility. It is told in time on the processor and on the clock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use dens::app::{App, Start, Store};
 use dens::dicom::{self, Storage, Written};
 use dens::jobs::JobCtx;
@@ -39,8 +40,8 @@ fn main() {
 
 /// A synthetic patient of at least `slices` slices as DICOM files; exactly that many are written.
 fn write_study(folder: &Path, matrix: usize, slices: usize) {
-    // The patient is about 240 mm long; whatever is beyond the wanted number is left out.
-    let spec = PatientSpec { matrix, slice_spacing_mm: Some(160.0 / slices as f64), ..PatientSpec::new(7) };
+    // A patient is at least 130 mm long; whatever is beyond the wanted number is left out.
+    let spec = PatientSpec { matrix, slice_spacing_mm: Some(130.0 / slices as f64), ..PatientSpec::new(7) };
     let made = patient(&spec, &JobCtx::detached()).expect("nobody cancels");
     let count = made.loaded.series.slices.len();
     assert!(count >= slices, "{count} slices instead of {slices}");
@@ -80,12 +81,6 @@ fn is_loaded(app: &App) -> bool {
     app.state().active.as_ref().is_some_and(|active| active.loaded.is_some())
 }
 
-/// Time that this thread has spent on a processor; `None` where the system does not tell.
-fn on_processor() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-}
-
 /// The resident set, MB; `None` where the system does not tell.
 fn resident_mb() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -102,36 +97,40 @@ fn scroll() {
     let study = folder.path().join("study");
     std::fs::create_dir(&study).expect("a folder");
     write_study(&study, 512, SCROLLED);
-    let mut harness = window(Start { path: Some(study), ..Start::default() }, folder.path(), true);
-    until(&mut harness, is_loaded);
-    until(&mut harness, |app| is_loaded(app) && app.state().findings().is_some());
-    harness.key_press(Key::Home);
-    harness.step();
-    let (mut own, mut clock) = (Vec::new(), Vec::new());
-    let mut resident = vec![resident_mb()];
-    for slice in 1..SCROLLED {
-        harness.key_press(Key::ArrowDown);
-        let (before, started) = (on_processor(), Instant::now());
+    println!("\nscrolling {SCROLLED} slices, 1500 x 950");
+    for (analysing, drawing) in [(true, true), (false, true), (false, false)] {
+        let mut harness = window(Start { path: Some(study.clone()), ..Start::default() }, folder.path(), analysing);
+        until(&mut harness, is_loaded);
+        until(&mut harness, |app| !analysing || app.state().findings().is_some());
+        harness.key_press(Key::Home);
         harness.step();
-        clock.push(started.elapsed());
-        own.extend(on_processor().zip(before).map(|(after, before)| after - before));
-        if slice % 4 == 0 {
-            harness.render().expect("a picture");
+        let (mut own, mut clock) = (Vec::new(), Vec::new());
+        let mut resident = vec![resident_mb()];
+        for slice in 1..SCROLLED {
+            harness.key_press(Key::ArrowDown);
+            let (before, started) = (ThreadTime::now(), Instant::now());
+            harness.step();
+            own.push(before.elapsed());
+            clock.push(started.elapsed());
+            if drawing && slice % 4 == 0 {
+                harness.render().expect("a picture");
+            }
+            if slice % (SCROLLED / 5) == 0 {
+                resident.push(resident_mb());
+            }
         }
-        if slice % (SCROLLED / 5) == 0 {
-            resident.push(resident_mb());
+        let said = |on: bool, what: &str| if on { what.to_owned() } else { format!("not {what}") };
+        println!("  {}, {}", said(analysing, "analysing"), said(drawing, "drawing every fourth"));
+        for (what, mut times) in [("on the processor", own), ("on the clock", clock)] {
+            times.sort();
+            let Some(most) = times.last() else { continue };
+            let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+            let (median, p99, most) = (at(0.5), at(0.99), most.as_secs_f64() * 1e3);
+            println!("    a frame {what}: median {median:.2} ms, p99 {p99:.2} ms, longest {most:.2} ms");
         }
+        let resident: Vec<String> = resident.into_iter().map(|mb| told(mb, "MB")).collect();
+        println!("    resident set on the way: {}", resident.join(", "));
     }
-    println!("\nscrolling {SCROLLED} slices, 1500 x 950, analysis running");
-    for (what, mut times) in [("on the processor", own), ("on the clock", clock)] {
-        times.sort();
-        let Some(most) = times.last() else { continue };
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        let (median, p99, most) = (at(0.5), at(0.99), most.as_secs_f64() * 1e3);
-        println!("  a frame {what}: median {median:.2} ms, p99 {p99:.2} ms, longest {most:.2} ms");
-    }
-    let resident: Vec<String> = resident.into_iter().map(|mb| told(mb, "MB")).collect();
-    println!("  resident set on the way: {}", resident.join(", "));
 }
 
 fn cycles() {

@@ -10,10 +10,11 @@
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
-//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, statistics | geometry | |
+//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
 //! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
+//! | [`reading`] | verdicts of a reader, their times, their file and CSV forms; plain data | truth | |
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
@@ -24,10 +25,10 @@
 //! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |
 //! | [`measure`] | lengths, angles, regions, pins in patient space, their values, their list and its file form; plain data | geometry, volume | |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
-//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | measure, view, findings, study, truth, volume, geometry, jobs | |
+//! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | reading, measure, view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |
 //! | [`report`] | findings, rendered views and an evaluation's blocks to PDF, PNG, JSON | measure, findings, study, view, gpu (offscreen), truth, evaluation (its document), files, volume, geometry | krilla, tiny-skia, image |
-//! | [`ui`] | panels and widgets: read state, emit commands | state, measure, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
+//! | [`ui`] | panels and widgets: read state, emit commands | state, reading, measure, view, findings, study, truth, volume, geometry, gpu (paint entry only) | egui |
 //! | [`app`] | owns state, running jobs and GPU context; carries out effects | all | eframe, rfd, egui |
 //! | [`cli`] | one file per subcommand | all | clap, indicatif, image |
 //!
@@ -43,6 +44,8 @@
 //! * Patient space is DICOM's LPS in millimetres. Matrices are named target-from-source.
 //! * A volume is immutable and shared by `Arc`; a changed volume has a new id. A result carries the ids
 //!   it was made from and is dropped when they are no longer current.
+//! * While a result is hidden from the reader ([`state::AppState::results_hidden`]) nothing that is drawn, sorted, exported
+//!   or spoken depends on it: widgets and exports ask [`state::AppState::findings`] and its like, never the results themselves.
 //! * No result exists without its provenance, and no score is shown without what its weights were trained on.
 //! * Text from a file is data: shown with control characters replaced, never used as a path, never logged.
 
@@ -62,6 +65,7 @@ pub mod phantom;
 pub mod plots;
 pub mod preprocess;
 pub mod random;
+pub mod reading;
 pub mod report;
 pub mod state;
 pub mod study;

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::files;
 use crate::findings::Findings;
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure::{self, Content, Drawn};
+use crate::reading::table::{self, Line};
 use crate::report::{self, ReportInput, ViewPicture};
-use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportRefusal};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportRefusal, NO_REPORT};
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
 use crate::ui;
@@ -20,6 +22,7 @@ use crate::volume::{Slice, SlicePixels};
 pub enum Export {
     Report { path: PathBuf, replace: bool, content: Box<ReportContent> },
     Picture { path: PathBuf, replace: bool, picture: Box<Picture> },
+    Readings { path: PathBuf, replace: bool, lines: Vec<Line> },
     Clipboard { picture: Box<Picture> },
 }
 
@@ -77,6 +80,9 @@ pub fn prepare(state: &AppState, effect: &Effect, width: u32, height: u32) -> Re
             Ok(content) => Ok(Export::Report { path: path.clone(), replace: *replace, content: Box::new(content) }),
             Err(text) => Err(refused(path.clone(), text)),
         },
+        Effect::WriteReadings { path, replace } => {
+            Ok(Export::Readings { path: path.clone(), replace: *replace, lines: state.reading_lines() })
+        }
         Effect::WritePicture { path, replace } => match picture(state, width, height) {
             Some(picture) => Ok(Export::Picture { path: path.clone(), replace: *replace, picture: Box::new(picture) }),
             None => Err(refused(path.clone(), NO_SLICE)),
@@ -96,6 +102,9 @@ fn refused(path: PathBuf, text: &str) -> Box<Event> {
 
 fn content(state: &AppState) -> Result<ReportContent, &'static str> {
     let active = state.active.as_ref().ok_or("no study is open")?;
+    if state.results_hidden() {
+        return Err(NO_REPORT);
+    }
     let loaded =
         active.loaded.clone().ok_or("the slices are still being read; write the report when they are there")?;
     let mut refused = state.study.as_ref().map(|s| s.catalog.refused.clone()).unwrap_or_default();
@@ -204,6 +213,16 @@ impl Export {
             Self::Report { path, replace, content } => {
                 let result = unless_exists(&path, replace).and_then(|()| {
                     report::write_report(&content.input(), &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
+                });
+                Event::Exported { path, result }
+            }
+            Self::Readings { path, replace, lines } => {
+                let path = if path.extension().is_none() { path.with_extension("csv") } else { path };
+                let failed = |text: String| ExportRefusal::Failed(text);
+                let result = unless_exists(&path, replace).and_then(|()| {
+                    let bytes = table::to_csv(&lines).map_err(|error| failed(error.to_string()))?;
+                    files::write(&path, &bytes, files::Synced::FileAndFolder)
+                        .map_err(|error| failed(format!("{} could not be written: {error}", path.display())))
                 });
                 Event::Exported { path, result }
             }

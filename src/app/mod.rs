@@ -3,6 +3,8 @@
 
 mod exports;
 mod measures;
+mod readings;
+mod results;
 mod store;
 mod work;
 
@@ -13,10 +15,13 @@ use std::sync::{Arc, Mutex};
 
 pub use exports::created_now;
 pub use measures::MeasureStore;
+pub use readings::ReadingStore;
+pub use results::ResultStore;
 pub use store::Store;
 
 use crate::gpu::paint;
 use crate::jobs::Wake;
+use crate::reading::Moment;
 use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
 use crate::ui::{self, Progress, UiCache};
 use work::{NetworkShelf, Running};
@@ -49,10 +54,14 @@ pub struct App {
     graphics_check: Option<Running>,
     occlusion: Option<Running>,
     attributes: Option<Running>,
+    /// The worklist's job.
+    queue: Option<Running>,
+    solid: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
     keeper: measures::Keeper,
+    readings: readings::ReadingKeeper,
     settings_changed: Option<f64>,
     /// Why nothing can be drawn, when the graphics failed.
     no_picture: Option<String>,
@@ -81,6 +90,8 @@ impl App {
         let wake: Wake = Arc::new(move || waker.request_repaint());
         let measures = start.store.as_ref().map(Store::measures);
         let keeper = measures::Keeper::start(measures, sender.clone(), wake.clone());
+        let kept = start.store.as_ref().map(Store::readings);
+        let readings = readings::ReadingKeeper::start(kept, sender.clone(), wake.clone());
         let mut app = Self {
             state: AppState::new(settings),
             cache: UiCache::default(),
@@ -96,10 +107,13 @@ impl App {
             graphics_check: None,
             occlusion: None,
             attributes: None,
+            queue: None,
+            solid: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
             keeper,
+            readings,
             settings_changed: None,
             no_picture,
         };
@@ -135,12 +149,14 @@ impl App {
 
     /// Decides a wish and carries out what follows from it.
     pub fn command(&mut self, command: Command) {
+        self.state.set_now(now());
         let effects = self.state.apply(command);
         self.perform(effects);
     }
 
     /// Takes a result as if a worker had sent it.
     pub fn receive(&mut self, event: Event) {
+        self.state.set_now(now());
         let effects = self.state.receive(event);
         self.perform(effects);
     }
@@ -156,6 +172,7 @@ impl App {
             Effect::Scan { request, paths } => self.scan = Some(self.worker().scan(request, paths)),
             Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
             Effect::Load { request, series, first } => {
+                cancel(&self.solid);
                 self.load = Some(self.worker().load(request, series, first));
             }
             Effect::Thumbnails { request, catalog } => {
@@ -165,9 +182,11 @@ impl App {
                 let thumbnail = Arc::new(work::thumbnail(&slice));
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
-            Effect::Analyse { request, loaded, model, device, threads, load_seconds, force } => {
+            Effect::Analyse { request, loaded, model, device, threads, load_seconds, force, recall, keep_bytes } => {
                 cancel(&self.occlusion);
-                let order = work::Order { request, loaded, model, device, threads, load_seconds, force };
+                let results = self.results(keep_bytes);
+                let order =
+                    work::Order { request, loaded, model, device, threads, load_seconds, force, recall, results };
                 let (focus, networks) = (self.focus.clone(), self.networks.clone());
                 self.analysis = Some(self.worker().analyse(order, focus, networks));
             }
@@ -176,12 +195,26 @@ impl App {
                 let check = work::ToOcclude { request, loaded, index, cells, logit, sha256, model, device, threads };
                 self.occlusion = Some(self.worker().occlude(check, self.networks.clone()));
             }
+            Effect::AnalyseStudy { request, series, model, device, threads, keep_bytes } => {
+                let results = self.results(keep_bytes);
+                let order = work::StudyOrder { request, series, model, device, threads, results };
+                self.queue = Some(self.worker().analyse_study(order, self.networks.clone()));
+            }
+            // Dropping cancels; whatever it may still send is of an old request.
+            Effect::CancelQueue => self.queue = None,
             Effect::CancelOcclusion => cancel(&self.occlusion),
             Effect::CancelScan => {
                 cancel(&self.scan);
                 cancel(&self.thumbnails);
             }
-            Effect::CancelLoad => cancel(&self.load),
+            Effect::CancelLoad => {
+                cancel(&self.load);
+                cancel(&self.solid);
+            }
+            Effect::MakeSolid { request, stack } => {
+                cancel(&self.solid);
+                self.solid = Some(self.worker().solid(request, stack));
+            }
             Effect::CancelAnalysis => {
                 cancel(&self.analysis);
                 cancel(&self.occlusion);
@@ -190,7 +223,13 @@ impl App {
             Effect::PickFolder | Effect::PickFile | Effect::PickModel | Effect::PickExportPath { .. } => {
                 self.worker().pick(effect);
             }
-            Effect::WriteReport { .. } | Effect::WritePicture { .. } | Effect::CopyPicture => self.export(effect),
+            Effect::WriteReport { .. }
+            | Effect::WritePicture { .. }
+            | Effect::WriteReadings { .. }
+            | Effect::CopyPicture => self.export(effect),
+            Effect::ReadReadings { keys } => self.readings.read(keys),
+            Effect::SaveReading { key, reading } => self.readings.save(key, reading),
+            Effect::ClearResults => self.worker().clear_results(self.store.as_ref().map(|store| store.results(0))),
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
             Effect::ReadMeasures { key } => self.keeper.read(key),
             Effect::SaveMeasures { key, content } => self.keeper.save(key, content),
@@ -198,6 +237,11 @@ impl App {
             Effect::CopyText(text) => self.ctx.copy_text(text),
             Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
         }
+    }
+
+    /// Where results are kept; nowhere with a size of 0.
+    fn results(&self, keep_bytes: u64) -> Option<ResultStore> {
+        self.store.as_ref().filter(|_| keep_bytes > 0).map(|store| store.results(keep_bytes))
     }
 
     fn worker(&self) -> work::Worker {
@@ -234,9 +278,11 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        let lone = [&self.graphics_check, &self.occlusion, &self.attributes].map(ending);
+        let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes].map(ending);
         for (slot, ending) in
-            [&mut self.graphics_check, &mut self.occlusion, &mut self.attributes].into_iter().zip(&lone)
+            [&mut self.graphics_check, &mut self.queue, &mut self.solid, &mut self.occlusion, &mut self.attributes]
+                .into_iter()
+                .zip(&lone)
         {
             if ending.is_some() {
                 *slot = None;
@@ -252,6 +298,7 @@ impl App {
             load: of(&self.load),
             analysis: of(&self.analysis),
             occlusion: of(&self.occlusion),
+            queue: of(&self.queue),
             export: self.export.is_some(),
         }
     }
@@ -273,6 +320,10 @@ impl App {
 /// `Some(event)` when the job has ended; the event is `None` where an ending needs no answer.
 fn ending(running: &Option<Running>) -> Option<Option<Event>> {
     running.as_ref().and_then(Running::poll)
+}
+
+fn now() -> Moment {
+    Moment(jiff::Timestamp::now().as_millisecond())
 }
 
 fn cancel(running: &Option<Running>) {
@@ -312,7 +363,9 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion] {
+        // Times and drafts of the study being read are written down.
+        self.command(Command::CloseStudy);
+        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion, &self.solid] {
             cancel(running);
         }
         if self.settings_changed.take().is_some()
@@ -321,6 +374,7 @@ impl eframe::App for App {
             store.write(&self.state.settings);
         }
         self.keeper.finish();
+        self.readings.finish();
     }
 }
 

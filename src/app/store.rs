@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::measures::MeasureStore;
+use super::readings::ReadingStore;
+use super::results::ResultStore;
 use crate::report::write_atomically;
 use crate::state::Settings;
 
@@ -38,6 +40,14 @@ impl Store {
     pub fn at(file: PathBuf) -> Self {
         let data = file.parent().map(PathBuf::from).unwrap_or_default();
         Self { file, data }
+    }
+    /// Where verdicts are kept.
+    pub fn readings(&self) -> ReadingStore {
+        ReadingStore::at(self.data.join("readings"))
+    }
+    /// Where results are kept, up to so many bytes.
+    pub fn results(&self, most_bytes: u64) -> ResultStore {
+        ResultStore::at(self.data.join("results"), most_bytes)
     }
     /// Where measurements are kept.
     pub fn measures(&self) -> MeasureStore {

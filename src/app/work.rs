@@ -6,8 +6,11 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::exports::Export;
+use super::exports::{Export, created_now};
+use super::results::ResultStore;
+use crate::findings::{Findings, ModelInfo};
 use crate::gpu::self_test::Fault;
+use crate::inference::kept::KeptKey;
 use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
@@ -17,7 +20,7 @@ use crate::state::{
 };
 use crate::study::{Catalog, LoadedSeries, Series};
 use crate::training::dataset::truth_beside;
-use crate::volume::{Slice, Window};
+use crate::volume::{Slice, Solid, Stack, Window};
 use crate::{dicom, phantom};
 
 /// A job that answers with an event, and the answer for when it does not.
@@ -80,6 +83,20 @@ pub struct Order {
     pub threads: usize,
     pub load_seconds: f64,
     pub force: bool,
+    /// A kept result will do.
+    pub recall: bool,
+    /// Where results are kept.
+    pub results: Option<ResultStore>,
+}
+
+/// What the worklist's job needs from the state.
+pub struct StudyOrder {
+    pub request: RequestId,
+    pub series: Arc<Series>,
+    pub model: Option<PathBuf>,
+    pub device: DeviceSetting,
+    pub threads: usize,
+    pub results: Option<ResultStore>,
 }
 
 /// What an occlusion check needs from the state.
@@ -173,6 +190,21 @@ impl Worker {
         self.start("analysis", work, move |end| Some(Event::AnalysisEnded { request, result: Err(end) }))
     }
 
+    pub fn analyse_study(self, order: StudyOrder, networks: NetworkShelf) -> Running {
+        let request = order.request;
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse_study(order, &networks, ctx, sender);
+        self.start("worklist", work, move |end| Some(Event::StudyAnalysed { request, result: Err(end) }))
+    }
+
+    pub fn clear_results(self, results: Option<ResultStore>) {
+        let (sender, wake) = (self.sender, self.wake);
+        std::thread::spawn(move || {
+            let cleared = results.map_or(Ok((0, 0)), |store| store.clear());
+            sender.send(Event::ResultsCleared(cleared)).ok(); // window gone
+            wake();
+        });
+    }
+
     pub fn export(self, export: Export, ctx: egui::Context) -> Running {
         let work = move |_: &JobCtx, _: &Sender<Event>| Ok(Some(export.run(&ctx)));
         self.start("export", work, |end| {
@@ -203,6 +235,15 @@ impl Worker {
             };
             Some(Event::AttributesRead { of: asked.clone(), result: Err(text) })
         })
+    }
+
+    pub fn solid(self, request: RequestId, stack: Stack) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let solid = Solid::of(&stack, &|| ctx.check().is_ok());
+            ctx.check()?;
+            Ok(Some(Event::SolidMade { request, result: Ok(solid.map(Arc::new)) }))
+        };
+        self.start("bone view", work, move |end| Some(Event::SolidMade { request, result: Err(end) }))
     }
 
     /// A check that fails in any way leaves the pictures to the processor.
@@ -248,6 +289,7 @@ impl Worker {
                     let mut dialog = match kind {
                         ExportKind::Report => dialog.add_filter("report", &["pdf", "png", "json"]),
                         ExportKind::Picture => dialog.add_filter("picture", &["png"]),
+                        ExportKind::Readings => dialog.add_filter("table", &["csv"]),
                     };
                     if let Some(folder) = suggested.parent().filter(|f| f.is_dir()) {
                         dialog = dialog.set_directory(folder);
@@ -284,13 +326,51 @@ fn analyse(
         sender.send(event).ok(); // window gone
         ctx.wake();
     };
+    let findings = findings_of(&order, focus, networks, ctx, &mut |said| {
+        tell(match said {
+            Said::Model(model, note) => Event::ModelReady { request, model, note },
+            Said::Event(inference::Event::Judged(lines)) => Event::Judged { request, lines },
+            Said::Event(inference::Event::Started(provenance)) => Event::AnalysisStarted { request, provenance },
+            Said::Event(inference::Event::Running(index)) => Event::SliceRunning { request, index },
+            Said::Event(inference::Event::Slice(index, finding)) => Event::SliceScored { request, index, finding },
+            Said::Event(inference::Event::Case(case)) => Event::CaseScored { request, case },
+            Said::Event(inference::Event::Doubt(doubt)) => Event::Doubted { request, doubt },
+        });
+    })?;
+    let result = Ok((findings.seconds, findings.warnings.clone()));
+    if findings.provenance.computed_earlier.is_some() {
+        tell(Event::Recalled { request, findings: Box::new(findings) });
+    }
+    Ok(Some(Event::AnalysisEnded { request, result }))
+}
+
+/// What an analysis tells on its way.
+enum Said {
+    Model(Arc<ModelInfo>, Option<String>),
+    Event(inference::Event),
+}
+
+/// Findings that were kept, where they will do, else new ones, which are kept.
+fn findings_of(
+    order: &Order,
+    focus: Arc<AtomicUsize>,
+    networks: &NetworkShelf,
+    ctx: &JobCtx,
+    tell: &mut dyn FnMut(Said),
+) -> Result<Findings, Stopped> {
     let network = network_for(order.model.clone(), device_preference(order.device), networks)?;
     ctx.check()?;
     let model = Arc::new(inference::model_info(&network));
-    let note = network.device_note().map(str::to_owned);
-    tell(Event::ModelReady { request, model: model.clone(), note });
-    let wanted = Request {
-        loaded: order.loaded,
+    tell(Said::Model(model.clone(), network.device_note().map(str::to_owned)));
+    let keeping =
+        order.results.as_ref().map(|store| (store, KeptKey::new(&order.loaded, network.as_ref(), &model, order.force)));
+    ctx.check()?;
+    let wanted = keeping.as_ref().filter(|_| order.recall);
+    if let Some(findings) = wanted.and_then(|(store, key)| store.read(key, &order.loaded, &model, order.force)) {
+        return Ok(findings);
+    }
+    let request = Request {
+        loaded: order.loaded.clone(),
         network,
         model,
         focus,
@@ -298,21 +378,51 @@ fn analyse(
         load_seconds: order.load_seconds,
         force: order.force,
     };
-    let findings = inference::analyse_or_on_cpu(&wanted, order.model.as_deref(), ctx, &mut |event| {
-        tell(match event {
-            inference::Event::Judged(lines) => Event::Judged { request, lines },
-            inference::Event::Started(provenance) => Event::AnalysisStarted { request, provenance },
-            inference::Event::Running(index) => Event::SliceRunning { request, index },
-            inference::Event::Slice(index, finding) => Event::SliceScored { request, index, finding },
-            inference::Event::Case(case) => Event::CaseScored { request, case },
-            inference::Event::Doubt(doubt) => Event::Doubted { request, doubt },
-        });
-    })
-    .map_err(|error| match error {
-        inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
-        other => stopped(other),
+    let findings =
+        inference::analyse_or_on_cpu(&request, order.model.as_deref(), ctx, &mut |event| tell(Said::Event(event)))
+            .map_err(|error| match error {
+                inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
+                other => stopped(other),
+            })?;
+    if let Some((store, key)) = &keeping {
+        store.write(key, &findings, &order.loaded, &created_now());
+    }
+    Ok(findings)
+}
+
+/// Reads a study of the worklist and analyses it; its voxels are gone when this returns.
+fn analyse_study(
+    order: StudyOrder,
+    networks: &NetworkShelf,
+    ctx: &JobCtx,
+    sender: &Sender<Event>,
+) -> Result<Option<Event>, Stopped> {
+    let StudyOrder { request, series, model, device, threads, results } = order;
+    let tell = |event: Event| {
+        sender.send(event).ok(); // window gone
+        ctx.wake();
+    };
+    let began = Instant::now();
+    let middle = series.slices.len() / 2;
+    let loaded = dicom::load_series(&series, middle, ctx, &|_, _| {}).map_err(stopped)?.loaded;
+    tell(Event::StudyRead { request });
+    let order = Order {
+        request,
+        loaded,
+        model,
+        device,
+        threads,
+        load_seconds: began.elapsed().as_secs_f64(),
+        force: false,
+        recall: true,
+        results,
+    };
+    let findings = findings_of(&order, Arc::new(AtomicUsize::new(middle)), networks, ctx, &mut |said| {
+        if let Said::Event(inference::Event::Judged(lines)) = said {
+            tell(Event::StudyJudged { request, lines });
+        }
     })?;
-    Ok(Some(Event::AnalysisEnded { request, result: Ok((findings.seconds, findings.warnings)) }))
+    Ok(Some(Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
 }
 
 fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {

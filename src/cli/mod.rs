@@ -12,6 +12,7 @@ mod render;
 mod report;
 mod signal;
 mod train;
+mod worklist;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Analyze(AnalyzeArgs),
     /// Run the network and write a report (PDF, PNG or JSON by extension)
     Report(ReportArgs),
+    /// Analyse every study of a folder and write a table (CSV) with a line for each
+    Worklist(WorklistArgs),
     /// Show, import or verify a weight file
     Model(model::ModelArgs),
     /// Train the network on labelled studies, both stages, by cross-validation
@@ -111,6 +114,10 @@ pub struct RenderArgs {
     /// Where the plane lies: z (axial), x (sagittal) or y (coronal) in DICOM's patient space (LPS), mm
     #[arg(long, value_name = "MM", requires = "plane", allow_negative_numbers = true)]
     pub at: Option<f64>,
+    /// Turn the plane, the shortest way, until its normal has this direction (LPS); about the point that lies at MM on the
+    /// axis through the middle of the volume
+    #[arg(long, value_name = "X,Y,Z", requires = "plane", allow_hyphen_values = true)]
+    pub normal: Option<String>,
     /// Thickness of a slab, half of it on each side of the plane, mm
     #[arg(long, value_name = "MM", requires = "plane")]
     pub slab: Option<f64>,
@@ -222,6 +229,26 @@ pub struct ReportArgs {
     pub out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub struct WorklistArgs {
+    /// Folder or zip archive with one or many studies
+    pub path: PathBuf,
+    /// Weight file (.safetensors with a model card), or "untrained" (default: the best one in models/, else built in)
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Score series that a quality gate stops; the passport says so
+    #[arg(long)]
+    pub force: bool,
+    /// Leave patient IDs and study UIDs out
+    #[arg(long)]
+    pub hide_identity: bool,
+    /// F.csv
+    #[arg(long)]
+    pub csv: PathBuf,
+}
+
 /// How hard synthetic fractures are to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum DifficultyChoice {
@@ -292,6 +319,7 @@ pub fn main() -> ExitCode {
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Worklist(args)) => worklist::run(&args),
         Some(Command::Model(args)) => model::run(&args),
         Some(Command::Train(args)) => train::run_command(&args),
         Some(Command::Phantom(args)) => phantom::run(&args),

@@ -122,6 +122,10 @@ pub struct TrainArgs {
     /// Slices shown in an epoch of stage 1 [default: 8000 with practical and nano, else all]
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     pub epoch_images: Option<usize>,
+    /// Slices of the inner validation that an epoch of stage 1 is judged by at most, half of them positive where there are as
+    /// many [default: 2000 with practical and resnet50, else all]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub validation_images: Option<usize>,
     /// Slices per step of stage 1
     #[arg(long, conflicts_with = "resume")]
     pub batch: Option<usize>,
@@ -325,6 +329,9 @@ fn settings(args: &TrainArgs) -> Result<Settings, Refusal> {
     set(&mut settings.cases.steps.learning_rate, &args.case_lr);
     if args.epoch_images.is_some() {
         settings.images.epoch_images = args.epoch_images;
+    }
+    if args.validation_images.is_some() {
+        settings.images.validation_images = args.validation_images;
     }
     settings.images.sampling = match args.sampling {
         Some(SamplingChoice::PaperUniform) => Sampling::PaperUniform,

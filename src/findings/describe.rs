@@ -3,7 +3,7 @@
 //! A number is a "score", never a probability; the absence of one is "no finding above the threshold", never health.
 
 use super::operating::Thresholds;
-use super::{Exclusion, Findings, ModelInfo};
+use super::{Exclusion, Findings, ModelInfo, Provenance};
 
 /// What must stand wherever a number of an untrained network stands.
 pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
@@ -76,6 +76,12 @@ pub fn score_text(score: f32) -> String {
         s if (0.9995..1.0).contains(&s) => ">0.999".to_owned(),
         s => format!("{s:.3}"),
     }
+}
+
+/// That a result was not computed now but kept since; `None` for one of this session.
+pub fn earlier_line(provenance: &Provenance) -> Option<String> {
+    let computed = provenance.computed_earlier.as_deref()?;
+    Some(format!("computed earlier, {computed}, by {}", provenance.software.trim()))
 }
 
 /// What the slices say, in one sentence.

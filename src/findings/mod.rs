@@ -26,6 +26,8 @@ pub struct Provenance {
     /// The device in words, e.g. "CPU, 1 thread".
     pub device: String,
     pub software: String,
+    /// When, where it was computed before this program was started and kept since.
+    pub computed_earlier: Option<String>,
 }
 
 /// What the user must know of a model wherever a number of its stands.
@@ -351,6 +353,11 @@ impl Findings {
     pub fn cam_maximum(&self) -> f32 {
         self.slices.iter().filter_map(|s| s.cam()).map(|(_, cam)| cam.max()).fold(0.0, f32::max)
     }
+    /// The slice with the highest score, above a threshold or not; the first of several.
+    pub fn top(&self) -> Option<(usize, f32)> {
+        let scores = self.slices.iter().enumerate().filter_map(|(i, s)| Some((i, s.score()?)));
+        scores.fold(None, |top: Option<(usize, f32)>, (i, s)| top.filter(|(_, best)| *best >= s).or(Some((i, s))))
+    }
     /// Where a slice's map is hottest: the middle of that cell in the slice's pixels. `None` without a map, and for one
     /// of zeros.
     pub fn hottest(&self, index: usize) -> Option<PixelPoint> {
@@ -425,6 +432,7 @@ pub mod tests {
             recipe: "paper/1".into(),
             device: "CPU".into(),
             software: "dens".into(),
+            computed_earlier: None,
         };
         let mut findings = Findings::new(provenance, scores.len());
         for (state, score) in findings.slices.iter_mut().zip(scores) {

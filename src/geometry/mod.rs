@@ -3,11 +3,13 @@
 
 mod plane;
 mod stack;
+mod turn;
 
 pub use plane::{Plane, PlaneError, PlaneGrid};
 #[cfg(test)]
 pub(crate) use stack::tests::poses as test_poses;
 pub use stack::{SlicePosition, StackError, StackGeometry, VoxelPoint};
+pub use turn::{Rotation, Tilt, through_words};
 
 use std::ops::{Add, Mul, Sub};
 

@@ -5,7 +5,7 @@
 //! is a fraction of *that* gap: uneven spacing stays uneven, and stacks that lean (gantry tilt) lean in the mapping,
 //! so that planes cut from it stand upright.
 
-use super::{PatientPoint, SlicePose, Vec3};
+use super::{PatientPoint, PlaneGrid, SlicePose, Vec3};
 
 /// A point in a stack, in voxels; see the module's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -209,6 +209,23 @@ impl StackGeometry {
         let depth_mm = self.stack_from_patient_mm(at)[2];
         let (_, [a, b]) = self.gap_at(depth_mm);
         if depth_mm - a.depth_mm <= b.depth_mm - depth_mm { a.index } else { b.index }
+    }
+    /// The pixels of the slice nearest to a point as a grid of square ones, as wide and as high as the slice.
+    pub fn slice_grid(&self, at: PatientPoint) -> PlaneGrid {
+        let (_, [a, b]) = self.gap_at(self.stack_from_patient_mm(at)[2]);
+        let depth_mm = self.stack_from_patient_mm(at)[2];
+        let here = if depth_mm - a.depth_mm <= b.depth_mm - depth_mm { a } else { b };
+        let [between_rows_mm, between_columns_mm] = self.spacing_mm;
+        let spacing_mm = self.smallest_spacing_mm();
+        let count = |n: usize, mm: f64| (n as f64 * mm / spacing_mm).round().max(1.0) as usize;
+        let first = |at_mm: f64, mm: f64| at_mm + (spacing_mm - mm) / 2.0;
+        let origin = self.along_row * first(here.along_row_mm, between_columns_mm)
+            + self.along_column * first(here.along_column_mm, between_rows_mm)
+            + self.onwards * here.depth_mm;
+        let pose =
+            SlicePose { origin: PatientPoint(origin), along_row: self.along_row, along_column: self.along_column };
+        let (rows, columns) = (count(self.rows, between_rows_mm), count(self.columns, between_columns_mm));
+        PlaneGrid { pose, spacing_mm, rows, columns }
     }
     /// Points that span the volume to the outer edges of its voxels.
     pub fn corners(&self) -> Vec<PatientPoint> {

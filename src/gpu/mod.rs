@@ -1,7 +1,9 @@
-//! Textures and pipelines on wgpu. Every shader in `shaders/` has a CPU twin in [`crate::view::raster`].
+//! Textures and pipelines on wgpu. Every shader in `shaders/` has a CPU twin in [`crate::view::raster`] or
+//! [`crate::view::surface`].
 //!
 //! [`pipeline`] is what never changes, [`uniforms`] what a draw becomes for the shader, [`cache`] and [`views`] what
-//! lives on the device between frames, [`planes`] the same for planes across the slices. [`paint`] is the thin shell for egui,
+//! lives on the device between frames, [`planes`] the same for planes across the slices, [`surface`] for the bone seen from
+//! outside. [`paint`] is the thin shell for egui,
 //! [`offscreen`] the one without a window, [`self_test`] compares a device with the CPU twin.
 
 pub(crate) mod cache;
@@ -10,6 +12,7 @@ pub mod paint;
 pub(crate) mod pipeline;
 pub(crate) mod planes;
 pub mod self_test;
+pub mod surface;
 pub(crate) mod uniforms;
 pub(crate) mod views;
 

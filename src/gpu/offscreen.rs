@@ -4,10 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::planes::PlaneViews;
+use super::surface::{Pace, SurfaceViews};
 use super::views::Views;
 use super::{GpuError, check_slice};
 use crate::view::ViewDraw;
 use crate::view::planes::{PlaneDraw, Upload};
+use crate::view::surface::{SurfaceDraw, SurfaceProgress};
 
 /// The shader writes display values; a format without transfer function keeps them as they are.
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
@@ -25,6 +27,7 @@ pub struct Offscreen {
     format: wgpu::TextureFormat,
     views: Mutex<Views>,
     planes: Mutex<PlaneViews>,
+    surface: Mutex<SurfaceViews>,
 }
 
 impl Offscreen {
@@ -54,10 +57,11 @@ impl Offscreen {
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let views = Mutex::new(Views::new(&device, &queue, format));
         let planes = Mutex::new(PlaneViews::new(&device, &queue, format));
+        let surface = Mutex::new(SurfaceViews::new(&device, format, Pace::WHOLE));
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Device(error.to_string()));
         }
-        Ok(Self { device, queue, adapter_name, format, views, planes })
+        Ok(Self { device, queue, adapter_name, format, views, planes, surface })
     }
 
     /// The adapter in words.
@@ -104,6 +108,23 @@ impl Offscreen {
             false => Ok(picture),
             true => Err(GpuError::Device("it has no room for a volume of this size".to_owned())),
         })
+    }
+
+    /// RGBA of the bone's surface; the same picture as [`crate::view::surface::rgba8`] but for the digits with which a device
+    /// interpolates.
+    pub fn render_surface(&self, draw: &SurfaceDraw, width: u32, height: u32) -> Result<Vec<u8>, GpuError> {
+        check_slice(self.max_texture_side(), width as usize, height as usize)?;
+        self.picture(width, height, |pass| {
+            let mut surface = self.surface.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = ([0, 0], [width, height]);
+            surface.prepare(&self.device, &self.queue, draw, place, false, &SurfaceProgress::default());
+            surface.record(pass);
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn device_and_queue(&self) -> (&wgpu::Device, &wgpu::Queue) {
+        (&self.device, &self.queue)
     }
 
     /// Longest edge of a volume, in voxels.
@@ -253,7 +274,7 @@ fn device_error(error: impl std::fmt::Display) -> GpuError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -269,7 +290,7 @@ mod tests {
     }
 
     /// The device, or `None` with a line on standard error where there is none.
-    fn device(format: wgpu::TextureFormat) -> Option<Offscreen> {
+    pub(in crate::gpu) fn device(format: wgpu::TextureFormat) -> Option<Offscreen> {
         match Offscreen::with_format(format) {
             Ok(offscreen) => Some(offscreen),
             Err(error) => {

@@ -9,9 +9,11 @@ use super::GpuError;
 use super::offscreen::Offscreen;
 use super::planes::PlaneViews;
 use super::self_test::{self, Fault};
+use super::surface::{Pace, SurfaceViews};
 use super::views::Views;
 use crate::view::ViewDraw;
 use crate::view::planes::{PlaneDraw, Upload};
+use crate::view::surface::{SurfaceDraw, SurfaceProgress};
 
 /// A rectangle of whole physical pixels. On fractional scales a rectangle in points rarely begins and ends on pixels;
 /// a view that is drawn for anything but whole ones is blurred.
@@ -52,6 +54,8 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let views = Views::new(device, &render_state.queue, render_state.target_format);
     let planes = PlaneViews::new(device, &render_state.queue, render_state.target_format);
+    let pace = Pace::of(render_state.adapter.get_info().device_type);
+    let surface = SurfaceViews::new(device, render_state.target_format, pace);
     if let Some(error) = pollster::block_on(scope.pop()) {
         return Err(GpuError::Device(error.to_string()));
     }
@@ -62,6 +66,7 @@ pub fn init(render_state: &egui_wgpu::RenderState) -> Result<(), GpuError> {
     let mut renderer = render_state.renderer.write();
     renderer.callback_resources.insert(views);
     renderer.callback_resources.insert(planes);
+    renderer.callback_resources.insert(surface);
     Ok(())
 }
 
@@ -93,6 +98,7 @@ pub fn texture_bytes(render_state: &egui_wgpu::RenderState) -> u64 {
     let resources = &renderer.callback_resources;
     resources.get::<Views>().map_or(0, Views::texture_bytes)
         + resources.get::<PlaneViews>().map_or(0, PlaneViews::texture_bytes)
+        + resources.get::<SurfaceViews>().map_or(0, SurfaceViews::texture_bytes)
 }
 
 /// Gives back all textures, when a study is closed. (Opening another one does so by itself, as it needs the room.)
@@ -104,6 +110,15 @@ pub fn clear(render_state: &egui_wgpu::RenderState) {
     if let Some(planes) = renderer.callback_resources.get_mut::<PlaneViews>() {
         planes.clear();
     }
+    if let Some(surface) = renderer.callback_resources.get_mut::<SurfaceViews>() {
+        surface.clear();
+    }
+}
+
+/// What has been drawn of the bone's surface so far; tests count it.
+pub fn surface_work(render_state: &egui_wgpu::RenderState) -> super::surface::Work {
+    let renderer = render_state.renderer.read();
+    renderer.callback_resources.get::<SurfaceViews>().map(SurfaceViews::work).unwrap_or_default()
 }
 
 /// The shape that draws a view. `rect` is in points, `draw` was made for the pixels of [`PhysicalRect::of`] that
@@ -130,6 +145,9 @@ impl egui_wgpu::CallbackTrait for ViewCallback {
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(planes) = resources.get_mut::<PlaneViews>() {
             planes.forget_closed();
+        }
+        if let Some(surface) = resources.get_mut::<SurfaceViews>() {
+            surface.forget_closed();
         }
         if let Some(views) = resources.get_mut::<Views>() {
             let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
@@ -187,6 +205,52 @@ impl egui_wgpu::CallbackTrait for PlaneCallback {
     ) {
         if let Some(planes) = resources.get::<PlaneViews>() {
             planes.record(pass, self.view_id);
+        }
+    }
+}
+
+/// The shape that draws the surface of the bone; otherwise as [`paint_callback`]. It comes in parts: ask for another frame
+/// until `progress` is complete. While `hold` (the hand moves) the full picture waits.
+pub fn surface_callback(
+    rect: egui::Rect,
+    draw: SurfaceDraw,
+    hold: bool,
+    progress: Arc<SurfaceProgress>,
+) -> egui::Shape {
+    egui_wgpu::Callback::new_paint_callback(rect, SurfaceCallback { rect, draw, hold, progress }).into()
+}
+
+struct SurfaceCallback {
+    rect: egui::Rect,
+    draw: SurfaceDraw,
+    hold: bool,
+    progress: Arc<SurfaceProgress>,
+}
+
+impl egui_wgpu::CallbackTrait for SurfaceCallback {
+    fn prepare(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        screen: &egui_wgpu::ScreenDescriptor,
+        _encoder: &mut wgpu::CommandEncoder,
+        resources: &mut egui_wgpu::CallbackResources,
+    ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(surface) = resources.get_mut::<SurfaceViews>() {
+            let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
+            let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
+            surface.prepare(device, queue, &self.draw, place, self.hold, &self.progress);
+        }
+        Vec::new()
+    }
+    fn paint(
+        &self,
+        _info: egui::PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &egui_wgpu::CallbackResources,
+    ) {
+        if let Some(surface) = resources.get::<SurfaceViews>() {
+            surface.record(pass);
         }
     }
 }

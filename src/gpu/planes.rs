@@ -159,6 +159,18 @@ pub struct PlaneViews {
     slots: HashMap<u32, Slot>,
     clock: u64,
     limit: u32,
+    work: Work,
+}
+
+/// What has been brought to the device so far; tests count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    pub slices: u64,
+    /// Stacks of maps.
+    pub maps: u64,
+    /// Buffers of views made anew, and views written.
+    pub buffers: u64,
+    pub views: u64,
 }
 
 /// The maps of the slices on the device; small, and new whenever a slice has been scored.
@@ -208,8 +220,8 @@ impl PlaneViews {
         );
         let limit = device.limits().max_texture_dimension_3d;
         let no_heat = maps_group(device, queue, &volume_layout, ([1, 1], &[0.0]), &[[0; 4]]);
-        let slots = HashMap::new();
-        Self { pipeline, view_layout, volume_layout, volume: None, heat: None, no_heat, slots, clock: 0, limit }
+        let (slots, work) = (HashMap::new(), Work::default());
+        Self { pipeline, view_layout, volume_layout, volume: None, heat: None, no_heat, slots, clock: 0, limit, work }
     }
     /// Size of the volume on the device.
     pub fn texture_bytes(&self) -> u64 {
@@ -217,6 +229,10 @@ impl PlaneViews {
             let bytes = v.texture.format().block_copy_size(None).unwrap_or(4);
             u64::from(v.texture.width()) * u64::from(v.texture.height()) * v.slices as u64 * u64::from(bytes)
         })
+    }
+    #[cfg(test)]
+    pub fn work(&self) -> Work {
+        self.work
     }
     /// Gives back everything but the pipeline.
     pub fn clear(&mut self) {
@@ -247,6 +263,8 @@ impl PlaneViews {
         self.slots.retain(|_, slot| clock - slot.used < IDLE_DRAWS);
         self.bring(device, queue, draw, upload);
         self.bring_heat(device, queue, draw);
+        self.work.buffers += u64::from(!self.slots.contains_key(&view));
+        self.work.views += 1;
         let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, &self.view_layout));
         slot.used = clock;
         queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, place)));
@@ -276,7 +294,9 @@ impl PlaneViews {
             }
         }
         let Some(volume) = &mut self.volume else { return };
+        let before = volume.uploaded;
         volume.upload(queue, draw);
+        self.work.slices += (volume.uploaded - before) as u64;
         upload.set_slices(volume.uploaded);
     }
 }
@@ -296,6 +316,7 @@ impl PlaneViews {
         }
         let (values, regions) = maps_of(&heat.stack, cells, draw);
         let group = maps_group(device, queue, &self.volume_layout, (cells, &values), &regions);
+        self.work.maps += 1;
         self.heat = Some(HeatTexture { key, volume, reduction: draw.reduction, group });
     }
 }
@@ -468,7 +489,7 @@ fn texture(view_dimension: wgpu::TextureViewDimension) -> wgpu::BindingType {
 }
 
 /// Bindings from 0, all for the fragment shader.
-fn layout(device: &wgpu::Device, label: &str, types: &[wgpu::BindingType]) -> wgpu::BindGroupLayout {
+pub(super) fn layout(device: &wgpu::Device, label: &str, types: &[wgpu::BindingType]) -> wgpu::BindGroupLayout {
     let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
         .zip(types)
         .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
@@ -508,5 +529,65 @@ mod tests {
         for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP)] {
             assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
         }
+    }
+
+    #[test]
+    fn a_click_on_the_strip_of_a_thousand_slices_brings_nothing_but_two_views_to_the_device() {
+        use std::sync::Arc;
+
+        use crate::findings::Cam;
+        use crate::geometry::{Plane, PlaneGrid, SlicePose};
+        use crate::view::planes::PlaneHeat;
+        use crate::view::{HeatmapStyle, PixelFromScreen};
+        use crate::volume::{Slab, Slice, SlicePixels, Stack, Window};
+
+        let Some(offscreen) = super::super::offscreen::tests::device(wgpu::TextureFormat::Rgba8Unorm) else { return };
+        let (device, queue) = offscreen.device_and_queue();
+        let pixels = SlicePixels::I16(vec![100; 16 * 16]);
+        let slice = Arc::new(Slice { rows: 16, columns: 16, pixels, padding: None });
+        let volume = Arc::new(Volume::new(vec![slice; 1000]).expect("one size"));
+        let pose = |k: usize| SlicePose {
+            origin: PatientPoint(Vec3::new(0.0, 0.0, -0.3 * k as f64)),
+            along_row: Vec3::new(1.0, 0.0, 0.0),
+            along_column: Vec3::new(0.0, 1.0, 0.0),
+        };
+        let poses: Vec<Option<SlicePose>> = (0..1000).map(|k| Some(pose(k))).collect();
+        let geometry = Arc::new(StackGeometry::new(&poses, Some([1.0, 1.0]), 16, 16).expect("a stack"));
+        let stack = Stack { volume, geometry };
+        let cam = Arc::new(Cam { rows: 2, columns: 2, values: vec![1.0; 4] });
+        let maps = vec![Some(([0.0, 0.0, 16.0, 16.0], cam)); 1000];
+        let heat = PlaneHeat {
+            stack: Arc::new(HeatStack::new(maps, 1.0).expect("maps")),
+            opacity: 0.4,
+            style: HeatmapStyle::Smooth,
+        };
+        let draw = |plane: Plane, at_mm: f64| PlaneDraw {
+            pixel_from_screen: PixelFromScreen::EXACT,
+            grid: PlaneGrid::covering(&stack.geometry, plane, at_mm, 0.3).expect("inside"),
+            stack: stack.clone(),
+            reduction: 1,
+            slab: Slab::default(),
+            step_mm: 0.3,
+            window: Window::BONE,
+            invert: false,
+            interpolation: Interpolation::Linear,
+            heatmap: Some(heat.clone()),
+        };
+        let mut views = PlaneViews::new(device, queue, wgpu::TextureFormat::Rgba8Unorm);
+        let upload = Upload::default();
+        let mut frame = |at_mm: f64| {
+            for (view, plane) in [(1, Plane::Sagittal), (2, Plane::Coronal)] {
+                views.prepare(device, queue, view, &draw(plane, at_mm), ([0, 0], [50, 50]), &upload);
+            }
+            views.work()
+        };
+        let mut before = frame(1.0);
+        while before.slices < 1000 {
+            before = frame(1.0);
+        }
+        let after = frame(9.0);
+        let expected = Work { views: before.views + 2, ..before };
+        assert_eq!(after, expected);
+        assert_eq!((after.slices, after.maps, after.buffers), (1000, 1, 2));
     }
 }

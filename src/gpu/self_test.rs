@@ -44,6 +44,7 @@ pub fn check(device: &Offscreen) -> Result<(), Fault> {
     compare(|picture| match picture {
         Drawing::Slice(draw) => device.render(draw, SIZE[0], SIZE[1]),
         Drawing::Plane(draw) => device.render_plane(draw, SIZE[0], SIZE[1]),
+        Drawing::Surface(draw) => device.render_surface(draw, SIZE[0], SIZE[1]),
     })
 }
 

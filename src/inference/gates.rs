@@ -44,8 +44,8 @@ impl Gates {
     }
 }
 
-/// Judges series, voxels and crops before the network sees anything.
-pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelInfo) -> Gates {
+/// Judges what the header says, of the series itself and against the model.
+pub fn of_series(series: &Series, model: &ModelInfo) -> Gates {
     let mut gates = Gates { lines: of_header(series), doubts: Vec::new() };
     if model.trained && model.operating.phantoms_only && !is_phantom(series) {
         gates.doubts.push(Doubt::outside_training(
@@ -53,6 +53,12 @@ pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelIn
              its score says nothing about this patient",
         ));
     }
+    gates
+}
+
+/// Judges series, voxels and crops before the network sees anything.
+pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelInfo) -> Gates {
+    let mut gates = of_series(series, model);
     gates.lines.extend(voxels(volume));
     gates.lines.extend(canal(series, plan));
     gates.lines.extend(metal(volume));

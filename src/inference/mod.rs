@@ -1,6 +1,7 @@
 //! Volume to findings: order of slices, device, progress. Knows no window and no file format.
 
 mod gates;
+pub mod kept;
 pub mod occlusion;
 mod order;
 mod start;
@@ -281,6 +282,7 @@ fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>, recipe: Recipe)
         recipe: recipe.name().to_owned(),
         device,
         software: SOFTWARE.to_owned(),
+        computed_earlier: None,
     }
 }
 

@@ -341,7 +341,9 @@ fn values_say_what_they_are_not() {
 
     let slab = Slab { thickness_mm: 10.0, projection: Projection::Mip };
     let source = Source::Plane { plane: Plane::Sagittal, slab };
-    let mut pin = drawn_on(Ground { source, ..axial([1.0; 2]) }, Kind::Pin, vec![at(0.0, 0.0, 0.0)]);
+    let mut ground = Ground { source, ..axial([1.0; 2]) };
+    [ground.pose.along_row, ground.pose.along_column] = Plane::Sagittal.directions();
+    let mut pin = drawn_on(ground, Kind::Pin, vec![at(0.0, 0.0, 0.0)]);
     pin.reading = Reading::Value(Some(640.0));
     let lossy = Values { are_hu: false, are_lossy: true };
     assert_eq!(label(&pin, lossy), ["value 640", "MIP of 10 mm, lossy source"]);

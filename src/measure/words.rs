@@ -116,8 +116,10 @@ pub fn place(measurement: &Measurement) -> String {
     match &measurement.ground.source {
         Source::Slice { index } => format!("slice {}", index + 1),
         Source::Plane { plane, .. } => {
-            let at_mm = plane.coordinate_mm(measurement.ground.pose.origin);
-            format!("{}, {} {at_mm:.1} mm", plane.name(), plane.letter())
+            let pose = &measurement.ground.pose;
+            // The coordinate of an upright plane is the same wherever one asks; a leaning one is told by the middle.
+            let upright = pose.normal().cross(plane.axis()).length() < 1e-6;
+            plane.words(pose, if upright { pose.origin } else { measurement.centre() })
         }
     }
 }

@@ -247,6 +247,7 @@ fn model_facts(findings: &Findings) -> Vec<Fact> {
         fact("Recipe", recipe),
         fact("Device", provenance.device.trim()),
         fact("Software", provenance.software.trim()),
+        fact("Result", words::earlier_line(provenance).unwrap_or_default()),
         fact(
             "Seconds",
             format!(

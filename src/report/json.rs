@@ -77,7 +77,7 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         .chain(findings.doubts.iter().map(|doubt| json!({"kind": doubt.kind, "text": doubt.text})))
         .chain(findings.warnings.iter().map(|text| json!({"kind": "analysis", "text": text})))
         .collect();
-    json!({
+    let mut analysis = json!({
         "series_uid": series.uid,
         "model": {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on},
         "device": findings.provenance.device,
@@ -87,7 +87,11 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         "case_score": findings.case.as_ref().map_or(Value::Null, |case| number(case.score)),
         "seconds": findings.seconds,
         "warnings": warnings,
-    })
+    });
+    if let Some(computed) = &findings.provenance.computed_earlier {
+        analysis["computed_earlier"] = json!({"at": computed, "software": findings.provenance.software});
+    }
+    analysis
 }
 
 fn slice_json(index: usize, file: &str, z_mm: Option<f64>, state: &SliceState) -> Value {

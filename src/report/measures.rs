@@ -84,8 +84,10 @@ fn lies_on(m: &Measurement, index: usize, plane: Option<&Ground>) -> bool {
         (Source::Slice { index: own }, None) => *own == index,
         (Source::Plane { plane: a, slab }, Some(ground)) => {
             let Source::Plane { plane: b, slab: other } = &ground.source else { return false };
-            let apart = a.coordinate_mm(m.ground.pose.origin) - a.coordinate_mm(ground.pose.origin);
-            a == b && slab == other && apart.abs() < 1e-3
+            let (own, pose) = (&m.ground.pose, &ground.pose);
+            let apart_mm = (own.origin.0 - pose.origin.0).dot(pose.normal());
+            let parallel = own.normal().cross(pose.normal()).length() < 1e-6;
+            a == b && slab == other && parallel && apart_mm.abs() < 1e-3
         }
         _ => false,
     }

@@ -116,8 +116,9 @@ fn marks(series: &Series, key: &KeySlice) -> Vec<(Measurement, Vec<String>)> {
 fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Vec<Arc<PictureSource>>> {
     let Source::Plane { plane, slab } = &ground.source else { return None };
     let (series, stack) = (&*loaded.series, loaded.stack().ok()?);
-    let at_mm = plane.coordinate_mm(ground.pose.origin);
-    let grid = PlaneGrid::covering(&stack.geometry, *plane, at_mm, ground.spacing[0]).ok()?;
+    let (pose, centre) = (&ground.pose, key.marks.first().map_or(ground.pose.origin, Measurement::centre));
+    let directions = [pose.along_row, pose.along_column];
+    let grid = PlaneGrid::through(&stack.geometry, pose.origin, directions, ground.spacing[0]).ok()?;
     let slice = Arc::new(stack.plane_slice(&grid, slab));
     let view = square(&slice, [grid.spacing_mm; 2], key.region.as_ref());
     let pictures = WINDOWS.map(|window| {
@@ -125,7 +126,7 @@ fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Ve
         picture.spacing = [grid.spacing_mm; 2];
         picture.text.letters = describe::edge_letters(Some(&grid.pose));
         if let Some(line) = picture.text.top_left.first_mut() {
-            *line = format!("{} {} {at_mm:.1}", plane.name(), plane.letter());
+            *line = plane.words(pose, centre);
         }
         Arc::new(PictureSource { marks: marks(series, key), ..picture })
     });

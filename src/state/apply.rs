@@ -7,10 +7,24 @@ use super::evidence::neighbour_peak;
 use super::*;
 use crate::findings::operating::Thresholds;
 
+/// How an analysis was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Whatever the quality gates say.
+    pub force: bool,
+    /// A kept result will do.
+    pub recall: bool,
+}
+
+impl Asked {
+    pub const BY_ITSELF: Self = Self { force: false, recall: true };
+}
+
 impl AppState {
     /// Decides what a wish means.
     pub fn apply(&mut self, command: Command) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.count_time();
         match command {
             Command::OpenPath(path) => self.open_paths(vec![path], &mut effects),
             Command::OpenPaths(paths) => self.open_paths(paths, &mut effects),
@@ -26,8 +40,13 @@ impl AppState {
             Command::SetPathField(text) => self.path_field = text,
             Command::PickModel => effects.push(Effect::PickModel),
             Command::UseModel(path) => self.use_model(path, &mut effects),
-            Command::StartAnalysis => self.start_analysis(false, &mut effects),
-            Command::ForceAnalysis => self.start_analysis(true, &mut effects),
+            // Who asks for it again wants it computed.
+            Command::StartAnalysis => {
+                let recall = self.findings.is_none();
+                self.start_analysis(Asked { force: false, recall }, &mut effects);
+            }
+            Command::ForceAnalysis => self.start_analysis(Asked { force: true, recall: true }, &mut effects),
+            Command::ClearResults => effects.push(Effect::ClearResults),
             Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
             Command::BeginExport(_)
             | Command::PickExportPath
@@ -45,6 +64,8 @@ impl AppState {
             | Command::StepScale(_)
             | Command::AcknowledgeResearchUse
             | Command::SetRememberRecents(_)
+            | Command::SetKeptResults(_)
+            | Command::SetMemory(_)
             | Command::ClearRecents
             | Command::SetInterpolation(_)
             | Command::SetHeatmapOpacity(_)
@@ -73,6 +94,9 @@ impl AppState {
             | Command::MoveCrosshair(_)
             | Command::StepSlab(_)
             | Command::CycleProjection
+            | Command::TurnPlanes { .. }
+            | Command::TurnBy(_)
+            | Command::StandUp
             | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
             Command::NextPeak | Command::PreviousPeak => {
                 let current = self.active.as_ref().map_or(0, |a| a.current);
@@ -92,12 +116,23 @@ impl AppState {
                 self.apply_cine(&command, &mut effects);
             }
             Command::Measure(command) => self.apply_measure(command, &mut effects),
+            Command::Worklist(command) => self.apply_worklist(command, &mut effects),
+            Command::Reading(command) => self.apply_reading(command, &mut effects),
+            Command::Surface(command) => self.apply_surface(command, &mut effects),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
-        self.refresh_heat();
-        self.follow_attributes(&mut effects);
+        self.settle(&mut effects);
         effects
+    }
+
+    /// What follows from any change.
+    pub(super) fn settle(&mut self, effects: &mut Vec<Effect>) {
+        self.refresh_heat();
+        self.drive_queue(effects);
+        self.note_what_is_seen(effects);
+        self.ask_for_solid(effects);
+        self.follow_attributes(effects);
     }
 
     fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
@@ -120,7 +155,11 @@ impl AppState {
     }
 
     fn close_study(&mut self, effects: &mut Vec<Effect>) {
-        effects.extend([Effect::CancelScan, Effect::CancelLoad, Effect::CancelAnalysis]);
+        self.leave_series(effects);
+        self.drop_job(effects);
+        self.clear_shelf();
+        self.worklist = Worklist::default();
+        effects.extend([Effect::CancelScan, Effect::CancelLoad]);
         self.scanning = None;
         self.study = None;
         self.cine = None;
@@ -147,13 +186,17 @@ impl AppState {
             return;
         }
         let series = Arc::new(series.clone());
-        effects.push(Effect::CancelAnalysis);
-        self.forget_analysis();
+        // A change of series keeps the reader's window, so that a comparison is not spoilt by the viewer.
+        let window = self.active.as_ref().map(|a| a.window);
+        self.export = None;
+        self.leave_series(effects);
+        self.choose_series(index);
+        if self.bring_back(index, window, effects) {
+            return;
+        }
         let request = self.next_request();
         self.load_request = request;
         let first = series.slices.len() / 2;
-        // A change of series keeps the reader's window, so that a comparison is not spoilt by the viewer.
-        let window = self.active.as_ref().map(|a| a.window);
         self.active = Some(active_series(index, series.clone(), window));
         effects.push(Effect::Load { request, series, first });
         self.ask_for_measures(effects);
@@ -161,9 +204,14 @@ impl AppState {
 
     fn step_series(&mut self, step: i32, effects: &mut Vec<Effect>) {
         let (Some(study), Some(active)) = (&self.study, &self.active) else { return };
-        let last = study.catalog.series.len().saturating_sub(1);
-        let target = active.index.saturating_add_signed(step as isize).min(last);
-        self.show_series(target, effects);
+        // Within the study: from one study to the next lead other keys.
+        let all: Vec<usize> = (0..study.catalog.series.len()).collect();
+        let own = self.active_row().and_then(|row| self.worklist.rows.get(row)).map_or(&all, |row| &row.series);
+        let at = own.iter().position(|index| *index == active.index).unwrap_or(0);
+        let target = at.saturating_add_signed(step as isize).min(own.len().saturating_sub(1));
+        if let Some(target) = own.get(target).copied() {
+            self.show_series(target, effects);
+        }
     }
 
     fn use_model(&mut self, path: Option<PathBuf>, effects: &mut Vec<Effect>) {
@@ -171,16 +219,18 @@ impl AppState {
         self.model = None;
         effects.push(Effect::CancelAnalysis);
         self.forget_analysis();
+        self.forget_shelved_results();
+        self.forget_results(effects);
         Self::save(effects);
-        self.start_analysis(false, effects);
+        self.start_analysis(Asked::BY_ITSELF, effects);
     }
 
-    pub(super) fn start_analysis(&mut self, force: bool, effects: &mut Vec<Effect>) {
+    pub(super) fn start_analysis(&mut self, asked: Asked, effects: &mut Vec<Effect>) {
         let Some(active) = &self.active else { return };
         if let Some(stop) = active.series.analysis_stop() {
             self.forget_analysis();
-            self.analysis = AnalysisState::NotApplicable(stop);
-            return;
+            self.analysis = AnalysisState::NotApplicable(stop.clone());
+            return self.mark_active(Work::NotApplicable(stop));
         }
         let Some(loaded) = active.loaded.clone() else { return };
         let (load_seconds, current) = (active.load_seconds, active.current);
@@ -191,6 +241,7 @@ impl AppState {
         self.occlusion = None;
         self.heat_is_stale = true;
         self.analysis = AnalysisState::Preparing("preparing the network");
+        self.mark_active(Work::Running);
         effects.push(Effect::Focus(current));
         effects.push(Effect::Analyse {
             request,
@@ -199,7 +250,9 @@ impl AppState {
             device: self.settings.device,
             threads: self.settings.threads.unwrap_or_else(default_threads),
             load_seconds,
-            force,
+            force: asked.force,
+            recall: asked.recall,
+            keep_bytes: self.settings.kept_results_mb << 20,
         });
     }
 
@@ -236,6 +289,11 @@ impl AppState {
                 }
             }
             Command::ClearRecents => s.recents.clear(),
+            Command::SetMemory(mb) => {
+                s.memory_mb = (*mb).min(1 << 22);
+                self.keep_budget();
+            }
+            Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
             Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
             Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
             Command::StepHeatmapOpacity(by) => {
@@ -302,6 +360,10 @@ impl AppState {
                 } else if self.fullscreen {
                     self.fullscreen = false;
                     effects.push(Effect::SetFullscreen(false));
+                } else if self.shows_worklist() && !self.worklist.filter.is_empty() {
+                    self.worklist.filter.clear();
+                } else if self.has_worklist() {
+                    self.apply_worklist(WorklistCommand::Toggle, effects);
                 }
             }
             _ => {}
@@ -311,7 +373,9 @@ impl AppState {
     fn toggle_truth(&mut self) {
         self.truth_on = !self.truth_on;
         let none = self.active.as_ref().is_some_and(|active| active.truth.is_none());
-        if self.truth_on && none {
+        if self.truth_on && self.results_hidden() {
+            self.notice(Severity::Info, format!("The reference standard is {HIDDEN}."));
+        } else if self.truth_on && none {
             self.notice(
                 Severity::Info,
                 "No reference standard lies beside this study; boxes are shown for synthetic necks and RSNA 2022's layout.",
@@ -336,8 +400,12 @@ impl AppState {
 
     fn apply_export(&mut self, command: Command, effects: &mut Vec<Effect>) {
         match command {
-            Command::BeginExport(kind) if self.active.as_ref().is_some_and(|a| a.slice().is_some()) => {
+            Command::BeginExport(ExportKind::Report) if self.results_hidden() && !self.shows_worklist() => {
+                self.notice(Severity::Info, self.no_report());
+            }
+            Command::BeginExport(kind) if self.can_export(kind) => {
                 let name = match kind {
+                    ExportKind::Readings => "dens-worklist.csv",
                     ExportKind::Report => "dens-report.pdf",
                     ExportKind::Picture => "dens-view.png",
                 };
@@ -364,11 +432,19 @@ impl AppState {
                     effects.push(match export.kind {
                         ExportKind::Report => Effect::WriteReport { path, replace: export.replace },
                         ExportKind::Picture => Effect::WritePicture { path, replace: export.replace },
+                        ExportKind::Readings => Effect::WriteReadings { path, replace: export.replace },
                     });
                 }
             }
-            Command::CopyPicture => effects.push(Effect::CopyPicture),
+            Command::CopyPicture if !self.shows_worklist() => effects.push(Effect::CopyPicture),
             _ => {}
+        }
+    }
+
+    fn can_export(&self, kind: ExportKind) -> bool {
+        match kind {
+            ExportKind::Readings => !self.worklist.rows.is_empty(),
+            _ => !self.shows_worklist() && self.active.as_ref().is_some_and(|a| a.slice().is_some()),
         }
     }
 

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use super::attributes::{AttributesOf, AttributesRead};
 use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
+use super::reading::ReadingCommand;
 use super::settings::{DeviceSetting, ThemeSetting};
+use super::surface::SurfaceCommand;
+use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
-use crate::findings::{CaseResult, Doubt, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
+use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure;
+use crate::reading::Reading;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, Interpolation};
-use crate::volume::{Slice, Window};
+use crate::volume::{Slice, Solid, Stack, Window};
 
 /// Which answers belong to which question: an answer with an old number is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -56,6 +60,8 @@ pub enum PanelSide {
 pub enum ExportKind {
     Report,
     Picture,
+    /// The worklist with verdicts, as CSV.
+    Readings,
 }
 
 /// The rectangle of the image view in physical pixels, for commands that depend on it.
@@ -90,6 +96,17 @@ pub enum Command {
     /// Focuses the pane of a plane; with one pane on the screen, shows it.
     ShowPlane(Plane),
     MoveCrosshair(PatientPoint),
+    /// Turns the planes of the other panes (or only one) about the crosshair within a plane, from its rows towards its
+    /// columns.
+    TurnPlanes {
+        within: Plane,
+        degrees: f64,
+        only: Option<Plane>,
+    },
+    /// The same by the keyboard, clockwise as the focused pane shows it; degrees.
+    TurnBy(f64),
+    /// Planes are those of the body again, and the slices as they were acquired.
+    StandUp,
     /// To the next thicker (or thinner) slab.
     StepSlab(i32),
     CycleProjection,
@@ -127,6 +144,9 @@ pub enum Command {
     CycleOverlay,
     SetTool(Tool),
     Measure(MeasureCommand),
+    Worklist(WorklistCommand),
+    Reading(ReadingCommand),
+    Surface(SurfaceCommand),
     ToggleCine,
     StopCine,
     /// A frame at this time, seconds.
@@ -186,6 +206,11 @@ pub enum Command {
     /// The first page has been read.
     AcknowledgeResearchUse,
     SetRememberRecents(bool),
+    /// Size up to which results are kept on disk, MB.
+    SetKeptResults(u64),
+    ClearResults,
+    /// How much of what was read stays in memory, MB.
+    SetMemory(u64),
     ClearRecents,
     TogglePanel(PanelSide),
     ToggleHelp,
@@ -251,6 +276,10 @@ pub enum Effect {
         load_seconds: f64,
         /// Whatever the quality gates say.
         force: bool,
+        /// A result that was kept of the same voxels and network will do.
+        recall: bool,
+        /// Size up to which results are kept, bytes.
+        keep_bytes: u64,
     },
     /// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
     Occlude {
@@ -265,6 +294,17 @@ pub enum Effect {
         device: DeviceSetting,
         threads: usize,
     },
+    /// Reads a study and analyses it for the list; supersedes another one. Its voxels are dropped afterwards.
+    AnalyseStudy {
+        request: RequestId,
+        series: Arc<Series>,
+        model: Option<PathBuf>,
+        device: DeviceSetting,
+        threads: usize,
+        /// Size up to which results are kept, bytes.
+        keep_bytes: u64,
+    },
+    CancelQueue,
     CancelScan,
     CancelLoad,
     /// With it goes an occlusion check.
@@ -288,8 +328,22 @@ pub enum Effect {
         path: PathBuf,
         replace: bool,
     },
+    WriteReadings {
+        path: PathBuf,
+        replace: bool,
+    },
     CopyPicture,
+    ReadReadings {
+        keys: Vec<ReadingKey>,
+    },
+    /// Supersedes an earlier one of the same key that has not been written yet.
+    SaveReading {
+        key: ReadingKey,
+        reading: Box<Reading>,
+    },
     SaveSettings,
+    /// Removes all kept results.
+    ClearResults,
     ReadMeasures {
         key: SheetKey,
     },
@@ -297,6 +351,11 @@ pub enum Effect {
     SaveMeasures {
         key: SheetKey,
         content: measure::Content,
+    },
+    /// The copy of the volume that the bone's surface is drawn from; supersedes one being made.
+    MakeSolid {
+        request: RequestId,
+        stack: Stack,
     },
     CopyText(String),
     /// Lists the attributes of a file.
@@ -353,6 +412,31 @@ pub enum Event {
         request: RequestId,
         provenance: Provenance,
     },
+    /// The whole result, kept since an earlier analysis.
+    Recalled {
+        request: RequestId,
+        findings: Box<Findings>,
+    },
+    /// The queue has a study's voxels.
+    StudyRead {
+        request: RequestId,
+    },
+    StudyJudged {
+        request: RequestId,
+        lines: Vec<Line>,
+    },
+    StudyAnalysed {
+        request: RequestId,
+        result: Result<Box<Findings>, Ended>,
+    },
+    /// What was kept under each key; the error says why it is not used.
+    ReadingsRead(Vec<(ReadingKey, Result<Reading, String>)>),
+    ReadingSaved {
+        key: ReadingKey,
+        result: Result<(), String>,
+    },
+    /// How many kept results were removed, and their bytes.
+    ResultsCleared(Result<(usize, u64), String>),
     SliceRunning {
         request: RequestId,
         index: usize,
@@ -393,6 +477,11 @@ pub enum Event {
         result: Result<(), ExportRefusal>,
     },
     Copied(Result<(), String>),
+    /// `None` where the volume has no bone.
+    SolidMade {
+        request: RequestId,
+        result: Result<Option<Arc<Solid>>, Ended>,
+    },
     /// Pictures of the graphics device compared with the reference; the error says how they differ.
     GraphicsChecked(Result<(), String>),
     /// The error says why nothing can be kept.

@@ -1,6 +1,7 @@
 //! From a peak of the strip to what the network looked at there: the slice, the planes through the hottest cell of its
 //! map, and words that say what it is and what it is not.
 
+use super::planes::Turned;
 use super::*;
 use crate::findings::describe::{score_text, standing};
 use crate::geometry::PatientPoint;
@@ -20,6 +21,7 @@ struct Before {
     window: Window,
     view: ViewState,
     plane_views: Option<[ViewState; 3]>,
+    turned: [Option<Turned>; 3],
 }
 
 impl AppState {
@@ -53,7 +55,12 @@ impl AppState {
             window: active.window,
             view: active.view,
             plane_views: active.planes.as_ref().map(|planes| *planes.views()),
+            turned: active.planes.as_ref().map(Planes::turned).unwrap_or_default(),
         };
+        // The network saw the slices, so they are shown, not a plane turned out of them.
+        if let Some(planes) = &mut active.planes {
+            planes.stand_up();
+        }
         if active.series.values_are_hu {
             active.window = Window::BONE;
         }
@@ -75,6 +82,7 @@ impl AppState {
             active.view = before.view;
             if let (Some(planes), Some(views)) = (&mut active.planes, before.plane_views) {
                 planes.set_views(views);
+                planes.set_turned(before.turned);
             }
         }
         Self::save(effects);
@@ -93,6 +101,9 @@ impl AppState {
             self.keymap.hint("No slice has a score: the network has not been run on this series", "analyse") + ".";
         let text = match &self.analysis {
             _ if self.active.is_none() => return,
+            _ if self.results_hidden() => {
+                return self.notice(Severity::Info, format!("Peaks and heatmap are {HIDDEN}."));
+            }
             AnalysisState::NotRun => not_run.as_str(),
             AnalysisState::Preparing(_) | AnalysisState::Running => "No slice has a score yet; try again in a moment.",
             _ => "No slice of this series has a score; the findings panel says why.",
@@ -139,7 +150,7 @@ impl AppState {
     }
 
     fn evidence_words(&self, slice: usize) -> Vec<String> {
-        let (Some(active), Some(findings)) = (&self.active, &self.findings) else { return Vec::new() };
+        let (Some(active), Some(findings)) = (&self.active, self.findings()) else { return Vec::new() };
         let at = hottest_point(active, findings, slice);
         let score = findings.slices.get(slice).and_then(SliceState::score).unwrap_or(f32::NAN);
         let peaks = findings.peaks();
@@ -166,7 +177,7 @@ impl AppState {
 }
 
 /// The point of the patient at the hottest cell of a slice's map.
-fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
+pub(super) fn hottest_point(active: &ActiveSeries, findings: &Findings, slice: usize) -> Option<PatientPoint> {
     let pose = active.series.slices.get(slice)?.pose?;
     Some(pose.patient_from_pixel(findings.hottest(slice)?, active.series.spacing_mm?))
 }

@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn a_free_key_goes_to_its_action_at_once_and_is_kept_as_a_difference() {
         let mut state = AppState::new(Settings::default());
-        assert!(press(&mut state, "length", false, "J"));
+        assert!(press(&mut state, "length", false, "F6"));
         assert_eq!(state.key_capture, None);
-        assert_eq!((state.keymap.text("length").as_str(), state.keymap.action(chord("D")).is_none()), ("J", true));
+        assert_eq!((state.keymap.text("length").as_str(), state.keymap.action(chord("D")).is_none()), ("F6", true));
         assert!(press(&mut state, "length", true, "Ctrl+J"));
-        assert_eq!(state.settings.own_keys["length"], ["J", "Ctrl+J"]);
+        assert_eq!(state.settings.own_keys["length"], ["F6", "Ctrl+J"]);
         let stored = serde_json::to_string(&state.settings).expect("JSON");
         let again = AppState::new(serde_json::from_str(&stored).expect("settings"));
-        assert_eq!(again.keymap.text("length"), "J, Ctrl+J");
+        assert_eq!(again.keymap.text("length"), "F6, Ctrl+J");
         assert!(press(&mut state, "length", false, "D"));
         assert!(state.settings.own_keys.is_empty(), "back at the map, nothing is kept");
     }
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn maps_are_chosen_and_own_changes_stay() {
         let mut state = AppState::new(Settings::default());
-        press(&mut state, "cine", false, "J");
+        press(&mut state, "cine", false, "F6");
         keys(&mut state, KeysCommand::Choose("horos".into()));
         assert_eq!(state.keymap.action(chord("M")).map(|a| a.name), Some("tool-pan"));
-        assert_eq!((state.keymap.text("cine").as_str(), state.keymap.text("length").as_str()), ("J", "L"));
-        let text = "name = \"mine\"\n[keys]\nlength = [\"J\", \"Oops\"]\n".to_owned();
+        assert_eq!((state.keymap.text("cine").as_str(), state.keymap.text("length").as_str()), ("F6", "L"));
+        let text = "name = \"mine\"\n[keys]\nlength = [\"F6\", \"Oops\"]\n".to_owned();
         state.add_keymaps(vec![
             ("mine".into(), Ok(text)),
             ("horos".into(), Ok(String::new())),
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(state.notices.len(), 3, "{:?}", state.notices);
         assert_eq!(state.keymaps().len(), 3);
         keys(&mut state, KeysCommand::Choose("mine".into()));
-        assert_eq!(state.keymap.text("length"), "", "the reader's own J for the cine goes first");
+        assert_eq!(state.keymap.text("length"), "", "the reader's own F6 for the cine goes first");
         let stored = Settings { keymap: "gone".into(), ..Settings::default() };
         let mut state = AppState::new(stored);
         state.add_keymaps(Vec::new());

@@ -137,7 +137,7 @@ pub struct Measures {
     pub editing: Option<MeasureId>,
     pub saved: Saved,
     held: Option<Held>,
-    key: Option<SheetKey>,
+    pub(super) key: Option<SheetKey>,
     /// What was kept has been read, so that writing destroys nothing.
     read: bool,
 }
@@ -476,15 +476,20 @@ impl AppState {
             }
             Source::Slice { index } => {
                 let index = *index;
+                self.change_planes(Planes::stand_up);
                 effects.extend(self.apply(Command::GoToSlice(index)));
                 Pane::Slices
             }
             Source::Plane { plane, .. } => Pane::Across(*plane),
         };
-        effects.extend(self.apply(Command::FocusPane(pane)));
         if measurement.ground.space == Space::Patient {
             effects.extend(self.apply(Command::MoveCrosshair(measurement.centre())));
         }
+        if let Source::Plane { plane, .. } = &measurement.ground.source {
+            let pose = measurement.ground.pose;
+            self.change_planes(|planes| planes.show(*plane, &pose));
+        }
+        effects.extend(self.apply(Command::FocusPane(pane)));
     }
 
     /// Esc, after dialogs: what is being drawn, then the selection, then the tool.
@@ -526,7 +531,7 @@ impl AppState {
         result: Result<MeasuresFile, String>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(active) = self.active.as_mut().filter(|a| a.measures.key.as_ref() == Some(key)) else { return };
+        let Some(active) = self.with_sheet(key) else { return };
         match result {
             Ok(file) => {
                 let drawn = !active.measures.sheet.measurements().is_empty();
@@ -548,7 +553,7 @@ impl AppState {
     }
 
     pub(super) fn measures_saved(&mut self, key: &SheetKey, content: &Content, result: Result<(), String>) {
-        let Some(active) = self.active.as_mut().filter(|a| a.measures.key.as_ref() == Some(key)) else { return };
+        let Some(active) = self.with_sheet(key) else { return };
         match result {
             // What has been drawn since is on its way.
             Ok(()) if active.measures.sheet.content() == content => active.measures.saved = Saved::Yes,

@@ -12,8 +12,12 @@ mod keys;
 mod measure;
 mod occlusion;
 mod planes;
+mod reading;
 mod receive;
 mod settings;
+mod shelf;
+mod surface;
+mod worklist;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,12 +32,16 @@ pub use keys::{KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
+pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
 pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
+pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
+pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Work, Worklist, WorklistCommand};
 
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
 use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
 pub use crate::jobs::default_threads;
+use crate::reading::Moment;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
@@ -56,6 +64,8 @@ pub struct AppState {
     pub key_capture: Option<KeyCapture>,
     pub study: Option<OpenStudy>,
     pub active: Option<ActiveSeries>,
+    /// The studies of what is open.
+    pub worklist: Worklist,
     pub analysis: AnalysisState,
     /// Model in use, once it has been read.
     pub model: Option<Arc<ModelInfo>>,
@@ -102,6 +112,10 @@ pub struct AppState {
     heat_is_stale: bool,
     evidence: Option<evidence::Evidence>,
     occlusion: Option<OcclusionCheck>,
+    shelf: shelf::Shelf,
+    now: Moment,
+    /// When time on the screen was counted last.
+    clock_at: Option<Moment>,
     /// The check's map lies on its slice in the heatmap's place.
     pub occlusion_on: bool,
     /// The list of the slice's DICOM attributes.
@@ -141,6 +155,8 @@ pub struct ActiveSeries {
     pub invert: bool,
     /// What the reader has drawn.
     pub measures: Measures,
+    /// The bone seen from outside.
+    pub surface: Surface,
 }
 
 /// What is known about the analysis of the active series, in the words of the findings panel.
@@ -244,6 +260,7 @@ impl AppState {
             key_capture: None,
             study: None,
             active: None,
+            worklist: Worklist::default(),
             analysis: AnalysisState::NotRun,
             model: None,
             scanning: None,
@@ -277,6 +294,9 @@ impl AppState {
             heat_is_stale: false,
             evidence: None,
             occlusion: None,
+            shelf: shelf::Shelf::default(),
+            now: Moment::default(),
+            clock_at: None,
             occlusion_on: false,
             attributes: AttributesView::default(),
         };
@@ -284,15 +304,15 @@ impl AppState {
         state
     }
 
-    /// Results of the active series under the current model.
+    /// Results of the active series under the current model; `None` while they are hidden from the reader.
     pub fn findings(&self) -> Option<&Findings> {
-        self.findings.as_ref()
+        self.findings.as_ref().filter(|_| !self.results_hidden())
     }
 
     /// The heatmap as it lies on the current slice; `None` when it is off or nothing is to be drawn.
     pub fn heatmap_layer(&self) -> Option<HeatmapLayer> {
         let active = self.active.as_ref()?;
-        let findings = self.findings.as_ref().filter(|_| self.heatmap_on)?;
+        let findings = self.findings().filter(|_| self.heatmap_on)?;
         let (everywhere, opacity) = (self.settings.heatmap_everywhere, self.heatmap_opacity());
         if let Some(map) = self.shown_occlusion() {
             let (cam, style) = (map.drops.clone(), self.settings.heatmap_style);
@@ -305,7 +325,8 @@ impl AppState {
     /// The heatmap over the planes across the slices; `None` when it is off or no slice shows one.
     pub fn plane_heat(&self) -> Option<PlaneHeat> {
         // Two kinds of maps side by side would be taken for one.
-        let stack = self.heat.clone().filter(|_| self.heatmap_on && self.shown_occlusion().is_none())?;
+        let shown = self.heatmap_on && self.shown_occlusion().is_none() && !self.results_hidden();
+        let stack = self.heat.clone().filter(|_| shown)?;
         Some(PlaneHeat { stack, opacity: self.heatmap_opacity(), style: self.settings.heatmap_style })
     }
 
@@ -328,24 +349,24 @@ impl AppState {
     /// The thresholds in use with that model: the reader's, else the card's.
     pub fn thresholds(&self) -> Option<Thresholds> {
         let model = self.model_in_use()?;
-        Some(self.settings.thresholds.get(&model.sha256).copied().unwrap_or_else(|| model.thresholds()))
+        Some(self.thresholds_of(model))
     }
 
     /// What is to be said of the series before its score.
     pub fn passport(&self) -> Option<Passport> {
         let active = self.active.as_ref()?;
-        let refused = self.study.as_ref().map_or(0, |s| s.catalog.refused.len()) + active.refused.len();
-        Some(passport::compose(&active.series, refused, self.judged.as_deref(), self.findings.as_ref()))
+        let refused = self.refused_files() + active.refused.len();
+        Some(passport::compose(&active.series, refused, self.judged.as_deref(), self.findings()))
     }
 
-    /// The reference standard, where there is one and it is to be seen.
+    /// The reference standard, where there is one and it is to be seen: never before a verdict that is to be blind.
     pub fn truth(&self) -> Option<&CaseTruth> {
-        self.active.as_ref()?.truth.as_deref().filter(|_| self.truth_on)
+        self.active.as_ref()?.truth.as_deref().filter(|_| self.truth_on && !self.results_hidden())
     }
 
     /// Peaks for N and the strip's flags: above the threshold, head to feet.
     pub fn peaks(&self) -> Vec<usize> {
-        self.findings.as_ref().map(Findings::peaks).unwrap_or_default()
+        self.findings().map(Findings::peaks).unwrap_or_default()
     }
 
     /// The number that answers of the present analysis carry.
@@ -390,6 +411,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         window: window.filter(|_| series.values_are_hu).unwrap_or_else(|| opening_window(&series)),
         invert: false,
         measures: Measures::default(),
+        surface: Surface::default(),
         series,
     }
 }
@@ -401,3 +423,5 @@ fn opening_window(series: &Series) -> Window {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worklist_tests;

@@ -23,7 +23,7 @@ impl AppState {
     /// The check of the slice on the screen, if there is one.
     pub fn occlusion_here(&self) -> Option<&OcclusionCheck> {
         let current = self.active.as_ref()?.current;
-        self.occlusion.as_ref().filter(|check| check.slice == current)
+        self.occlusion.as_ref().filter(|check| check.slice == current && !self.results_hidden())
     }
 
     /// The map of the check, where it lies on the slice instead of the heatmap.
@@ -37,7 +37,7 @@ impl AppState {
     /// Whether the check of the slice on the screen and its heatmap agree, in a sentence.
     pub fn occlusion_sentence(&self) -> Option<String> {
         let OcclusionState::Done(map) = &self.occlusion_here()?.state else { return None };
-        let (_, cam) = self.findings.as_ref()?.slices.get(map.index)?.cam()?;
+        let (_, cam) = self.findings()?.slices.get(map.index)?.cam()?;
         Some(map.sentence(cam))
     }
 

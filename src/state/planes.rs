@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::geometry::{PatientPoint, Plane, PlaneGrid, StackError};
+use crate::geometry::{PatientPoint, Plane, PlaneGrid, Rotation, SlicePose, StackError, Tilt, Vec3};
 use crate::view::planes::{Layout, Pane, PlaneDraw, Upload, reduction_for, screen_step_mm};
 use crate::volume::{Projection, Slab, Stack};
 
@@ -20,7 +20,21 @@ pub struct Planes {
     pub crosshair: PatientPoint,
     pub upload: Arc<Upload>,
     views: [ViewState; 3],
+    turned: [Option<Turned>; 3],
 }
+
+/// A plane that was turned out of the body's own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Turned {
+    /// Lies where the plane was when it was last turned; it goes with the crosshair along its normal only, so that the
+    /// picture stands still while the crosshair moves within it.
+    grid: PlaneGrid,
+    /// 1 where scrolling onwards goes along the grid's normal, -1 where it goes against it.
+    onwards: f64,
+}
+
+/// Turned by less than this a plane counts as upright again, degrees.
+const UPRIGHT_DEG: f64 = 0.05;
 
 impl Planes {
     pub(super) fn new(loaded: &LoadedSeries, current: usize) -> Result<Self, StackError> {
@@ -31,6 +45,7 @@ impl Planes {
             crosshair: opening_point(&stack, loaded.series.values_are_hu),
             upload: Arc::default(),
             views: Default::default(),
+            turned: [None; 3],
             stack,
         };
         planes.follow(current);
@@ -44,9 +59,97 @@ impl Planes {
             Plane::Coronal => [Plane::Sagittal, Plane::Axial],
         }
     }
-    /// The pane that shows a plane.
+    /// The pane that shows a plane: the slices themselves as long as their plane has not been turned.
     pub fn pane_of(&self, plane: Plane) -> Pane {
-        if plane == self.acquired { Pane::Slices } else { Pane::Across(plane) }
+        if plane == self.acquired && !self.is_turned(plane) { Pane::Slices } else { Pane::Across(plane) }
+    }
+    pub fn is_turned(&self, plane: Plane) -> bool {
+        self.turned[plane as usize].is_some()
+    }
+    pub fn any_turned(&self) -> bool {
+        self.turned.iter().any(Option::is_some)
+    }
+    pub(super) fn turned(&self) -> [Option<Turned>; 3] {
+        self.turned
+    }
+    /// The directions along rows and columns of a plane before any turn.
+    fn upright(&self, plane: Plane) -> [Vec3; 2] {
+        if plane != self.acquired {
+            return plane.directions();
+        }
+        let [along_row, along_column, _] = self.stack.geometry.directions();
+        [along_row, along_column]
+    }
+    /// The unit normal of a plane; its sense is that of its picture, away from who looks at it.
+    pub fn normal(&self, plane: Plane) -> Vec3 {
+        let [along_row, along_column] = self.directions(plane);
+        along_row.cross(along_column)
+    }
+    fn directions(&self, plane: Plane) -> [Vec3; 2] {
+        match &self.turned[plane as usize] {
+            Some(turned) => [turned.grid.pose.along_row, turned.grid.pose.along_column],
+            None => self.upright(plane),
+        }
+    }
+    /// How a plane leans; `None` as long as it stands as it is named (or as the slices were acquired).
+    pub fn tilt(&self, plane: Plane) -> Option<Tilt> {
+        let turned = self.turned[plane as usize].as_ref()?;
+        Tilt::of(plane, &turned.grid.pose, plane.directions())
+    }
+    /// "sagittal, x 3.2 mm", or how it leans and through which point.
+    pub fn words(&self, plane: Plane) -> String {
+        let [along_row, along_column] = if self.is_turned(plane) { self.directions(plane) } else { plane.directions() };
+        plane.words(&SlicePose { origin: self.crosshair, along_row, along_column }, self.crosshair)
+    }
+    /// A plane as it is to be turned from.
+    fn turned_from(&self, plane: Plane) -> Option<Turned> {
+        if let Some(turned) = self.turned[plane as usize] {
+            return Some(Turned { grid: turned.grid.moved_through(self.crosshair), ..turned });
+        }
+        let [.., down_the_stack] = self.stack.geometry.directions();
+        let (grid, onwards) = if plane == self.acquired {
+            (self.stack.geometry.slice_grid(self.crosshair).moved_through(self.crosshair), down_the_stack)
+        } else {
+            (self.grid(plane)?, plane.axis() * if plane == Plane::Axial { -1.0 } else { 1.0 })
+        };
+        Some(Turned { grid, onwards: grid.pose.normal().dot(onwards).signum() })
+    }
+    /// Turns planes about the crosshair. One that comes back to where it stood is upright again.
+    fn turn(&mut self, planes: &[Plane], rotation: &Rotation) {
+        for &plane in planes {
+            let Some(from) = self.turned_from(plane) else { continue };
+            let grid = from.grid.turned(rotation, self.crosshair);
+            let upright = self.upright(plane);
+            let off = |a: Vec3, b: Vec3| a.cross(b).length().atan2(a.dot(b)).to_degrees();
+            let stands = off(grid.pose.along_row, upright[0]) < UPRIGHT_DEG
+                && off(grid.pose.along_column, upright[1]) < UPRIGHT_DEG;
+            self.turned[plane as usize] = (!stands).then_some(Turned { grid, ..from });
+        }
+    }
+    /// Turns the other planes (or one of them) within a plane, from its rows towards its columns.
+    pub(super) fn turn_within(&mut self, plane: Plane, degrees: f64, only: Option<Plane>) {
+        let Some(rotation) = Rotation::about(self.normal(plane), degrees) else { return };
+        let planes: Vec<Plane> =
+            Plane::ALL.into_iter().filter(|other| *other != plane && only.is_none_or(|only| only == *other)).collect();
+        self.turn(&planes, &rotation);
+    }
+    /// Stands all planes up, then turns them together so that one of them has these directions.
+    pub(super) fn turn_to(&mut self, plane: Plane, pose: &SlicePose) {
+        self.stand_up();
+        let rotation = Rotation::between(self.upright(plane), [pose.along_row, pose.along_column]);
+        self.turn(&Plane::ALL, &rotation);
+    }
+    /// Turns the planes so that one of them is parallel to a pose, if it is not.
+    pub(super) fn show(&mut self, plane: Plane, pose: &SlicePose) {
+        if self.normal(plane).cross(pose.normal()).length() > UPRIGHT_DEG.to_radians() {
+            self.turn_to(plane, pose);
+        }
+    }
+    pub(super) fn stand_up(&mut self) {
+        self.turned = [None; 3];
+    }
+    pub(super) fn set_turned(&mut self, turned: [Option<Turned>; 3]) {
+        self.turned = turned;
     }
     pub fn view(&self, plane: Plane) -> &ViewState {
         &self.views[plane as usize]
@@ -75,20 +178,28 @@ impl Planes {
     pub fn coordinate_mm(&self, plane: Plane) -> f64 {
         plane.coordinate_mm(self.crosshair)
     }
-    /// The pixels of a plane through the crosshair, over the whole volume.
+    /// The pixels of a plane through the crosshair, over the whole volume; of a turned one as many as it had upright.
     pub fn grid(&self, plane: Plane) -> Option<PlaneGrid> {
+        if let Some(turned) = &self.turned[plane as usize] {
+            return Some(turned.grid.moved_through(self.crosshair));
+        }
         let spacing_mm = self.stack.geometry.smallest_spacing_mm();
         PlaneGrid::covering(&self.stack.geometry, plane, self.coordinate_mm(plane), spacing_mm).ok()
     }
-    /// Moves the crosshair to the slice, along the slice's axis of the body only, so that the planes that the slice
-    /// crosses stay where they are.
+    /// Moves the crosshair to the slice, along the slice's axis of the body (or, where planes are turned, along the line in
+    /// which they cross), so that the planes that the slice crosses stay where they are.
     pub(super) fn follow(&mut self, slice: usize) {
         let positions = self.stack.geometry.positions();
         let Some(position) = positions.iter().rev().find(|p| p.index <= slice).or(positions.first()) else { return };
         self.crosshair = self.at_depth(self.crosshair, position.depth_mm);
     }
     fn at_depth(&self, from: PatientPoint, depth_mm: f64) -> PatientPoint {
-        let ([.., onwards], axis) = (self.stack.geometry.directions(), self.acquired.axis());
+        let [.., onwards] = self.stack.geometry.directions();
+        let [a, b] = self.across();
+        let crossing = self.normal(a).cross(self.normal(b));
+        // Planes that are nearly parallel to the slices, or to each other, lead nowhere.
+        let leads = self.any_turned() && crossing.dot(onwards).abs() > 0.2;
+        let axis = if leads { crossing } else { self.acquired.axis() };
         PatientPoint(from.0 + axis * ((depth_mm - from.0.dot(onwards)) / axis.dot(onwards)))
     }
     /// The crosshair moved so that the slices' plane passes through a point.
@@ -96,11 +207,42 @@ impl Planes {
         let [.., onwards] = self.stack.geometry.directions();
         self.at_depth(self.crosshair, at.0.dot(onwards))
     }
-    /// Steps of one pixel: to the left, to the back, to the feet.
+    /// Steps of one pixel: to the left, to the back, to the feet; of a turned plane along its normal.
     fn scroll(&mut self, plane: Plane, by: i64) {
+        let step_mm = self.stack.geometry.smallest_spacing_mm();
+        if let Some(turned) = &self.turned[plane as usize] {
+            let onwards = turned.grid.pose.normal() * turned.onwards;
+            let [back_mm, on_mm] = self.room_mm(onwards);
+            self.put(PatientPoint(self.crosshair.0 + onwards * (by as f64 * step_mm).clamp(-back_mm, on_mm)));
+            return;
+        }
         let onwards = if plane == Plane::Axial { -1.0 } else { 1.0 };
-        let step_mm = self.stack.geometry.smallest_spacing_mm() * onwards;
-        self.put(plane.moved_to(self.crosshair, self.coordinate_mm(plane) + by as f64 * step_mm));
+        self.put(plane.moved_to(self.crosshair, self.coordinate_mm(plane) + by as f64 * step_mm * onwards));
+    }
+    /// How far the crosshair can go against and along a direction before it leaves the volume's reach.
+    fn room_mm(&self, along: Vec3) -> [f64; 2] {
+        let half_mm = self.stack.geometry.smallest_spacing_mm() / 2.0;
+        Plane::ALL.into_iter().fold([f64::INFINITY; 2], |[back, on], plane| {
+            let [low, high] = self.stack.geometry.reach_mm(plane.axis());
+            let at = self.coordinate_mm(plane);
+            let (below, above) = ((at - low - half_mm).max(0.0), (high - half_mm - at).max(0.0));
+            let per = along.dot(plane.axis());
+            if per.abs() < 1e-9 {
+                return [back, on];
+            }
+            let (behind, ahead) = if per > 0.0 { (below, above) } else { (above, below) };
+            [back.min(behind / per.abs()), on.min(ahead / per.abs())]
+        })
+    }
+    /// The crosshair moved straight onto the parallel of a plane through a point.
+    pub fn onto_plane_through(&self, plane: Plane, at: PatientPoint) -> PatientPoint {
+        let normal = self.normal(plane);
+        PatientPoint(self.crosshair.0 + normal * (at.0 - self.crosshair.0).dot(normal))
+    }
+    /// Steps from one end of what a plane scrolls through to the other.
+    pub fn steps(&self, plane: Plane) -> f64 {
+        let [low, high] = self.stack.geometry.reach_mm(self.normal(plane));
+        (high - low) / self.stack.geometry.smallest_spacing_mm()
     }
     /// Takes the nearest point within the volume's reach, half a pixel from its edge.
     pub(super) fn put(&mut self, at: PatientPoint) {
@@ -161,18 +303,20 @@ impl ActiveSeries {
 impl AppState {
     /// The pane that keys act upon: the one last used, if it is on the screen.
     pub fn focused_pane(&self) -> Pane {
-        let across = self.active.as_ref().and_then(|a| a.planes.as_ref()).map(Planes::across);
+        let Some(planes) = self.active.as_ref().and_then(|a| a.planes.as_ref()) else { return Pane::Slices };
         match self.focus {
-            Pane::Across(plane) if across.is_some_and(|across| across.contains(&plane)) => self.focus,
-            _ => Pane::Slices,
+            Pane::Across(plane) => planes.pane_of(plane),
+            Pane::Slices => planes.pane_of(planes.acquired),
         }
     }
     /// The panes on the screen, as they are read: the slices first.
     pub fn panes(&self) -> Vec<Pane> {
-        let across = self.active.as_ref().and_then(|a| a.planes.as_ref()).map(Planes::across);
-        match (self.settings.layout, across) {
+        match (self.settings.layout, self.active.as_ref().and_then(|a| a.planes.as_ref())) {
             (Layout::One, _) => vec![self.focused_pane()],
-            (_, Some(across)) => vec![Pane::Slices, Pane::Across(across[0]), Pane::Across(across[1])],
+            (_, Some(planes)) => {
+                let [a, b] = planes.across();
+                vec![planes.pane_of(planes.acquired), Pane::Across(a), Pane::Across(b)]
+            }
             // While the series is being read there is nothing to name the planes by.
             (_, None) => vec![Pane::Slices, Pane::Across(Plane::Sagittal), Pane::Across(Plane::Coronal)],
         }
@@ -210,8 +354,41 @@ impl AppState {
                 }
             }
             Command::ToggleLines => self.lines_on = !self.lines_on,
+            Command::TurnPlanes { within, degrees, only } => {
+                self.change_planes(|planes| planes.turn_within(within, degrees, only));
+            }
+            Command::TurnBy(degrees) => self.turn_by(degrees),
+            Command::StandUp => self.change_planes(Planes::stand_up),
             _ => {}
         }
+    }
+
+    /// Clockwise as the focused pane shows it.
+    fn turn_by(&mut self, degrees: f64) {
+        let pane = self.focused_pane();
+        let Some(active) = &self.active else { return };
+        let Some(planes) = &active.planes else { return self.say_why_no_planes() };
+        let within = if let Pane::Across(plane) = pane { plane } else { planes.acquired };
+        let view = active.view_of(pane);
+        let mirrored = view.flip_horizontal != view.flip_vertical;
+        let degrees = if mirrored { -degrees } else { degrees };
+        self.change_planes(|planes| planes.turn_within(within, degrees, None));
+    }
+
+    /// Turns planes. The slices and the plane that stands in for them once it is turned are looked at alike.
+    pub(super) fn change_planes(&mut self, change: impl FnOnce(&mut Planes)) {
+        let Some(active) = &mut self.active else { return };
+        let Some(planes) = &mut active.planes else { return };
+        let acquired = planes.acquired;
+        let before = planes.is_turned(acquired);
+        change(planes);
+        match (before, planes.is_turned(acquired)) {
+            (false, true) => *planes.view_mut(acquired) = active.view,
+            (true, false) => active.view = *planes.view(acquired),
+            _ => return,
+        }
+        // What was being drawn lay on the other plane.
+        active.measures.draft = None;
     }
 
     fn set_layout(&mut self, layout: Layout, effects: &mut Vec<Effect>) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::findings::describe::counted;
 
 /// Of more that were dropped at once none is remembered: they are the files of a study, not studies.
 const MOST_REMEMBERED_AT_ONCE: usize = 4;
@@ -12,6 +13,7 @@ impl AppState {
     /// Takes a result. One that answers a question no longer asked is dropped.
     pub fn receive(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.count_time();
         match event {
             Event::Scanned { request, result } if request == self.scan_request => self.scanned(result, &mut effects),
             Event::DemoMade { request, loaded } if request == self.scan_request => {
@@ -55,14 +57,29 @@ impl AppState {
                 self.notice(Severity::Error, format!("The picture could not be copied: {reason}"));
             }
             Event::Occluded { request, result } => self.occluded(request, result),
+            Event::ResultsCleared(Ok((count, bytes))) => {
+                let text = match count {
+                    0 => "No results were kept on this computer.".to_owned(),
+                    n => format!("{} removed from this computer ({:.1} MB).", counted(n, "kept result"), bytes as f64 / 1e6),
+                };
+                self.notice(Severity::Info, text);
+            }
+            Event::ResultsCleared(Err(why)) => {
+                self.notice(Severity::Error, format!("The kept results could not all be removed: {why}"));
+            }
+            Event::SolidMade { request, result } => self.solid_made(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::AttributesRead { of, result } => self.attributes_read(of, result),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
+            Event::ReadingsRead(read) => self.readings_read(read),
+            Event::ReadingSaved { key, result } => self.reading_saved(&key, result),
+            event @ (Event::StudyRead { .. } | Event::StudyJudged { .. } | Event::StudyAnalysed { .. }) => {
+                self.receive_queue(event);
+            }
             other => self.receive_analysis(other),
         }
-        self.refresh_heat();
-        self.follow_attributes(&mut effects);
+        self.settle(&mut effects);
         effects
     }
 
@@ -104,7 +121,10 @@ impl AppState {
         };
         effects.push(Effect::Thumbnails { request: self.scan_request, catalog: catalog.clone() });
         self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, paths });
-        self.show_series(likeliest, effects);
+        self.list_studies(effects);
+        if !self.has_worklist() {
+            self.show_series(likeliest, effects);
+        }
     }
 
     fn report_refused(&mut self, refused: &[Refused]) {
@@ -121,6 +141,7 @@ impl AppState {
             effects.push(Effect::ThumbnailOf { request: self.scan_request, series: 0, slice: slice.clone() });
         }
         self.study = Some(OpenStudy { catalog, thumbnails: vec![None], paths: Vec::new() });
+        self.list_studies(effects);
         self.active = Some(active_series(0, loaded.series.clone(), None));
         self.loaded(Ok((loaded, Vec::new())), 0.0, effects);
     }
@@ -131,10 +152,11 @@ impl AppState {
             Ok(done) => done,
             Err(Ended::Cancelled) => {
                 active.load_failed = Some("loading was cancelled; the slices read so far can be seen".to_owned());
-                return;
+                return self.mark_active(Work::Stopped);
             }
             Err(Ended::Failed(text) | Ended::Stopped(text)) => {
                 active.load_failed = Some(text.clone());
+                self.mark_active(Work::Failed(text.clone()));
                 return self.notice(Severity::Error, text);
             }
         };
@@ -151,12 +173,14 @@ impl AppState {
         active.make_planes();
         active.read_measurements();
         active.refused = refused.clone();
+        self.keep_budget();
         self.report_refused(&refused);
         self.ask_for_measures(effects);
         if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {
-            self.analysis = AnalysisState::NotApplicable(stop);
+            self.analysis = AnalysisState::NotApplicable(stop.clone());
+            self.mark_active(Work::NotApplicable(stop));
         } else if self.settings.auto_analyse {
-            self.start_analysis(false, effects);
+            self.start_analysis(super::apply::Asked::BY_ITSELF, effects);
         }
     }
 
@@ -191,6 +215,7 @@ impl AppState {
                 self.analysis = AnalysisState::Preparing("looking for bone in every slice");
             }
             Event::Judged { request, lines } if request == current => self.judged = Some(lines),
+            Event::Recalled { request, findings } if request == current => self.recalled(*findings),
             Event::AnalysisStarted { request, provenance } if request == current => {
                 let matches = self
                     .active
@@ -225,6 +250,17 @@ impl AppState {
         }
     }
 
+    /// A kept result stands in for the analysis, if it is of the voxels on the screen.
+    fn recalled(&mut self, findings: Findings) {
+        let volume = self.active.as_ref().and_then(|a| a.loaded.as_ref()).map(|l| l.volume.id());
+        if volume == Some(findings.provenance.volume) {
+            let chosen = self.settings.thresholds.get(&findings.provenance.model.sha256).copied();
+            self.judged = Some(findings.judged.clone());
+            self.findings = Some(Findings { chosen, ..findings });
+            self.heat_is_stale = true;
+        }
+    }
+
     fn set_slice(&mut self, index: usize, state: SliceState) {
         if let Some(slot) = self.findings.as_mut().and_then(|f| f.slices.get_mut(index)) {
             self.heat_is_stale |= matches!(state, SliceState::Done(_));
@@ -242,9 +278,13 @@ impl AppState {
                 AnalysisState::Done
             }
             Err(Ended::Cancelled) => AnalysisState::Cancelled,
-            Err(Ended::Stopped(text)) => AnalysisState::Stopped(text),
+            Err(Ended::Stopped(text)) => {
+                self.mark_active(Work::Gated(text.clone()));
+                AnalysisState::Stopped(text)
+            }
             Err(Ended::Failed(text)) => {
                 self.notice(Severity::Error, format!("The analysis failed: {text}"));
+                self.mark_active(Work::Failed(text.clone()));
                 AnalysisState::Failed(text)
             }
         };
@@ -254,6 +294,11 @@ impl AppState {
                     *state = SliceState::NotRun;
                 }
             }
+        }
+        match self.analysis {
+            AnalysisState::Done => self.result_of_active(),
+            AnalysisState::Cancelled => self.mark_active(Work::Stopped),
+            _ => {}
         }
     }
 }

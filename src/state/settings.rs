@@ -8,8 +8,10 @@ use super::Command;
 use super::command::OverlayDensity;
 use super::keymap::KeyNames;
 use super::keys::OWN_MAP;
+use super::surface::FourthPane;
 use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
+use crate::view::surface::DEFAULT_THRESHOLD_HU;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
 use crate::volume::Window;
 
@@ -51,6 +53,9 @@ pub struct Settings {
     pub show_series: bool,
     pub show_findings: bool,
     pub layout: Layout,
+    pub fourth_pane: FourthPane,
+    /// Where the bone's surface lies, HU.
+    pub bone_hu: f32,
     pub overlay: OverlayDensity,
     pub interpolation: Interpolation,
     pub heatmap_opacity: f32,
@@ -81,6 +86,14 @@ pub struct Settings {
     pub thresholds: BTreeMap<String, Thresholds>,
     /// Share of fractured cases among all, 0..=1, that predictive values are told for.
     pub prevalence: f64,
+    /// Size up to which results are kept on disk, MB; 0 keeps none.
+    pub kept_results_mb: u64,
+    /// How much of what was read stays in memory, MB.
+    pub memory_mb: u64,
+    /// Results are hidden until the reader's own verdict.
+    pub blind_first: bool,
+    /// Who reads; may be empty.
+    pub reader: String,
 }
 
 /// An emergency series of CT of the neck has 2 to 7 %.
@@ -95,6 +108,8 @@ impl Default for Settings {
             show_series: true,
             show_findings: true,
             layout: Layout::One,
+            fourth_pane: FourthPane::default(),
+            bone_hu: DEFAULT_THRESHOLD_HU,
             overlay: OverlayDensity::Full,
             interpolation: Interpolation::Linear,
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
@@ -115,6 +130,10 @@ impl Default for Settings {
             model: None,
             thresholds: BTreeMap::new(),
             prevalence: DEFAULT_PREVALENCE,
+            kept_results_mb: 512,
+            memory_mb: 2048,
+            blind_first: false,
+            reader: String::new(),
         }
     }
 }

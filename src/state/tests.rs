@@ -5,11 +5,11 @@ use crate::findings::{CaseResult, Seconds, SliceFinding, SliceOutcome};
 use crate::study::{Patient, SliceInfo, StudyInfo, Technique};
 use crate::volume::{SlicePixels, Volume};
 
-fn slice(value: i16) -> Arc<Slice> {
+pub(super) fn slice(value: i16) -> Arc<Slice> {
     Arc::new(Slice { rows: 4, columns: 4, pixels: SlicePixels::I16(vec![value; 16]), padding: None })
 }
 
-fn series(slices: usize) -> Series {
+pub(super) fn series(slices: usize) -> Series {
     Series {
         uid: "1.2.3".into(),
         frame_of_reference: String::new(),
@@ -61,7 +61,7 @@ fn opened(n: usize) -> (AppState, RequestId) {
     (state, load.expect("loads"))
 }
 
-fn loaded_from(state: &AppState) -> LoadedSeries {
+pub(super) fn loaded_from(state: &AppState) -> LoadedSeries {
     let series = state.active.as_ref().expect("active").series.clone();
     let volume = Volume::new((0..series.slices.len()).map(|i| slice(i as i16)).collect()).expect("volume");
     LoadedSeries { series, volume: Arc::new(volume) }
@@ -86,7 +86,7 @@ fn analysing(n: usize) -> (AppState, RequestId) {
     (state, request)
 }
 
-fn scored(score: f32) -> SliceFinding {
+pub(super) fn scored(score: f32) -> SliceFinding {
     let all = crate::findings::tests::with_scores(&[Some(score)]);
     match all.slices.into_iter().next() {
         Some(SliceState::Done(finding)) => finding,
@@ -297,17 +297,22 @@ fn excluded_slices_are_kept_apart_from_scores() {
     assert_eq!(findings.progress(), (1, 3));
 }
 
-/// A state with ten axial slices, 2 mm apart, head first, all there.
-fn with_planes() -> AppState {
-    let mut state = AppState::new(Settings::default());
-    let mut study = series(10);
-    for (i, slice) in study.slices.iter_mut().enumerate() {
+/// Axial slices, 2 mm apart, head first.
+pub(super) fn placed(mut series: Series) -> Series {
+    for (i, slice) in series.slices.iter_mut().enumerate() {
         slice.pose = Some(crate::geometry::SlicePose {
             origin: PatientPoint(Vec3::new(0.0, 0.0, 20.0 - 2.0 * i as f64)),
             along_row: Vec3::new(1.0, 0.0, 0.0),
             along_column: Vec3::new(0.0, 1.0, 0.0),
         });
     }
+    series
+}
+
+/// A state with ten axial slices, 2 mm apart, head first, all there.
+fn with_planes() -> AppState {
+    let mut state = AppState::new(Settings::default());
+    let study = placed(series(10));
     let effects = state.apply(Command::OpenPath("/study".into()));
     let scan = effects.iter().find_map(|e| if let Effect::Scan { request, .. } = e { Some(*request) } else { None });
     let catalog = Catalog { series: vec![study], ..Catalog::default() };
@@ -363,6 +368,139 @@ fn keys_act_on_the_pane_last_used() {
     assert!(active.view_of(Pane::Across(Plane::Sagittal)).flip_horizontal && !active.view.flip_horizontal);
     state.apply(Command::ShowPlane(Plane::Axial));
     assert_eq!(state.focused_pane(), Pane::Slices, "the slices are the axial plane");
+}
+
+/// The planes' normals are perpendicular to each other.
+fn are_orthogonal(planes: &Planes) -> bool {
+    let [a, b, c] = Plane::ALL.map(|plane| planes.normal(plane));
+    [a.dot(b), b.dot(c), c.dot(a)].iter().all(|dot| dot.abs() < 1e-9)
+}
+
+#[test]
+fn turning_in_one_pane_leans_the_other_planes_and_keeps_them_orthogonal() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    let at = crosshair(&state);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 12.0, only: None });
+    let words = |state: &AppState, plane| planes(state).tilt(plane).map(|tilt| tilt.words());
+    assert_eq!(words(&state, Plane::Axial).as_deref(), Some("oblique, 12\u{b0} about L-R"));
+    assert_eq!(words(&state, Plane::Coronal).as_deref(), Some("oblique, 12\u{b0} about L-R"));
+    assert_eq!(words(&state, Plane::Sagittal), None, "the plane in which one turns stays");
+    assert_eq!(state.panes()[0], Pane::Across(Plane::Axial), "the slices' own plane is cut from the volume now");
+    assert_eq!(state.focused_pane(), Pane::Across(Plane::Axial));
+    assert!(are_orthogonal(planes(&state)));
+    // Double-oblique comes from turning in a second pane.
+    state.apply(Command::TurnPlanes { within: Plane::Coronal, degrees: -7.0, only: None });
+    let double = words(&state, Plane::Axial).expect("leans");
+    assert!(double.contains("about L-R and 7") && double.contains("about A-P"), "{double}");
+    assert!(are_orthogonal(planes(&state)));
+    assert_eq!(crosshair(&state), at, "about the crosshair");
+    state.apply(Command::TurnPlanes { within: Plane::Coronal, degrees: 7.0, only: None });
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: -12.0, only: None });
+    assert!(!planes(&state).any_turned(), "back where they stood");
+    assert_eq!(state.panes()[0], Pane::Slices);
+    // One alone.
+    state.apply(Command::TurnPlanes { within: Plane::Axial, degrees: 30.0, only: Some(Plane::Coronal) });
+    assert!(planes(&state).is_turned(Plane::Coronal) && !planes(&state).is_turned(Plane::Sagittal));
+    assert_eq!(state.panes()[0], Pane::Slices, "the slices do not lean");
+    state.apply(Command::StandUp);
+    assert!(!planes(&state).any_turned());
+}
+
+#[test]
+fn keys_turn_clockwise_as_the_pane_shows_it_and_the_picture_keeps_its_place() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    let middle = |state: &AppState| {
+        let grid = planes(state).grid(Plane::Coronal).expect("a plane");
+        (grid.pixel_from_patient(planes(state).crosshair), grid.columns, grid.rows)
+    };
+    let before = middle(&state);
+    state.apply(Command::FocusPane(Pane::Across(Plane::Sagittal)));
+    state.apply(Command::TurnBy(5.0));
+    let normal = planes(&state).normal(Plane::Coronal);
+    let after = middle(&state);
+    assert!((before.0.column - after.0.column).abs() < 1e-9 && (before.0.row - after.0.row).abs() < 1e-9);
+    assert_eq!((before.1, before.2), (after.1, after.2), "nothing grows or shrinks while one turns");
+    state.apply(Command::StandUp);
+    state.apply(Command::FlipHorizontal);
+    state.apply(Command::TurnBy(-5.0));
+    assert!((planes(&state).normal(Plane::Coronal) - normal).length() < 1e-9, "mirrored, so the other way round");
+    // The crosshair moves within the turned plane, the picture does not.
+    let grid = planes(&state).grid(Plane::Coronal).expect("a plane");
+    let beside = grid.patient_from_pixel(crate::geometry::PixelPoint { column: 2.0, row: 12.0 });
+    state.apply(Command::MoveCrosshair(beside));
+    let moved = planes(&state).grid(Plane::Coronal).expect("a plane");
+    assert!((grid.pose.origin.0 - moved.pose.origin.0).length() < 1e-9);
+}
+
+#[test]
+fn a_leaning_plane_is_scrolled_along_its_normal_by_its_spacing() {
+    let mut state = with_planes();
+    state.apply(Command::ToggleLayout);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 20.0, only: None });
+    state.apply(Command::FocusPane(Pane::Slices));
+    assert_eq!(state.focused_pane(), Pane::Across(Plane::Axial));
+    let (before, normal) = (crosshair(&state), planes(&state).normal(Plane::Axial));
+    state.apply(Command::ScrollBy(1));
+    let by = crosshair(&state) - before;
+    assert!((by.length() - 0.5).abs() < 1e-9 && by.cross(normal).length() < 1e-9, "{by:?}");
+    assert!(by.z < 0.0, "towards the feet");
+    state.apply(Command::ScrollBy(-1));
+    assert!((crosshair(&state) - before).length() < 1e-9);
+    state.apply(Command::ScrollBy(1_000_000));
+    let end = crosshair(&state);
+    assert!((end - before).cross(normal).length() < 1e-9, "to the volume's edge and not along it: {end:?}");
+    // A strip click brings the crosshair to the slice, along the line in which the other two planes cross.
+    state.apply(Command::MoveCrosshair(PatientPoint(before)));
+    let others = [Plane::Sagittal, Plane::Coronal].map(|plane| planes(&state).grid(plane).expect("a plane"));
+    state.apply(Command::GoToSlice(4));
+    assert_eq!(state.active.as_ref().map(|a| a.current), Some(4));
+    assert!((crosshair(&state).z - 12.0).abs() < 1e-9);
+    for grid in others {
+        assert!((crosshair(&state) - grid.pose.origin.0).dot(grid.pose.normal()).abs() < 1e-9, "still on the plane");
+    }
+}
+
+#[test]
+fn the_bone_is_made_once_it_is_to_be_seen_and_an_old_one_is_dropped() {
+    use crate::view::surface::Side;
+    let asked = |effects: &[Effect]| {
+        effects.iter().find_map(|e| if let Effect::MakeSolid { request, .. } = e { Some(*request) } else { None })
+    };
+    let mut state = with_planes();
+    assert_eq!(asked(&state.apply(Command::ToggleLayout)), None, "three panes do not show it");
+    state.apply(Command::Surface(SurfaceCommand::Show(FourthPane::Place)));
+    assert_eq!(asked(&state.apply(Command::SetLayout(Layout::Four))), None);
+    let request = asked(&state.apply(Command::Surface(SurfaceCommand::Show(FourthPane::Bone)))).expect("asks");
+    assert_eq!(asked(&state.apply(Command::ScrollBy(1))), None, "once");
+    state.receive(Event::SolidMade { request: RequestId(9_999), result: Ok(None) });
+    let solid = |state: &AppState| state.active.as_ref().map(|a| format!("{:?}", a.surface.solid)).expect("active");
+    assert!(solid(&state).starts_with("Making"), "an answer to another question");
+    state.receive(Event::SolidMade { request, result: Ok(None) });
+    assert!(solid(&state).contains("nothing in this series is as dense as bone"), "{}", solid(&state));
+    assert!(state.surface_draw().is_none());
+    // Sides, turns and the threshold.
+    state.apply(Command::Surface(SurfaceCommand::Look(Side::Left)));
+    state.apply(Command::Surface(SurfaceCommand::Turn([5.0, -10.0])));
+    let view = state.active.as_ref().expect("active").surface.view;
+    assert_eq!((view.azimuth_deg, view.elevation_deg), (95.0, -10.0));
+    state.apply(Command::Surface(SurfaceCommand::Reset));
+    assert_eq!(state.active.as_ref().expect("active").surface.view.side(), Some(Side::Front));
+}
+
+#[test]
+fn a_click_on_the_strip_costs_one_look_of_the_analysis_and_no_new_maps() {
+    let mut state = with_peaks();
+    state.apply(Command::SetLayout(Layout::Four));
+    state.apply(Command::GoToSlice(1));
+    let heat = state.plane_heat().expect("maps").stack;
+    let effects = state.apply(Command::GoToSlice(8));
+    assert!(matches!(effects.as_slice(), [Effect::Focus(8)]), "{effects:?}");
+    assert!(Arc::ptr_eq(&heat, &state.plane_heat().expect("maps").stack));
+    let effects = state.apply(Command::GoToPeak(2));
+    assert!(matches!(effects.as_slice(), [Effect::Focus(2)]), "{effects:?}");
+    assert_eq!(state.peak_points().first().map(|(slice, _)| *slice), Some(7), "best first");
 }
 
 #[test]
@@ -446,6 +584,16 @@ fn one_key_leads_from_a_peak_to_its_evidence_and_back() {
         assert!(words.contains(part), "{part} in {words}");
     }
     assert!(words.contains("the numbers mean nothing"), "what the network was trained on: {words}");
+
+    // Planes that lean do not hide the slice that the network saw.
+    state.apply(Command::PeakToEvidence);
+    state.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 9.0, only: None });
+    state.apply(Command::PeakToEvidence);
+    assert_eq!(state.panes()[0], Pane::Slices);
+    state.apply(Command::PeakToEvidence);
+    assert!(planes(&state).is_turned(Plane::Axial), "they lean again on the way back");
+    state.apply(Command::StandUp);
+    state.apply(Command::PeakToEvidence);
 
     state.apply(Command::NextPeak);
     assert_eq!(current(&state), 2, "round the end");

@@ -245,16 +245,36 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Series by study, in their order. Without a study UID the folder of the first slice tells studies apart.
+    pub fn studies(&self) -> Vec<Vec<usize>> {
+        let mut keys: Vec<(&str, &str, &str, Option<&std::path::Path>)> = Vec::new();
+        let mut studies: Vec<Vec<usize>> = Vec::new();
+        for (index, series) in self.series.iter().enumerate() {
+            let uid = series.study.uid.trim();
+            let folder = series.slices.first().and_then(|s| s.path.parent()).filter(|_| uid.is_empty());
+            let key = (uid, series.patient.id.as_str(), series.patient.name.as_str(), folder);
+            match keys.iter().position(|known| *known == key).and_then(|at| studies.get_mut(at)) {
+                Some(study) => study.push(index),
+                None => {
+                    keys.push(key);
+                    studies.push(vec![index]);
+                }
+            }
+        }
+        studies
+    }
+    /// As [`Catalog::likeliest`] among some of the series.
+    pub fn likeliest_of(&self, among: &[usize]) -> Option<usize> {
+        let likely = |i: usize| {
+            let s = self.series.get(i)?;
+            let axial_ct = s.modality == "CT" && s.values_are_hu && !s.is_localizer && s.is_axial();
+            Some((axial_ct, s.slices.len(), std::cmp::Reverse(i)))
+        };
+        among.iter().copied().filter(|i| likely(*i).is_some()).max_by_key(|i| likely(*i))
+    }
     /// Index of the series most likely wanted: the largest axial CT that is no localizer, else the largest stack.
     pub fn likeliest(&self) -> Option<usize> {
-        (0..self.series.len()).max_by_key(|&i| {
-            let s = &self.series[i];
-            (
-                s.modality == "CT" && s.values_are_hu && !s.is_localizer && s.is_axial(),
-                s.slices.len(),
-                std::cmp::Reverse(i),
-            )
-        })
+        self.likeliest_of(&(0..self.series.len()).collect::<Vec<_>>())
     }
 }
 

@@ -5,14 +5,15 @@ use super::Series;
 use super::describe::{
     CornerText, Identity, edge_letters, patient_and_study_lines, series_lines, thickness_text, window_text, zoom_text,
 };
-use crate::geometry::{Plane, SlicePose};
+use crate::geometry::{PatientPoint, Plane, SlicePose};
 use crate::volume::{Slab, Window};
 
 /// A plane of the volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cut {
     pub plane: Plane,
-    pub at_mm: f64,
+    /// A point on it.
+    pub through: PatientPoint,
     pub pose: SlicePose,
 }
 
@@ -21,20 +22,15 @@ pub fn corner_text(cut: &Cut, series: &Series, shown: (&Window, f64), identity: 
     CornerText {
         top_left: patient_and_study_lines(series, identity),
         top_right: series_lines(series),
-        bottom_left: vec![position_text(cut.plane, cut.at_mm), format!("from slices {}", thickness_text(series))],
+        bottom_left: vec![cut.plane.words(&cut.pose, cut.through), format!("from slices {}", thickness_text(series))],
         bottom_right: vec![window_text(shown.0), zoom_text(shown.1)],
         letters: edge_letters(Some(&cut.pose)),
     }
 }
 
-/// "sagittal, x 244.0 mm".
-pub fn position_text(plane: Plane, at_mm: f64) -> String {
-    format!("{}, {} {at_mm:.1} mm", plane.name(), plane.letter())
-}
-
-/// The same and, for a slab, "MIP of 5 mm".
-pub fn place(plane: Plane, at_mm: f64, slab: &Slab) -> Vec<String> {
-    let mut lines = vec![position_text(plane, at_mm)];
+/// "sagittal, x 244.0 mm" and, for a slab, "MIP of 5 mm".
+pub fn place(cut: &Cut, slab: &Slab) -> Vec<String> {
+    let mut lines = vec![cut.plane.words(&cut.pose, cut.through)];
     lines.extend(slab_text(slab));
     lines
 }
@@ -49,12 +45,17 @@ pub fn slab_text(slab: &Slab) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Vec3;
     use crate::volume::Projection;
 
     #[test]
     fn slabs_say_what_they_are() {
         let slab = |thickness_mm, projection| Slab { thickness_mm, projection };
-        assert_eq!(place(Plane::Coronal, -12.34, &slab(0.0, Projection::Mip)), ["coronal, y -12.3 mm"]);
+        let [along_row, along_column] = Plane::Coronal.directions();
+        let through = PatientPoint(Vec3::new(0.0, -12.34, 0.0));
+        let cut = Cut { plane: Plane::Coronal, through, pose: SlicePose { origin: through, along_row, along_column } };
+        assert_eq!(place(&cut, &slab(0.0, Projection::Mip)), ["coronal, y -12.3 mm"]);
+        assert_eq!(place(&cut, &slab(5.0, Projection::Mip)), ["coronal, y -12.3 mm", "MIP of 5 mm"]);
         assert_eq!(slab_text(&slab(5.0, Projection::Mip)).as_deref(), Some("MIP of 5 mm"));
         assert_eq!(slab_text(&slab(2.5, Projection::Mean)).as_deref(), Some("mean of 2.5 mm"));
     }

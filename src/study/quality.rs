@@ -6,7 +6,7 @@ use super::describe::{self, short};
 use super::{Kind, Series};
 
 /// How much a finding about a series weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// Looked at and in order, or merely worth knowing.

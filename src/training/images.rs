@@ -35,6 +35,23 @@ const VALIDATION_STREAM: usize = 1 << 31;
 /// Tensor of the head that learns places.
 const LOCAL_HEAD: &str = "local.weight";
 
+/// The slices that an epoch is judged by: at most `limit`, half of them positive where there are as many, in their order.
+fn judges(all: &[Item], limit: Option<usize>, seed: u64) -> Vec<Item> {
+    let Some(limit) = limit.filter(|&limit| limit < all.len()) else { return all.to_vec() };
+    let mut stream = Stream::named(seed, "validation slices", 0);
+    let mut kinds = [true, false].map(|kind| {
+        let mut chosen: Vec<usize> = (0..all.len()).filter(|&index| all[index].positive == kind).collect();
+        stream.shuffle(&mut chosen);
+        chosen
+    });
+    let [positive, negative] = &mut kinds;
+    positive.truncate((limit / 2).max(limit.saturating_sub(negative.len())));
+    negative.truncate(limit - positive.len());
+    let mut chosen = kinds.concat();
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| all[index]).collect()
+}
+
 /// Mean and standard deviation of each channel over the training slices.
 pub(super) type Normal = ([f32; 3], [f32; 3]);
 
@@ -222,7 +239,7 @@ impl ImageJob<'_> {
         Lesson {
             cases: self.cases,
             source: Source::Slices(&self.pools),
-            validation: self.validation.iter().map(whole).collect(),
+            validation: judges(&self.validation, self.stage.validation_images, self.seed).iter().map(whole).collect(),
             stage: *self.stage,
             network: self.network,
             seed: self.seed,
@@ -636,4 +653,28 @@ pub(super) fn initial(path: &Path, network: &Architecture) -> Result<Weights, Tr
         return Err(TrainError::Refused(format!("{}: its backbone is {theirs}, not {ours}", path.display())));
     }
     Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limited_validation_is_half_positive_as_far_as_there_are_such() {
+        let items = |count: usize| -> Vec<Item> {
+            (0..count).map(|slice| Item { case: 0, slice, positive: slice % 3 == 0 }).collect::<Vec<_>>()
+        };
+        let all = items(60);
+        let count = |chosen: &[Item]| (chosen.len(), chosen.iter().filter(|item| item.positive).count());
+        assert_eq!(judges(&all, None, 1), all);
+        assert_eq!(judges(&all, Some(60), 1), all);
+        assert_eq!(count(&judges(&all, Some(30), 1)), (30, 15));
+        // Twenty positives at most; where negatives are missing positives make up for them.
+        assert_eq!(count(&judges(&all, Some(50), 1)), (50, 20));
+        let few: Vec<Item> = all.iter().filter(|item| item.positive || item.slice < 5).copied().collect();
+        assert_eq!(count(&judges(&few, Some(20), 1)), (20, 17));
+        let chosen = judges(&all, Some(30), 1);
+        assert!(chosen.is_sorted_by_key(|item| item.slice) && chosen == judges(&all, Some(30), 1));
+        assert_ne!(chosen, judges(&all, Some(30), 2));
+    }
 }

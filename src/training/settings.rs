@@ -61,6 +61,10 @@ pub struct ImageStage {
     /// Slices shown in an epoch; `None`: as many as there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_images: Option<usize>,
+    /// Slices of the inner validation that an epoch is judged by at most, half of them positive where there are as many;
+    /// `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_images: Option<usize>,
     pub sampling: Sampling,
     pub steps: Steps,
     /// Weight of the loss of a head that learns from the reference boxes in which cells of the last maps the fracture lies,
@@ -102,6 +106,7 @@ impl CropStage {
     pub(super) fn as_images(&self) -> ImageStage {
         ImageStage {
             epoch_images: Some(self.epoch_crops),
+            validation_images: None,
             sampling: Sampling::ClassAware,
             steps: self.steps,
             box_weight: self.box_weight,
@@ -223,6 +228,9 @@ impl Settings {
         if self.images.epoch_images.is_some_and(|count| count < self.images.steps.batch) {
             return Err("an epoch of fewer images than a batch has no step".into());
         }
+        if self.images.validation_images.is_some_and(|count| count < 2) {
+            return Err("an epoch cannot be judged by fewer than two slices".into());
+        }
         let weights = [Some(self.images.box_weight), self.crops.map(|crops| crops.box_weight)];
         if let Some(weight) = weights.into_iter().flatten().find(|weight| !(weight.is_finite() && *weight >= 0.0)) {
             return Err(format!("boxes cannot weigh {weight}"));
@@ -319,6 +327,7 @@ fn paper_stages() -> (ImageStage, CaseStage) {
     (
         ImageStage {
             epoch_images: None,
+            validation_images: None,
             sampling: Sampling::ClassAware,
             steps: images,
             box_weight: 0.0,
@@ -352,6 +361,8 @@ fn practical_stages(small: bool) -> (ImageStage, CaseStage) {
     (
         ImageStage {
             epoch_images: small.then_some(8000),
+            // A slice costs the large network a hundred times as much.
+            validation_images: (!small).then_some(2000),
             sampling: Sampling::ClassAware,
             steps: images,
             box_weight: 1.0,
@@ -405,6 +416,7 @@ mod tests {
         assert!(refused(|s| s.pooling = "sum".into()).contains("sum"));
         assert!(refused(|s| s.images.steps.learning_rate = f64::NAN).contains("learning rate"));
         assert!(refused(|s| s.images.epoch_images = Some(3)).contains("batch"));
+        assert!(refused(|s| s.images.validation_images = Some(1)).contains("two slices"));
         assert!(refused(|s| s.images.steps.epochs = 0).contains("--crops"));
     }
 

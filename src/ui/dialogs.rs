@@ -40,6 +40,7 @@ fn export(
     let heading = match dialog.kind {
         ExportKind::Report => "Export a report",
         ExportKind::Picture => "Save the view as PNG",
+        ExportKind::Readings => "Export the worklist as CSV",
     };
     egui::Modal::new(egui::Id::unique("export")).show(ctx, |ui| {
         ui.set_width(560.0_f32.min(ctx.content_rect().width() - 60.0));
@@ -47,6 +48,9 @@ fn export(
         let hint = match dialog.kind {
             ExportKind::Report => "The ending decides: .pdf and .png to read, .json with every number.",
             ExportKind::Picture => "The present view with its text; the research line is burnt in.",
+            ExportKind::Readings => {
+                "A line per study: results that you may see, verdicts, times and notes. Columns: README."
+            }
         };
         ui.label(RichText::new(hint).color(theme::of(ui).dim));
         let mut path = dialog.path.clone();
@@ -114,6 +118,8 @@ fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
         let area = egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height);
         area.auto_shrink([false, true]).show(ui, |ui| {
             analysis_settings(ui, state, commands);
+            kept_settings(ui, &state.settings, commands);
+            memory_settings(ui, state, commands);
             ui.add_space(8.0);
             picture_settings(ui, state, commands);
             ui.add_space(8.0);
@@ -226,6 +232,40 @@ fn analysis_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>)
             .small()
             .color(theme::of(ui).dim),
     );
+}
+
+/// How much stays in memory, and how much does now.
+fn memory_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        let mut mb = state.settings.memory_mb;
+        let field = egui::DragValue::new(&mut mb).range(0..=1_000_000).speed(32).suffix(" MB");
+        if ui.add(field).accessible_name("Memory for series that were read, MB").changed() {
+            commands.push(Command::SetMemory(mb));
+        }
+        let (count, bytes) = state.in_memory();
+        let series = if count == 1 { "1 series takes".to_owned() } else { format!("{count} series take") };
+        ui.label(format!("of memory for series that were read; {series} {:.0} MB now", bytes as f64 / 1e6)).on_hover_text(
+            "Going back to one of them is instant. The least recently read is freed first; closing frees all. The one on \
+             the screen is always kept.",
+        );
+    });
+}
+
+/// What is kept between starts, and how much of it.
+fn kept_settings(ui: &mut Ui, s: &crate::state::Settings, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        let mut mb = s.kept_results_mb;
+        let field = egui::DragValue::new(&mut mb).range(0..=100_000).speed(8).suffix(" MB");
+        if ui.add(field).accessible_name("Size of kept results, MB").changed() {
+            commands.push(Command::SetKeptResults(mb));
+        }
+        ui.label("of results kept on this computer").on_hover_text(
+            "By voxels, geometry, weights and recipe, without a patient's name; the oldest are removed first. 0 keeps none.",
+        );
+        if ui.button("Clear results").clicked() {
+            commands.push(Command::ClearResults);
+        }
+    });
 }
 
 fn check(ui: &mut Ui, on: bool, text: &str, commands: &mut Vec<Command>, command: impl Fn(bool) -> Command) {

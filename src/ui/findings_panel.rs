@@ -3,13 +3,15 @@
 use egui::{RichText, Ui};
 
 use super::{UiCache, caption, measure_panel, operating_panel, passport_panel, strip, theme};
-use crate::findings::describe::{calibration_line, verdict};
+use crate::findings::describe::{calibration_line, earlier_line, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
-use crate::state::{ActiveSeries, AnalysisState, AppState, Command, OcclusionState};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Command, HIDDEN, OcclusionState};
 use crate::view::MAX_HEATMAP_OPACITY;
 
 /// Points.
 const LEAST_HEIGHT: f32 = 520.0;
+const EARLIER_HINT: &str =
+    "Kept for the same voxels, geometry, weights, recipe and device. Run again computes it anew.";
 
 pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(active) = &state.active else { return };
@@ -35,7 +37,11 @@ fn above(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     if let Some(passport) = &state.passport() {
         passport_panel::verdict(ui, passport);
     }
-    status(ui, state, commands);
+    if state.results_hidden() {
+        hidden(ui, state);
+    } else {
+        status(ui, state, commands);
+    }
     case_score(ui, state);
     model(ui, state, commands);
     ui.separator();
@@ -49,8 +55,27 @@ fn below(ui: &mut Ui, state: &AppState, active: &ActiveSeries, cache: &mut UiCac
     if let Some(passport) = &state.passport() {
         passport_panel::lines(ui, passport);
     }
-    operating_panel::show(ui, state, commands);
-    heatmap(ui, state, commands);
+    if !state.results_hidden() {
+        operating_panel::show(ui, state, commands);
+        heatmap(ui, state, commands);
+    }
+}
+
+/// What stands where results would: how far the analysis is, and how they come into sight.
+fn hidden(ui: &mut Ui, state: &AppState) {
+    let analysis = match &state.analysis {
+        AnalysisState::NotRun => "not run".to_owned(),
+        AnalysisState::Preparing(_) | AnalysisState::Running => "running".to_owned(),
+        AnalysisState::Done => "done".to_owned(),
+        AnalysisState::Cancelled => "cancelled".to_owned(),
+        AnalysisState::Failed(why) => format!("failed: {why}"),
+        AnalysisState::NotApplicable(why) | AnalysisState::Stopped(why) => why.clone(),
+    };
+    ui.label(RichText::new(format!("analysis: {analysis}")).color(theme::of(ui).dim));
+    ui.label(RichText::new(format!("Results are {HIDDEN}.")).color(theme::of(ui).warning));
+    let keys = format!("{}; Enter commits and reveals.", state.verdict_keys());
+    ui.label(RichText::new(keys).small().color(theme::of(ui).dim));
+    ui.add_space(4.0);
 }
 
 fn status(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
@@ -152,6 +177,9 @@ fn model(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             line += &format!(", {:.1} s", findings.seconds.total);
         }
         ui.label(RichText::new(line).small().color(theme::of(ui).dim));
+        if let Some(line) = earlier_line(p) {
+            ui.label(RichText::new(line).small().color(theme::of(ui).text)).on_hover_text(EARLIER_HINT);
+        }
     }
     ui.horizontal(|ui| {
         if ui.small_button("Other weights").on_hover_text("A .safetensors file with a model card").clicked() {

@@ -3,7 +3,7 @@
 use egui::RichText;
 
 use super::theme;
-use crate::state::keymap::{FIXED, GROUPS, Keymap};
+use crate::state::keymap::{FIXED, GROUPS, LIST, READING};
 use crate::state::{AppState, Command};
 
 /// What the mouse does, the same with every map of keys.
@@ -15,10 +15,21 @@ const MOUSE: &[(&str, &str)] = &[
     ("Alt + left drag", "scroll the stack"),
     ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
     ("Click, drag a line", "several panes: move the crosshair, move a plane"),
+    ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
     ("Drag a handle, a line, a label", "change, move a measurement; double-click on a label names it"),
     ("Right click", "menu"),
     ("Drop", "open folders, zip archives or files, several at once"),
 ];
+
+/// In the fourth pane.
+const BONE: &[(&str, &str)] = &[
+    ("Left drag, arrows", "turn (arrows: while the pane has the keyboard, Tab)"),
+    ("Wheel, right drag; middle drag", "zoom; pan"),
+    ("Click, double-click", "crosshair to the bone there; from the front again"),
+];
+
+/// Heading of the keys that act on the list.
+const IN_LIST: &str = "In the worklist";
 
 /// A column of the sheet is not narrower than this, points.
 const COLUMN: f32 = 360.0;
@@ -49,7 +60,7 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
         ui.separator();
         let height = (ctx.content_rect().height() - 110.0).max(120.0);
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
-            sheet(ui, &state.keymap, width);
+            sheet(ui, state, width);
             ui.separator();
             ui.label(RichText::new(crate::RESEARCH_LINE).color(theme::of(ui).warning));
             ui.label(
@@ -67,9 +78,13 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
 
 type Block = (String, Vec<(String, String)>);
 
-fn blocks(keymap: &Keymap) -> Vec<Block> {
+fn blocks(state: &AppState) -> Vec<Block> {
+    let keymap = &state.keymap;
     let owned = |rows: &[(&str, &str)]| rows.iter().map(|(k, w)| ((*k).to_owned(), (*w).to_owned())).collect();
-    let mut blocks: Vec<Block> = vec![("Mouse".to_owned(), owned(MOUSE))];
+    let mut blocks: Vec<Block> = vec![
+        ("Mouse".to_owned(), owned(MOUSE)),
+        ("Mouse on the bone (a rendering, not for measuring)".to_owned(), owned(BONE)),
+    ];
     for (heading, actions) in GROUPS {
         let row = |action: &crate::state::keymap::Action| {
             let keys = keymap.text(action.name);
@@ -78,7 +93,16 @@ fn blocks(keymap: &Keymap) -> Vec<Block> {
         };
         blocks.push(((*heading).to_owned(), actions.iter().map(row).collect()));
     }
+    blocks.push((IN_LIST.to_owned(), owned(LIST)));
     blocks.push(("The same in every map".to_owned(), owned(FIXED)));
+    if state.shows_worklist() {
+        // What acts on the screen at hand comes first.
+        blocks.sort_by_key(|(heading, _)| match heading.as_str() {
+            IN_LIST => 0,
+            READING => 1,
+            _ => 2,
+        });
+    }
     blocks
 }
 
@@ -89,8 +113,8 @@ fn lines(block: &Block) -> usize {
 }
 
 /// Blocks in columns of about the same height.
-fn sheet(ui: &mut egui::Ui, keymap: &Keymap, width: f32) {
-    let blocks = blocks(keymap);
+fn sheet(ui: &mut egui::Ui, state: &AppState, width: f32) {
+    let blocks = blocks(state);
     let columns = ((width / COLUMN) as usize).clamp(1, MOST_COLUMNS);
     let all: usize = blocks.iter().map(lines).sum();
     ui.columns(columns, |columns| {

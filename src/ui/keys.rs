@@ -4,7 +4,9 @@ use egui::{Event, Key, Modifiers};
 
 use super::UiCache;
 use crate::state::keymap::{Chord, Does};
-use crate::state::{AppState, Command, KeysCommand, MeasureCommand};
+use crate::state::{
+    AppState, Command, ExportKind, KeysCommand, MeasureCommand, ReadingCommand, SortBy, WorklistCommand,
+};
 
 /// Turns this frame's key events into commands.
 pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
@@ -23,17 +25,20 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
     let in_attributes = cache.attributes.focused_line;
     let in_list = std::mem::take(&mut cache.measure_row_focused);
+    let in_field = std::mem::take(&mut cache.field_focused);
+    let listed = state.shows_worklist();
     // A view that has the keyboard scrolls with the arrows as if nothing had it.
     let elsewhere = focused.is_some() && focused != cache.scrolls_when_focused.take();
     for event in events {
         match event {
             Event::Copy if !typing => match in_attributes {
-                Some(line) => commands.push(Command::CopyAttribute { line, whole: false }),
-                None => press((Key::C, Modifiers::COMMAND), false, state, time_s, cache, commands),
+                Some(line) if !listed => commands.push(Command::CopyAttribute { line, whole: false }),
+                _ => pressed((Key::C, Modifiers::COMMAND), false, state, time_s, cache, commands),
             },
-            Event::Cut if !typing => press((Key::X, Modifiers::COMMAND), false, state, time_s, cache, commands),
+            Event::Cut if !typing => pressed((Key::X, Modifiers::COMMAND), false, state, time_s, cache, commands),
             // An open menu closes by itself, and nothing else with it.
             Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
+            Event::Key { key: Key::Escape, pressed: true, .. } if in_field => {}
             Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
             // The release counts even when a modifier or another widget came between.
             Event::Key { key, pressed: false, .. } if cache.heatmap_key == Some(key) => {
@@ -47,13 +52,39 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
                 }
                 let moves_focus = arrow(key).is_some() || matches!(key, Key::Space | Key::Enter);
                 let pages = matches!(key, Key::Home | Key::End | Key::PageUp | Key::PageDown);
-                if (elsewhere && moves_focus) || (in_attributes.is_some() && pages) {
+                // In the list the arrows choose a study whatever has the keyboard.
+                let chooses = listed && matches!(key, Key::ArrowDown | Key::ArrowUp);
+                if (elsewhere && moves_focus && !modifiers.command && !chooses) || (in_attributes.is_some() && pages) {
                     continue;
                 }
-                press((key, modifiers), repeat, state, time_s, cache, commands);
+                // Where Shift is released before the key, the release is of another one and each further press counts as a
+                // repetition.
+                let repeat = repeat && key != Key::Questionmark;
+                if key == Key::Enter && modifiers.is_none() && !listed {
+                    let commits = focused.is_none() && !repeat;
+                    commands.extend(commits.then_some(Command::Reading(ReadingCommand::Commit)));
+                    continue;
+                }
+                pressed((key, modifiers), repeat, state, time_s, cache, commands);
             }
             _ => {}
         }
+    }
+}
+
+/// A key with its modifiers, wherever the reader is.
+fn pressed(
+    (key, modifiers): (Key, Modifiers),
+    repeat: bool,
+    state: &AppState,
+    time_s: f64,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
+    if state.shows_worklist() {
+        commands.extend(in_worklist(key, modifiers, repeat, state, cache));
+    } else {
+        press((key, modifiers), repeat, state, time_s, cache, commands);
     }
 }
 
@@ -75,9 +106,54 @@ fn press(
             cache.heatmap_key = Some(key);
             commands.push(Command::HeatmapKey { down: true, time_s });
         }
+        Does::Note => cache.focus_note = true,
         // Asked for while it is held.
         Does::Magnifier => {}
     }
+}
+
+/// What keys do while the worklist is on the screen: those that act on the list, then those of the table that have a
+/// meaning there.
+fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, cache: &mut UiCache) -> Option<Command> {
+    let action = chord_of(key, modifiers).and_then(|chord| state.keymap.action(chord));
+    let action = action.filter(|action| action.in_list && (action.repeats || !repeat));
+    let from_table = || match action.map(|action| &action.does) {
+        // A report is of one study; in the list it is that of all.
+        Some(Does::Command(Command::BeginExport(_))) => Some(Command::BeginExport(ExportKind::Readings)),
+        Some(Does::Command(command)) => Some(command.clone()),
+        _ => None,
+    };
+    let plain = !modifiers.command && !modifiers.alt;
+    if plain && (state.export.is_some() || state.show_help || state.show_settings || state.show_notices) {
+        return from_table().filter(|command| *command == Command::ToggleHelp && state.show_help);
+    }
+    if modifiers.command && !modifiers.alt && !modifiers.shift && key == Key::F {
+        cache.focus_filter = true;
+        return None;
+    }
+    if !plain {
+        return from_table();
+    }
+    let wish = match key {
+        Key::ArrowDown => WorklistCommand::MoveCursor(1),
+        Key::ArrowUp => WorklistCommand::MoveCursor(-1),
+        Key::PageDown => WorklistCommand::MoveCursor(10),
+        Key::PageUp => WorklistCommand::MoveCursor(-10),
+        Key::Home => WorklistCommand::MoveCursor(-1_000_000),
+        Key::End => WorklistCommand::MoveCursor(1_000_000),
+        Key::Enter if !repeat => WorklistCommand::OpenCursor,
+        Key::O if !repeat => WorklistCommand::SortBy(SortBy::AsFound),
+        Key::N if !repeat => WorklistCommand::SortBy(SortBy::Name),
+        Key::D if !repeat => WorklistCommand::SortBy(SortBy::Date),
+        Key::R if !repeat => WorklistCommand::SortBy(SortBy::Result),
+        Key::P if !repeat => WorklistCommand::TogglePause,
+        Key::Slash if !modifiers.shift && !repeat => {
+            cache.focus_filter = true;
+            return None;
+        }
+        _ => return from_table(),
+    };
+    Some(Command::Worklist(wish))
 }
 
 fn chord_of(key: Key, modifiers: Modifiers) -> Option<Chord> {
@@ -103,7 +179,7 @@ fn catch_key(ctx: &egui::Context, commands: &mut Vec<Command>) {
         keys
     });
     let events: Vec<Event> = events;
-    let pressed = events.into_iter().find_map(|event| match event {
+    let caught = events.into_iter().find_map(|event| match event {
         Event::Key { key: Key::Escape, pressed: true, .. } => Some(Command::Escape),
         Event::Key { key, pressed: true, repeat: false, modifiers, .. } if !is_modifier(key) => {
             let refused = || format!("{} means the same everywhere and cannot be assigned.", key.name());
@@ -114,7 +190,7 @@ fn catch_key(ctx: &egui::Context, commands: &mut Vec<Command>) {
         Event::Paste(_) => Chord::new(true, false, false, "V").map(|c| Command::Keys(KeysCommand::Pressed(Ok(c)))),
         _ => None,
     });
-    commands.extend(pressed);
+    commands.extend(caught);
 }
 
 fn is_modifier(key: Key) -> bool {

@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::{caption, theme};
-use crate::state::keymap::{Action, GROUPS, action};
+use crate::state::keymap::{Action, GROUPS, action, taken_in_list};
 use crate::state::{AppState, Command, KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 
 pub fn show(ui: &mut Ui, state: &AppState, height: f32, commands: &mut Vec<Command>) {
@@ -143,6 +143,11 @@ fn row(ui: &mut Ui, state: &AppState, action: &'static Action, commands: &mut Ve
         button(ui, "None", !keys.is_empty(), KeysCommand::Clear(name));
         button(ui, "Reset", own, KeysCommand::Reset(name));
     });
+    for chord in state.keymap.keys(action.name).iter().filter(|_| action.in_list) {
+        let Some(what) = taken_in_list(chord) else { continue };
+        let text = format!("      {chord} has another meaning while the worklist is on the screen: {what}");
+        ui.label(RichText::new(text).small().color(theme::of(ui).warning));
+    }
     for (chord, other) in state.keymap.lost(action.name) {
         let text = format!("      {chord} of the map is with \"{}\" now", other.what);
         ui.label(RichText::new(text).small().color(theme::of(ui).warning));

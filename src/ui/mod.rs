@@ -1,6 +1,7 @@
 //! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
 
 mod attributes;
+mod bone_pane;
 mod dialogs;
 mod findings_panel;
 mod first_run;
@@ -15,6 +16,7 @@ mod overlay;
 mod panes;
 mod passport_panel;
 mod processor;
+mod reading_bar;
 mod series_panel;
 mod side_strip;
 mod start;
@@ -24,12 +26,14 @@ pub mod theme;
 mod top_bar;
 mod viewport;
 mod wheel;
+mod worklist;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::state::{AppState, Command, Thumbnail};
 use crate::view::planes::Pane;
+use crate::view::surface::SurfaceDraw;
 
 pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
 
@@ -48,10 +52,20 @@ pub struct UiCache {
     /// A view or strip that had the keyboard in the last frame: arrows scroll there.
     scrolls_when_focused: Option<egui::Id>,
     attributes: attributes::Panel,
+    /// A field of the worklist or of the verdict has the keyboard; Esc leaves it and closes nothing.
+    field_focused: bool,
+    focus_filter: bool,
+    focus_note: bool,
+    /// The reader's name while it is being written.
+    reader_field: Option<String>,
+    /// Where the list has been scrolled to.
+    worklist_scrolled_to: Option<usize>,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
     by_processor: processor::Pictures,
+    /// The bone's surface and its place as they were last drawn.
+    bone_shown: Option<(SurfaceDraw, egui::Rect)>,
     /// Longest edge of a volume that the graphics device can hold, voxels.
     pub max_volume_side: usize,
 }
@@ -68,9 +82,15 @@ impl Default for UiCache {
             heatmap_key: None,
             scrolls_when_focused: None,
             attributes: attributes::Panel::default(),
+            field_focused: false,
+            focus_filter: false,
+            focus_note: false,
+            reader_field: None,
+            worklist_scrolled_to: None,
             narrow_start_handled: false,
             view_rect: None,
             by_processor: processor::Pictures::default(),
+            bone_shown: None,
             max_volume_side: 2048, // what every device but the oldest can do
         }
     }
@@ -83,6 +103,8 @@ pub struct Progress {
     pub load: Option<(usize, usize)>,
     pub analysis: Option<(usize, usize)>,
     pub occlusion: Option<(usize, usize)>,
+    /// Of the worklist's study under analysis.
+    pub queue: Option<(usize, usize)>,
     pub export: bool,
 }
 
@@ -97,8 +119,16 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
 
     top_bar::show(ui, state, &mut commands);
     status::show(ui, state, progress, &mut commands);
-    if state.active.is_some() {
+    if state.shows_worklist() || state.active.is_some() {
         first_run::strip(ui, state, &mut commands);
+    }
+    if state.shows_worklist() {
+        cache.by_processor.clear();
+        egui::CentralPanel::default()
+            .frame(egui::Frame::NONE.fill(theme::of(ui).background))
+            .show(ui, |ui| worklist::show(ui, state, cache, progress, &mut commands));
+    } else if state.active.is_some() {
+        reading_bar::show(ui, state, cache, &mut commands);
         let narrow = ui.available_width() < 1400.0;
         if narrow && !cache.narrow_start_handled && state.settings.show_series {
             commands.push(Command::TogglePanel(crate::state::PanelSide::Series));
@@ -116,11 +146,14 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
             .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
     } else {
         cache.by_processor.clear();
+        cache.bone_shown = None;
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(theme::of(ui).background))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));
     }
-    attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
+    if !state.shows_worklist() {
+        attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
+    }
     dialogs::show(ui.ctx(), state, progress, &mut commands);
     help::show(ui.ctx(), state, &mut commands);
     commands

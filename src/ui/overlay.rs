@@ -28,7 +28,7 @@ pub fn plane_corner_text(state: &AppState, active: &ActiveSeries, plane: Plane, 
     let Some(planes) = &active.planes else { return CornerText::default() };
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
     let view = active.view_of(Pane::Across(plane));
-    let cut = plane_text::Cut { plane, at_mm: planes.coordinate_mm(plane), pose };
+    let cut = plane_text::Cut { plane, through: planes.crosshair, pose };
     let shown = (&active.window, view.zoom);
     let mut text = plane_text::corner_text(&cut, &active.series, shown, identity)
         .flipped(view.flip_horizontal, view.flip_vertical);
@@ -151,7 +151,7 @@ fn reference_line(state: &AppState, active: &ActiveSeries) -> Option<String> {
     Some(format!("{}{here}", truth.sentence()))
 }
 
-fn font(rect: Rect) -> FontId {
+pub(super) fn font(rect: Rect) -> FontId {
     FontId::proportional(if rect.height() > 1300.0 { 15.0 } else { 12.5 })
 }
 

@@ -1,14 +1,13 @@
 //! How the screen is divided into panes, and the lines in which the planes of the panes cross.
 
-use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 
-use super::{UiCache, overlay, side_strip, theme, viewport};
-use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3};
+use super::{UiCache, bone_pane, overlay, side_strip, theme, viewport};
+use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
 use crate::state::{ActiveSeries, AppState, Command, Planes};
-use crate::study::plane_text;
+use crate::view::ResolvedView;
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
-use crate::view::{PixelFromScreen, ResolvedView};
 use crate::volume::Sampling;
 
 /// Points between two panes.
@@ -25,8 +24,8 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
             ui.painter().rect_stroke(*rect, 0.0, Stroke::new(1.0, colour), StrokeKind::Inside);
         }
     }
-    if let (Layout::Four, Some(rect), Some(active)) = (state.settings.layout, rects.get(3), &state.active) {
-        place_pane(ui, *rect, state, active, cache.max_volume_side);
+    if let (Layout::Four, Some(rect)) = (state.settings.layout, rects.get(3)) {
+        bone_pane::show(ui, *rect, state, cache, commands);
     }
 }
 
@@ -46,36 +45,6 @@ fn places(area: Rect, layout: Layout) -> Vec<Rect> {
         Layout::Four => {
             vec![cell(0.0, 0.5, 0.0, 0.5), cell(0.5, 1.0, 0.0, 0.5), cell(0.0, 0.5, 0.5, 1.0), cell(0.5, 1.0, 0.5, 1.0)]
         }
-    }
-}
-
-/// The fourth pane: where the crosshair stands, in words and numbers.
-fn place_pane(ui: &egui::Ui, rect: Rect, state: &AppState, active: &ActiveSeries, max_volume_side: usize) {
-    let painter = ui.painter_at(rect);
-    painter.rect_stroke(rect, 0.0, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
-    let Some(planes) = &active.planes else { return };
-    let at = planes.crosshair.0;
-    let unit = if active.series.values_are_hu { "HU" } else { "value" };
-    let value =
-        planes.stack.sample(planes.crosshair, Sampling::Linear).map_or("outside".to_owned(), |v| format!("{v:.0}"));
-    let mut rows = vec![
-        ("Crosshair", format!("x {:.1}  y {:.1}  z {:.1} mm", at.x, at.y, at.z)),
-        (unit, value),
-        ("Slice", format!("{} of {}", active.current + 1, active.slice_count())),
-        ("Slab", plane_text::slab_text(&state.slab).unwrap_or_else(|| "none: planes without thickness".to_owned())),
-    ];
-    let reduction = state.reduction(max_volume_side).unwrap_or(1);
-    let of_planes = state.fidelity(Pane::Across(planes.across()[0]), &PixelFromScreen::EXACT, reduction);
-    rows.extend(of_planes.map(|fidelity| ("Planes", fidelity.sentence())));
-    let (font, dim) = (FontId::proportional(13.0), FontId::proportional(12.0));
-    let mut y = rect.top() + 16.0;
-    for (name, text) in rows {
-        painter.text(pos2(rect.left() + 16.0, y), Align2::LEFT_TOP, name, dim.clone(), theme::DIM);
-        let width = (rect.width() - 116.0).max(60.0);
-        let galley = painter.layout(text, font.clone(), theme::TEXT, width);
-        let height = galley.size().y;
-        painter.galley(pos2(rect.left() + 100.0, y), galley, theme::TEXT);
-        y += height + 7.0;
     }
 }
 
@@ -104,6 +73,11 @@ impl PaneMap {
         let scale = f64::from(self.pixels_per_point);
         let (x, y) = (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale);
         self.pose.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y), self.spacing)
+    }
+    /// The direction from one point to another within the pane's plane, from rows towards columns; degrees.
+    pub fn angle_deg(&self, to: PatientPoint, from: PatientPoint) -> f64 {
+        let d = to.0 - from.0;
+        d.dot(self.pose.along_column).atan2(d.dot(self.pose.along_row)).to_degrees()
     }
     /// Where the foot of a point on the pane's plane is seen.
     pub fn screen(&self, at: PatientPoint) -> Pos2 {
@@ -150,7 +124,8 @@ pub fn lines(state: &AppState, active: &ActiveSeries, pane: Pane, map: &PaneMap)
     let Some(planes) = active.planes.as_ref().filter(|_| state.lines_on && state.settings.layout != Layout::One) else {
         return Vec::new();
     };
-    let others = [Pane::Slices].into_iter().chain(planes.across().map(Pane::Across)).filter(|other| *other != pane);
+    let own = planes.pane_of(planes.acquired);
+    let others = [own].into_iter().chain(planes.across().map(Pane::Across)).filter(|other| *other != pane);
     others.filter_map(|other| crossing(active, planes, other, map)).collect()
 }
 
@@ -158,7 +133,7 @@ fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) 
     /// Longer than any patient.
     const FAR_MM: f64 = 3000.0;
     let (plane, normal, on_plane) = match other {
-        Pane::Across(plane) => (plane, plane.axis(), planes.crosshair.0),
+        Pane::Across(plane) => (plane, planes.normal(plane), planes.crosshair.0),
         Pane::Slices => {
             let pose = active.series.slices.get(active.current)?.pose?;
             (planes.acquired, pose.normal(), pose.origin.0)
@@ -189,6 +164,36 @@ pub fn paint_lines(painter: &egui::Painter, lines: &[Line], crosshair: Pos2) {
             let Some((from, to)) = clipped(painter.clip_rect(), from, to) else { continue };
             painter.line_segment([from, to], Stroke::new(3.0, Color32::from_black_alpha(120)));
             painter.line_segment([from, to], Stroke::new(1.0, colour(line.plane)));
+        }
+    }
+}
+
+/// Distance at which a line's end is taken hold of, points.
+const TURN_GRIP: f32 = 9.0;
+
+/// Where a line is taken hold of to turn it: near its two ends on the pane, where they lie far enough from the crosshair.
+fn grips(line: &Line, rect: Rect, crosshair: Pos2) -> impl Iterator<Item = Pos2> + use<> {
+    /// Nearer to the crosshair a hand could not turn finely, points.
+    const NEAREST: f32 = 48.0;
+    let within = clipped(rect.shrink(26.0), line.from, line.to);
+    let ends = within.map(|(from, to)| [from, to]).into_iter().flatten();
+    ends.map(move |end| crosshair + (end - crosshair) * 0.86).filter(move |at| at.distance(crosshair) >= NEAREST)
+}
+
+/// The line whose end lies under a point.
+pub fn turn_grip<'a>(lines: &'a [Line], at: Pos2, map: &PaneMap, planes: &Planes) -> Option<&'a Line> {
+    let crosshair = map.screen(planes.crosshair);
+    lines.iter().find(|line| grips(line, map.rect, crosshair).any(|grip| grip.distance(at) <= TURN_GRIP))
+}
+
+/// Rings where the lines can be turned, filled under the pointer.
+pub fn paint_grips(painter: &egui::Painter, lines: &[Line], map: &PaneMap, planes: &Planes, pointer: Option<Pos2>) {
+    for line in lines {
+        for at in grips(line, map.rect, map.screen(planes.crosshair)) {
+            let near = pointer.is_some_and(|pointer| pointer.distance(at) <= TURN_GRIP);
+            let fill = if near { colour(line.plane) } else { Color32::from_black_alpha(140) };
+            painter.circle(at, 5.5, Color32::from_black_alpha(140), Stroke::NONE);
+            painter.circle(at, 4.5, fill, Stroke::new(1.3, colour(line.plane)));
         }
     }
 }
@@ -229,24 +234,28 @@ pub fn paint_plane_text(
 ) -> overlay::Placed {
     let mut text = overlay::plane_corner_text(state, active, plane, map.pose);
     let one = state.settings.layout == Layout::One;
-    if let (false, Some(planes)) = (one, &active.planes) {
+    let Some(planes) = &active.planes else { return overlay::Placed { taken: Vec::new(), badge: Rect::NOTHING } };
+    // The slices' own plane, turned, stands in their place and says what they would.
+    let leads = one || plane == planes.acquired;
+    text.bottom_left.splice(..1, place_lines(planes, plane, leads));
+    if !leads {
         text.top_left.clear();
         text.top_right.clear();
-        text.bottom_left = vec![format!("{} {:.1} mm", plane.letter(), planes.coordinate_mm(plane))];
+        text.bottom_left.pop();
         text.bottom_right.remove(0);
     }
     if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
         text.bottom_left.push(line);
     }
     let mut notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
-    if one {
+    if leads {
         notes.extend(overlay::plane_heatmap_note(state).map(|note| (note, theme::WARNING)));
     }
     // Clear of the bars along the edge.
     let bars = if side_strip::is_shown(state, active, map) { side_strip::WIDTH } else { 0.0 };
     let rect = Rect::from_min_max(map.rect.min + vec2(bars, 0.0), map.rect.max);
     let mut placed = overlay::paint_text(painter, rect, state, active, &map.resolved, text, &notes, fidelity);
-    if one {
+    if leads {
         overlay::plane_heatmap_scale(painter, rect, state);
     } else {
         let corner = rect.min + vec2(10.0, 8.0);
@@ -259,6 +268,22 @@ pub fn paint_plane_text(
         }
     }
     placed
+}
+
+/// Where a plane lies: its coordinate, or how it leans and through which point.
+fn place_lines(planes: &Planes, plane: Plane, named: bool) -> Vec<String> {
+    let name = if named { format!("{}, ", plane.name()) } else { String::new() };
+    match planes.tilt(plane) {
+        None => vec![format!("{name}{} {:.1} mm", plane.letter(), planes.coordinate_mm(plane))],
+        Some(tilt) => {
+            let mut lines = tilt.parts();
+            if let Some(first) = lines.first_mut() {
+                first.insert_str(0, &name);
+            }
+            lines.push(through_words(planes.crosshair));
+            lines
+        }
+    }
 }
 
 fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option<String> {
@@ -274,6 +299,8 @@ fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option
 
 #[cfg(test)]
 mod tests {
+    use egui::pos2;
+
     use super::*;
 
     #[test]

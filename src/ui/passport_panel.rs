@@ -2,20 +2,21 @@
 
 use egui::{RichText, Ui};
 
+use super::theme::Palette;
 use super::{caption, theme};
 use crate::findings::passport::{Passport, TRAINING};
 use crate::study::quality::{Line, Weight};
 
-fn colour(ui: &Ui, weight: Weight) -> egui::Color32 {
+pub fn colour(palette: &Palette, weight: Weight) -> egui::Color32 {
     match weight {
-        Weight::Note => theme::of(ui).dim,
-        Weight::Warning => theme::of(ui).warning,
-        Weight::Stop => theme::of(ui).stop,
+        Weight::Note => palette.dim,
+        Weight::Warning => palette.warning,
+        Weight::Stop => palette.stop,
     }
 }
 
 /// Never by colour alone.
-fn mark(weight: Weight) -> &'static str {
+pub fn mark(weight: Weight) -> &'static str {
     match weight {
         Weight::Note => "",
         Weight::Warning => "! ",
@@ -25,7 +26,7 @@ fn mark(weight: Weight) -> &'static str {
 
 pub fn verdict(ui: &mut Ui, passport: &Passport) {
     let text = format!("{}Input: {}", mark(passport.weight), lower(&passport.verdict));
-    ui.label(RichText::new(text).small().color(colour(ui, passport.weight)))
+    ui.label(RichText::new(text).small().color(colour(theme::of(ui), passport.weight)))
         .on_hover_text("The input passport below says what this rests on");
 }
 
@@ -42,7 +43,7 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
     let (used, notes): (Vec<&Line>, Vec<&Line>) = notes.into_iter().partition(|line| line.topic == "Used");
     for line in used.into_iter().chain(weighty) {
         let text = format!("{}{}: {}", mark(line.weight), line.topic, line.text);
-        let colour = if line.weight == Weight::Note { theme::of(ui).text } else { colour(ui, line.weight) };
+        let colour = if line.weight == Weight::Note { theme::of(ui).text } else { colour(theme::of(ui), line.weight) };
         ui.label(RichText::new(text).small().color(colour));
     }
     if !notes.is_empty() {

@@ -7,6 +7,7 @@ use egui::{Color32, ColorImage, Painter, Rect, TextureHandle, TextureOptions, po
 
 use crate::view::planes::{PlaneDraw, PlaneHeat};
 use crate::view::raster::Drawing;
+use crate::view::surface::SurfaceDraw;
 use crate::view::{HeatmapLayer, ViewDraw};
 
 /// The last picture of each view; a view that has not changed is not drawn again.
@@ -28,13 +29,25 @@ impl Pictures {
     pub fn plane(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: PlaneDraw) {
         self.paint(painter, rect, view_id, Drawing::Plane(Box::new(draw)));
     }
+    /// The bone's surface, with fewer pixels than the screen has: rays are slow to follow.
+    pub fn surface(&mut self, painter: &Painter, rect: Rect, view_id: u32, draw: SurfaceDraw) {
+        const MOST_PIXELS: f32 = 120_000.0;
+        let px = rect.area() * painter.pixels_per_point().powi(2);
+        let share = (MOST_PIXELS / px.max(1.0)).sqrt().min(1.0);
+        self.paint_shrunk(painter, rect, view_id, Drawing::Surface(draw), share);
+    }
     /// Pictures drawn so far are let go, with the study they are of.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
     fn paint(&mut self, painter: &Painter, rect: Rect, view_id: u32, what: Drawing) {
-        let px = |points: f32| (points * painter.pixels_per_point()).round().max(0.0) as usize;
+        self.paint_shrunk(painter, rect, view_id, what, 1.0);
+    }
+
+    /// With `share` of the screen's pixels along each side.
+    fn paint_shrunk(&mut self, painter: &Painter, rect: Rect, view_id: u32, what: Drawing, share: f32) {
+        let px = |points: f32| (points * painter.pixels_per_point() * share).round().max(0.0) as usize;
         let size = [px(rect.width()), px(rect.height())];
         if size.contains(&0) {
             return;
@@ -43,7 +56,8 @@ impl Pictures {
         if !self.0.get(&view_id).is_some_and(is_kept) {
             let image = ColorImage::from_rgba_unmultiplied(size, &what.rgba8(size));
             let name = format!("view {view_id}");
-            let texture = painter.ctx().load_texture(name, image, TextureOptions::NEAREST);
+            let options = if share < 1.0 { TextureOptions::LINEAR } else { TextureOptions::NEAREST };
+            let texture = painter.ctx().load_texture(name, image, options);
             self.0.insert(view_id, Kept { what, size, texture });
         }
         if let Some(kept) = self.0.get(&view_id) {
@@ -57,6 +71,7 @@ fn same_drawing(a: &Drawing, b: &Drawing) -> bool {
     match (a, b) {
         (Drawing::Slice(a), Drawing::Slice(b)) => same_slice(a, b),
         (Drawing::Plane(a), Drawing::Plane(b)) => same_plane(a, b),
+        (Drawing::Surface(a), Drawing::Surface(b)) => a.is_same(b),
         _ => false,
     }
 }

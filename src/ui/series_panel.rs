@@ -20,7 +20,12 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
             commands.push(Command::ToggleAttributes);
         }
         egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+            // Of several studies that are open, only those of the one being read.
+            let own = state.active_row().and_then(|row| state.worklist.rows.get(row)).map(|row| &row.series);
             for (index, series) in study.catalog.series.iter().enumerate() {
+                if own.is_some_and(|own| !own.contains(&index)) {
+                    continue;
+                }
                 row(ui, state, study, cache, index, series, commands);
             }
             let refused = study.catalog.refused.len() + state.active.as_ref().map_or(0, |a| a.refused.len());
@@ -118,7 +123,7 @@ fn row(
     }
 }
 
-fn texture(ctx: &egui::Context, cache: &mut UiCache, index: usize, thumbnail: &Arc<Thumbnail>) -> egui::TextureId {
+pub fn texture(ctx: &egui::Context, cache: &mut UiCache, index: usize, thumbnail: &Arc<Thumbnail>) -> egui::TextureId {
     if let Some((of, handle)) = cache.thumbnails.get(&index)
         && Arc::ptr_eq(of, thumbnail)
     {

@@ -25,7 +25,10 @@ fn onwards(active: &ActiveSeries) -> Option<Vec3> {
 }
 
 fn stacked_along_height(map: &PaneMap, onwards: Vec3) -> bool {
-    map.pose.along_column.dot(onwards).abs() > map.pose.along_row.dot(onwards).abs()
+    /// A plane that lies nearly in the slices crosses few of them, far apart.
+    const STEEP: f64 = 0.5;
+    let along_height = map.pose.along_column.dot(onwards).abs();
+    along_height > STEEP && along_height > map.pose.along_row.dot(onwards).abs()
 }
 
 /// Where a depth of the stack crosses the pane's left edge, points.

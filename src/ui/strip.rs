@@ -6,7 +6,7 @@ use egui::{Align2, Color32, FontId, Pos2, Rect, Sense, Stroke, pos2, vec2};
 use super::{UiCache, measure, theme};
 use crate::findings::SliceState;
 use crate::geometry::orientation_letters;
-use crate::state::{ActiveSeries, AppState, Command};
+use crate::state::{ActiveSeries, AppState, Command, HIDDEN};
 use crate::study::Series;
 
 const WIDTH: f32 = 84.0;
@@ -247,7 +247,10 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
         Some(z) => format!("slice {}, z {z:.1} mm", index + 1),
         None => format!("slice {}", index + 1),
     };
-    let Some(findings) = state.findings() else { return format!("{place}: not run") };
+    let Some(findings) = state.findings() else {
+        let why = if state.results_hidden() { HIDDEN } else { "not run" };
+        return format!("{place}: {why}");
+    };
     let said = match findings.slices.get(index) {
         Some(SliceState::Running) => "running".to_owned(),
         Some(done @ SliceState::Done(_)) => match (done.score(), done.excluded()) {

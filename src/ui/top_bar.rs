@@ -4,7 +4,7 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::measure::Kind;
-use crate::state::{AppState, Command, ExportKind, PanelSide, Tool};
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, PanelSide, Tool};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
@@ -19,14 +19,15 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     egui::Panel::top("top").frame(frame).show(ui, |ui| {
         ui.horizontal(|ui| {
             let width = ui.available_width();
-            let fold = state.active.is_some() && width < ROOMY;
-            let narrow = state.active.is_some() && width < NARROW;
+            let active = being_read(state);
+            let fold = active.is_some() && width < ROOMY;
+            let narrow = active.is_some() && width < NARROW;
             ui.label(RichText::new("dens").strong().size(16.0).color(theme::of(ui).text));
             ui.add_space(6.0);
             if !narrow {
                 open_folder(ui, state, commands);
                 // Where the bar is full of a study's buttons the menu, the key and the start screen remain.
-                if state.active.is_none() || width > 1500.0 {
+                if active.is_none() || width > 1500.0 {
                     open_file(ui, state, commands);
                 }
                 close(ui, state, commands);
@@ -38,7 +39,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
                     settings_and_help(ui, state, commands);
                     panels(ui, state, commands);
                 }
-                if let Some(active) = &state.active {
+                if let Some(active) = active {
                     window_menu(ui, active.window, state, commands);
                     tool_menu(ui, state, commands);
                 }
@@ -53,6 +54,11 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
             });
         });
     });
+}
+
+/// The series on the screen; none while the worklist is.
+fn being_read(state: &AppState) -> Option<&ActiveSeries> {
+    state.active.as_ref().filter(|_| !state.shows_worklist())
 }
 
 /// What there is no room for.
@@ -95,7 +101,8 @@ fn open_file(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
 }
 
 fn close(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
-    if state.active.is_some() && ui.button("Close").on_hover_text("Back to the start screen").clicked() {
+    let open = state.active.is_some() || state.has_worklist();
+    if open && ui.button("Close").on_hover_text("Back to the start screen").clicked() {
         commands.push(Command::CloseStudy);
     }
 }
@@ -112,9 +119,11 @@ fn settings_and_help(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Com
 
 /// From right to left.
 fn panels(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
-    let Some(active) = &state.active else { return };
+    let Some(active) = being_read(state) else { return };
     let hint = |what: &str, name: &str| state.keymap.hint(what, name);
-    if ui.button("Report").on_hover_text(hint("Export PDF, PNG or JSON", "report")).clicked() {
+    let report = ui.add_enabled(!state.results_hidden(), egui::Button::new("Report"));
+    let report = report.on_hover_text(hint("Export PDF, PNG or JSON", "report"));
+    if report.on_disabled_hover_text(state.no_report()).clicked() {
         commands.push(Command::BeginExport(ExportKind::Report));
     }
     let text = hint("Panel of the network's findings", "findings-panel");
@@ -131,7 +140,7 @@ fn panels(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
 
 /// From right to left.
 fn layouts(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
-    if state.active.is_none() {
+    if being_read(state).is_none() {
         return;
     }
     let hint = |what: &str, name: &str| state.keymap.hint(what, name);
@@ -143,7 +152,7 @@ fn layouts(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         state.keymap.text("coronal")
     );
     for (layout, text, hint) in [
-        (planes::Layout::Four, "2 x 2", hint("Three planes, and where the crosshair stands", "four-panes")),
+        (planes::Layout::Four, "2 x 2", hint("Three planes and the bone from any side", "four-panes")),
         (planes::Layout::Three, "3-up", hint("Axial, sagittal and coronal", "three-planes")),
         (planes::Layout::One, "1-up", one),
     ] {
@@ -248,7 +257,7 @@ fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
 
 /// The study in the top bar; says so when the identity is hidden.
 fn study_title(state: &AppState) -> String {
-    let Some(active) = &state.active else { return String::new() };
+    let Some(active) = being_read(state) else { return String::new() };
     let series = &active.series;
     let mut parts = Vec::new();
     if state.hide_identity {

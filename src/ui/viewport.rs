@@ -9,7 +9,7 @@ use super::{UiCache, keys, magnifier, measure, overlay, side_strip, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::state::keymap::{Does, action};
-use crate::state::{ActiveSeries, AppState, Command, Tool, ViewRect};
+use crate::state::{ActiveSeries, AppState, Command, Planes, Tool, ViewRect};
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, ResolvedView, ViewDraw};
@@ -33,6 +33,13 @@ pub enum Gesture {
     Crosshair,
     /// The plane of another pane goes through the pointer.
     Line(Pane),
+    /// The other panes' planes (or only one of them) turn with the pointer about the crosshair.
+    Turn {
+        within: Plane,
+        only: Option<Plane>,
+        /// Of the pointer about the crosshair, from rows towards columns; degrees.
+        last_deg: f64,
+    },
 }
 
 /// Distance at which a line is taken hold of, points.
@@ -92,10 +99,15 @@ pub fn show(
     response.context_menu(|ui| menu(ui, state, commands));
     let Some(resolved) = resolved else { return };
     let painter = ui.painter_at(rect);
+    let (hovered, cache_gesture) = (response.hover_pos(), cache.gesture);
     // The lines lie on the picture and under the text.
     let draw_lines = || {
         if let (Some(map), Some(planes)) = (map, &active.planes) {
             panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
+            let turning = cache_gesture.is_some_and(|(of, g)| of == pane && matches!(g, Gesture::Turn { .. }));
+            if hovered.is_some() || turning {
+                panes::paint_grips(&painter, &lines, &map, planes, hovered);
+            }
         }
     };
     let reduction = state.reduction(cache.max_volume_side).unwrap_or(1);
@@ -120,6 +132,10 @@ pub fn show(
         }
     };
     badge(ui, pane, placed.badge, &fidelity);
+    if let Pane::Across(plane) = pane {
+        let bars = map.filter(|map| side_strip::is_shown(state, active, map)).map_or(0.0, |_| side_strip::WIDTH);
+        stand_up_button(ui, rect.center_top() + egui::vec2(bars / 2.0, 44.0), (state, active), plane, commands);
+    }
     if let Some(map) = &map {
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
@@ -135,8 +151,15 @@ pub fn show(
     if let Some(at) = response.hover_pos() {
         let grabbed = map.and_then(|map| measure::cursor(at, (pane, &map), state, active, cache));
         let line = lines.iter().find(|line| line.distance(at) <= GRIP);
+        let grip = map.zip(active.planes.as_ref()).and_then(|(map, planes)| panes::turn_grip(&lines, at, &map, planes));
+        let turn = match cache.gesture {
+            Some((_, Gesture::Turn { .. })) => Some(egui::CursorIcon::Grabbing),
+            _ => grip.map(|_| egui::CursorIcon::Grab),
+        };
         let over_image = over_image(active, pane, &place, &resolved, at);
-        if let Some(icon) = grabbed.or(line.map(Line::cursor)).or(over_image.then_some(egui::CursorIcon::Crosshair)) {
+        if let Some(icon) =
+            grabbed.or(turn).or(line.map(Line::cursor)).or(over_image.then_some(egui::CursorIcon::Crosshair))
+        {
             ui.ctx().set_cursor_icon(icon);
         }
     }
@@ -195,9 +218,10 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
             parts.extend(state.evidence_lines());
             parts.join("; ")
         }
-        (Pane::Across(plane), Some(planes)) => {
-            format!("Plane, {} at {} {:.1} mm", plane.name(), plane.letter(), planes.coordinate_mm(plane))
-        }
+        (Pane::Across(plane), Some(planes)) => match planes.tilt(plane) {
+            Some(_) => format!("Plane, {}", planes.words(plane)),
+            None => format!("Plane, {} at {} {:.1} mm", plane.name(), plane.letter(), planes.coordinate_mm(plane)),
+        },
         (Pane::Across(plane), None) => format!("Plane, {}, not there", plane.name()),
     }
 }
@@ -209,6 +233,28 @@ fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
     let label = format!("Shown, {}: {}. {}", label_of(pane), fidelity.words(), fidelity.sentence());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, label.clone()));
     response.on_hover_text(fidelity.sentence());
+}
+
+/// The way back from a turned plane.
+fn stand_up_button(
+    ui: &mut egui::Ui,
+    at: Pos2,
+    (state, active): (&AppState, &ActiveSeries),
+    plane: Plane,
+    commands: &mut Vec<Command>,
+) {
+    if !active.planes.as_ref().is_some_and(|planes| planes.is_turned(plane)) {
+        return;
+    }
+    let at = Rect::from_center_size(at, egui::vec2(64.0, 20.0));
+    let button = egui::Button::new(egui::RichText::new("Upright").size(12.0));
+    let response = ui.put(at, button);
+    let response = response
+        .on_hover_text(state.keymap.hint("The planes of the body again, and the slices as acquired", "upright"));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Upright, {}", plane.name())));
+    if response.clicked() {
+        commands.push(Command::StandUp);
+    }
 }
 
 /// Why a plane is not there at all. How it is drawn is said by its badge.
@@ -308,7 +354,13 @@ fn message(painter: &egui::Painter, rect: Rect, text: &str) {
     painter.galley(rect.center() - galley.size() / 2.0, galley, theme::DIM);
 }
 
-fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, lines: &[Line], tool: Tool) -> Option<Gesture> {
+fn gesture_for(
+    ui: &egui::Ui,
+    response: &Response,
+    place: &Place,
+    (turning, lines): (Option<(&PaneMap, &Planes)>, &[Line]),
+    tool: Tool,
+) -> Option<Gesture> {
     let zoom = || {
         let at = response.interact_pointer_pos().unwrap_or(place.rect.center());
         let (x, y) = place.physical(at);
@@ -325,6 +377,13 @@ fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, lines: &[Line]
     }
     let (alt, pan) = ui.input(|i| (i.modifiers.alt, i.modifiers.shift || i.key_down(egui::Key::Space)));
     let pressed = ui.input(|i| i.pointer.press_origin());
+    if let (Some((map, planes)), Some(at)) = (turning, pressed)
+        && let Some(line) = panes::turn_grip(lines, at, map, planes)
+    {
+        let within = if let Pane::Across(plane) = place.pane { plane } else { planes.acquired };
+        let last_deg = map.angle_deg(map.patient(at), planes.crosshair);
+        return Some(Gesture::Turn { within, only: alt.then_some(line.plane), last_deg });
+    }
     let held: Vec<&Line> = lines.iter().filter(|line| pressed.is_some_and(|at| line.distance(at) <= GRIP)).collect();
     Some(match tool {
         _ if alt => Gesture::Scroll { rest: 0.0 },
@@ -361,7 +420,8 @@ fn drags(
     {
         commands.push(Command::MoveCrosshair(map.patient(at)));
     }
-    if let Some(gesture) = gesture_for(ui, response, place, lines, state.tool) {
+    let turning = map.zip(active.planes.as_ref());
+    if let Some(gesture) = gesture_for(ui, response, place, (turning, lines), state.tool) {
         cache.gesture = Some((place.pane, gesture));
         commands.push(Command::FocusPane(place.pane));
     }
@@ -377,6 +437,12 @@ fn drags(
     }
     if let (Some((_, gesture)), Some(at), Some(map)) = (cache.gesture, pointer, map) {
         commands.extend(moved_crosshair(gesture, active, map.patient(at)).map(Command::MoveCrosshair));
+        if let (Gesture::Turn { within, only, last_deg }, Some(planes)) = (gesture, &active.planes) {
+            let now_deg = map.angle_deg(map.patient(at), planes.crosshair);
+            let degrees = (now_deg - last_deg + 540.0).rem_euclid(360.0) - 180.0;
+            commands.push(Command::TurnPlanes { within, degrees, only });
+            cache.gesture = Some((place.pane, Gesture::Turn { within, only, last_deg: now_deg }));
+        }
     }
     let scale = f64::from(place.pixels_per_point);
     match cache.gesture.as_mut().map(|(_, gesture)| gesture) {
@@ -407,7 +473,7 @@ fn drags(
                 commands.push(Command::ScrollBy(steps as i64));
             }
         }
-        Some(Gesture::Crosshair | Gesture::Line(_)) | None => {}
+        Some(Gesture::Crosshair | Gesture::Line(_) | Gesture::Turn { .. }) | None => {}
     }
 }
 
@@ -417,7 +483,7 @@ fn moved_crosshair(gesture: Gesture, active: &ActiveSeries, at: PatientPoint) ->
     match gesture {
         Gesture::Crosshair => Some(at),
         Gesture::Line(Pane::Slices) => Some(planes.onto_slice_through(at)),
-        Gesture::Line(Pane::Across(plane)) => Some(plane.moved_to(planes.crosshair, plane.coordinate_mm(at))),
+        Gesture::Line(Pane::Across(plane)) => Some(planes.onto_plane_through(plane, at)),
         _ => None,
     }
 }
@@ -425,10 +491,7 @@ fn moved_crosshair(gesture: Gesture, active: &ActiveSeries, at: PatientPoint) ->
 /// Steps from one end of what a pane scrolls through to the other.
 fn steps_in(active: &ActiveSeries, pane: Pane) -> f32 {
     match (pane, &active.planes) {
-        (Pane::Across(plane), Some(planes)) => {
-            let [low, high] = planes.stack.geometry.reach_mm(plane.axis());
-            ((high - low) / planes.stack.geometry.smallest_spacing_mm()) as f32
-        }
+        (Pane::Across(plane), Some(planes)) => planes.steps(plane) as f32,
         _ => active.slice_count() as f32,
     }
 }
@@ -487,8 +550,11 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         entry(ui, &format!("{name} {:.0}/{:.0}", w.width, w.center), &format!("window-{}", i + 1));
     }
     ui.separator();
+    entry(ui, "Reset view", "reset-view");
+    if state.active.as_ref().and_then(|a| a.planes.as_ref()).is_some_and(Planes::any_turned) {
+        entry(ui, "Planes upright", "upright");
+    }
     for (text, name) in [
-        ("Reset view", "reset-view"),
         ("Invert", "invert"),
         ("Flip left and right", "flip-horizontal"),
         ("Flip up and down", "flip-vertical"),

@@ -91,6 +91,15 @@ impl Fidelity {
         Self::of(items, lossy)
     }
 
+    /// The surface of the bone, from a copy of the volume with voxels of so many mm.
+    pub fn of_surface(threshold_hu: f32, spacing_mm: f64, lossy: Option<&str>) -> Self {
+        let reason = format!(
+            "A rendering for orientation: where the values reach {threshold_hu:.0} HU, in a copy of the volume with voxels of \
+             {spacing_mm:.1} mm. Thin or soft bone can be missing and what is dense but no bone can stand there"
+        );
+        Self::of(vec![Item::caution("rendering, not for measuring", reason)], lossy)
+    }
+
     /// The same where the graphics driver is not trusted and the processor draws.
     pub fn drawn_by_processor(mut self) -> Self {
         let reason = "Drawn by the processor, since the graphics driver failed its check at the start";
@@ -258,6 +267,14 @@ mod tests {
         assert_eq!(Fidelity::of_slice(&beside, Interpolation::Linear, None).words(), "interpolated");
         let why = Fidelity::of_slice(&map(0.4), Interpolation::Linear, None).sentence();
         assert!(why.starts_with("Enlarged 2.50 times: ") && why.ends_with('.'), "{why}");
+    }
+
+    #[test]
+    fn a_rendering_is_never_taken_for_a_picture_to_measure_in() {
+        let surface = Fidelity::of_surface(250.0, 0.84, None);
+        assert_eq!(surface.words(), "rendering, not for measuring");
+        assert!(surface.is_caution() && surface.sentence().contains("250 HU"), "{}", surface.sentence());
+        assert!(surface.sentence().contains("voxels of 0.8 mm"));
     }
 
     #[test]

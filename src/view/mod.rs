@@ -5,6 +5,7 @@ pub mod colormap;
 pub mod fidelity;
 pub mod planes;
 pub mod raster;
+pub mod surface;
 
 use std::sync::Arc;
 

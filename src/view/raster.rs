@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::planes::{PlaneDraw, PlaneHeat};
+use super::surface::SurfaceDraw;
 use super::{HeatmapLayer, HeatmapStyle, Interpolation, OUTLINE_SHARE, PixelFromScreen, ViewDraw, colormap};
 use crate::findings::{Cam, PixelBox};
 use crate::geometry::PixelPoint;
@@ -14,14 +15,16 @@ use crate::volume::{Slice, SlicePixels};
 pub enum Drawing {
     Slice(ViewDraw),
     Plane(Box<PlaneDraw>),
+    Surface(SurfaceDraw),
 }
 
 impl Drawing {
-    /// As [`rgba8`] or [`plane_rgba8`].
+    /// As [`rgba8`], [`plane_rgba8`] or [`super::surface::rgba8`].
     pub fn rgba8(&self, [width, height]: [usize; 2]) -> Vec<u8> {
         match self {
             Self::Slice(draw) => rgba8(draw, width, height),
             Self::Plane(draw) => plane_rgba8(draw, width, height),
+            Self::Surface(draw) => super::surface::rgba8(draw, width, height),
         }
     }
 }

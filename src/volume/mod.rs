@@ -5,12 +5,14 @@ mod column;
 pub mod nifti;
 pub mod nrrd;
 mod resample;
+mod solid;
 mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use resample::{Projection, Sampling, Slab, Stack};
+pub use solid::{BLOCK, Solid};
 pub use window::{VoiFunction, Window, WindowParseError};
 
 use crate::geometry::PixelPoint;

@@ -250,6 +250,30 @@ mod render {
 }
 
 #[test]
+fn worklist_writes_a_line_for_each_study() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = ["phantom", "--cases", "2", "--seed", "5", "--matrix", "128", "--spacing", "3", "--out", "necks"];
+    assert!(dens(&made, folder.path()).status.success());
+    let run = dens(&["worklist", "necks", "--hide-identity", "--csv", "out.csv"], folder.path());
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let mut reader = csv::Reader::from_path(folder.path().join("out.csv")).expect("a table");
+    let rows: Result<Vec<std::collections::HashMap<String, String>>, _> = reader.deserialize().collect();
+    let rows = rows.expect("every row has every column");
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_eq!(
+            (row["analysis"].as_str(), row["results"].as_str(), row["patient_id"].as_str()),
+            ("done", "shown", "")
+        );
+        let score: f32 = row["case_score"].parse().expect("a score");
+        assert!((0.0..=1.0).contains(&score) && row["weights"].contains("synthetic necks only"));
+        assert!(row["research"].contains("Not for diagnosis") && row["order"].is_empty());
+    }
+    assert_ne!(rows[0]["study_key"], rows[1]["study_key"]);
+    check_refusal(&dens(&["worklist", "nowhere", "--csv", "out.csv"], folder.path()), "nowhere");
+}
+
+#[test]
 fn phantom_writes_studies_that_info_lists_and_leaves_full_folders_alone() {
     let folder = tempfile::tempdir().expect("folder");
     let args = ["phantom", "--out", "necks", "--cases", "2", "--seed", "11", "--matrix", "64", "--spacing", "5"];

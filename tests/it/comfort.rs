@@ -10,7 +10,7 @@ use egui_kittest::kittest::Queryable;
 
 use crate::dicom_load::files::{Dcm, Encoding};
 use crate::support::zips;
-use crate::ui::{current, demo, is_loaded, press, until, window, window_with};
+use crate::ui::{current, demo, is_loaded, press, until, window, window_stored};
 
 fn press_with(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key) {
     harness.key_press_modifiers(modifiers, key);
@@ -161,7 +161,7 @@ fn a_map_of_ones_own_lies_beside_the_settings_and_its_faults_are_told() {
     std::fs::write(folder.path().join("keymaps/bad.toml"), "name =").expect("written");
     let store = Store::at(folder.path().join("settings.json"));
     let settings = Settings { keymap: "mine".into(), acknowledged: true, ..Settings::default() };
-    let harness = window_with([1000.0, 700.0], Start::default(), store, &settings);
+    let harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
     let state = harness.state().state();
     assert_eq!(state.keymap.text("cine"), "J");
     let notices: Vec<&str> = state.notices.iter().map(|n| n.text.as_str()).collect();
@@ -245,7 +245,7 @@ fn the_first_page_is_read_once() {
     let folder = tempfile::tempdir().expect("folder");
     let store = Store::at(folder.path().join("settings.json"));
     let fresh = Settings { auto_analyse: false, ..Settings::default() };
-    let mut harness = window_with([1000.0, 700.0], Start::default(), store.clone(), &fresh);
+    let mut harness = window_stored([1000.0, 700.0], Start::default(), store.clone(), &fresh);
     harness.run_steps(3);
     harness.get_by_label("Before you begin");
     assert!(harness.query_all_by_label_contains("synthetic necks only").count() >= 1);
@@ -255,7 +255,7 @@ fn the_first_page_is_read_once() {
     assert!(harness.query_by_label("Before you begin").is_none() && harness.state().state().settings.acknowledged);
     // A study that was opened from outside is not stood in the way of.
     let start = Start { demo: true, ..Start::default() };
-    let mut harness = window_with([1000.0, 700.0], start, store, &fresh);
+    let mut harness = window_stored([1000.0, 700.0], start, store, &fresh);
     until(&mut harness, "the demo study is there", is_loaded);
     harness.get_by_label_contains("Image, slice");
     assert!(harness.query_by_label("Before you begin").is_none());
@@ -270,7 +270,7 @@ fn recents_are_hidden_with_the_identity() {
     let folder = tempfile::tempdir().expect("folder");
     let store = Store::at(folder.path().join("settings.json"));
     let settings = Settings { recents: vec!["/data/doe^jane".into()], acknowledged: true, ..Settings::default() };
-    let mut harness = window_with([1000.0, 700.0], Start::default(), store, &settings);
+    let mut harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
     harness.run_steps(2);
     harness.get_by_label("/data/doe^jane");
     press_with(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::P);

@@ -356,7 +356,7 @@ fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
 
 // ---- planes across the slices ----
 
-use dens::geometry::{Plane, PlaneGrid};
+use dens::geometry::{Plane, PlaneGrid, Rotation, Vec3};
 use dens::view::planes::{HeatStack, PlaneDraw, PlaneHeat};
 use dens::volume::{Projection, Slab, Stack};
 
@@ -427,6 +427,24 @@ fn slabs_polarity_nearest_and_reduction_are_those_of_the_cpu() {
     check_plane(&offscreen, &PlaneDraw { invert: true, ..plain.clone() }, "inverted");
     check_plane(&offscreen, &PlaneDraw { interpolation: Interpolation::Nearest, ..plain.clone() }, "nearest");
     check_plane(&offscreen, &PlaneDraw { reduction: 2, ..plain }, "reduced");
+}
+
+#[test]
+fn leaning_planes_their_slabs_and_their_heat_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (z_mm, tilt_deg) in [(&EVEN_MM[..], 0.0), (&UNEVEN_MM[..], 18.0)] {
+        let stack = synthetic(z_mm, tilt_deg, [0.9, 0.8]);
+        for (plane, deg) in [(Plane::Axial, 17.0), (Plane::Sagittal, -40.0), (Plane::Coronal, 75.0)] {
+            for thickness_mm in [0.0, 7.0] {
+                let slab = Slab { thickness_mm, projection: Projection::Mean };
+                let mut draw = plane_draw(stack.clone(), plane, slab, ViewState::default());
+                let turn = Rotation::about(Vec3::new(0.4, -0.7, 0.5), deg).expect("an axis");
+                draw.grid = draw.grid.turned(&turn, stack.geometry.centre());
+                draw.heatmap = Some(plane_heat(z_mm.len(), HeatmapStyle::Smooth));
+                check_plane(&offscreen, &draw, &format!("{plane:?} by {deg}, tilt {tilt_deg}, slab {thickness_mm}"));
+            }
+        }
+    }
 }
 
 #[test]
@@ -514,4 +532,73 @@ fn heat_on_a_plane_is_the_nearest_slices_own_and_nothing_between() {
         assert!(*value == 0.0 || (4.5..7.5).contains(&z), "z {z}");
     }
     assert!(hot > 100);
+}
+
+// ---- the bone's surface ----
+
+/// A bar, a ball and a plate of bone in a leaning, uneven stack.
+fn bones() -> Stack {
+    let bone = |p: Vec3| {
+        let ball = (p - Vec3::new(4.0, 3.0, 2.0)).length() < 6.0;
+        let bar = (p.x + 8.0).hypot(p.y - 1.0) < 2.5;
+        let plate = (p.y + 9.0).abs() < 1.5 && p.x.abs() < 11.0 && p.z.abs() < 9.0;
+        if ball || bar || plate { 700 } else { -60 }
+    };
+    let pose = |z: &f64| dens::geometry::SlicePose {
+        origin: dens::geometry::PatientPoint(Vec3::new(-16.0, -16.0 + 0.2 * z, *z)),
+        along_row: Vec3::new(1.0, 0.0, 0.0),
+        along_column: Vec3::new(0.0, 1.0, 0.0),
+    };
+    let z_mm: Vec<f64> = (0..40).map(|i| 14.0 - 0.7 * f64::from(i) - if i > 25 { 0.8 } else { 0.0 }).collect();
+    let poses: Vec<_> = z_mm.iter().map(pose).collect();
+    let slices = poses.iter().map(|pose| {
+        let at = |i: usize| PixelPoint { column: (i % 64) as f64, row: (i / 64) as f64 };
+        let values = (0..64 * 64).map(|i| bone(pose.patient_from_pixel(at(i), [0.5, 0.5]).0)).collect();
+        Arc::new(Slice { rows: 64, columns: 64, pixels: SlicePixels::I16(values), padding: None })
+    });
+    let volume = Arc::new(dens::volume::Volume::new(slices.collect()).expect("one size"));
+    let poses: Vec<_> = poses.into_iter().map(Some).collect();
+    let geometry = dens::geometry::StackGeometry::new(&poses, Some([0.5, 0.5]), 64, 64).expect("a stack");
+    Stack { volume, geometry: Arc::new(geometry) }
+}
+
+#[test]
+fn the_bone_from_every_side_is_that_of_the_cpu() {
+    use dens::view::surface::{self, Side, SurfaceDraw, SurfaceView};
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let solid = Arc::new(dens::volume::Solid::of(&bones(), &|| true).expect("bone"));
+    let oblique = SurfaceView { azimuth_deg: 33.0, elevation_deg: 27.0, zoom: 1.7, pan: [0.1, -0.05] };
+    for view in Side::ALL.map(Side::view).into_iter().chain([oblique]) {
+        for threshold_hu in [150.0, 300.0, 650.0] {
+            let draw = SurfaceDraw { solid: solid.clone(), view, threshold_hu };
+            let gpu = offscreen.render_surface(&draw, 150, 110).expect("a picture");
+            let cpu = surface::rgba8(&draw, 150, 110);
+            let apart = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+            let pairs = gpu.chunks_exact(4).zip(cpu.chunks_exact(4));
+            let differing = pairs.filter(|(a, b)| apart(a, b) > 6).count();
+            let what = format!("{view:?} from {threshold_hu} HU: {differing} pixels differ");
+            assert!(differing <= 150 * 110 / 100, "{what}");
+            let lit = cpu.chunks_exact(4).filter(|px| px[0] > 60).count();
+            assert!(lit > 800, "{what}, {lit} are lit");
+        }
+    }
+}
+
+#[test]
+fn a_ball_of_bone_is_as_wide_as_it_is_from_every_side_and_hides_what_lies_behind() {
+    use dens::geometry::PatientPoint;
+    use dens::view::surface::{self, Camera, Side, SurfaceDraw};
+    let solid = Arc::new(dens::volume::Solid::of(&bones(), &|| true).expect("bone"));
+    let centre = PatientPoint(Vec3::new(4.0, 3.0, 2.0));
+    for side in [Side::Left, Side::Top, Side::Back] {
+        let draw = SurfaceDraw { solid: solid.clone(), view: side.view(), threshold_hu: 300.0 };
+        let camera = Camera::new(&draw.view, &solid, [400.0, 300.0]);
+        let ([x, y], depth_mm) = camera.screen(centre);
+        let (met, met_mm) = surface::hit(&draw, &camera, x, y).expect("the ball");
+        assert!((depth_mm - met_mm - 6.0).abs() < 0.6, "{side:?}: {} mm before its middle", depth_mm - met_mm);
+        assert!(((met.0 - centre.0).length() - 6.0).abs() < 0.6);
+        assert!(surface::hides(&draw, &camera, centre), "its middle lies behind its surface");
+        let before = PatientPoint(centre.0 - camera.into * 7.5);
+        assert!(!surface::hides(&draw, &camera, before));
+    }
 }

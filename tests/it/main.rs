@@ -17,3 +17,4 @@ mod report;
 mod rules;
 mod support;
 mod ui;
+mod worklist;

@@ -164,6 +164,7 @@ fn findings(loaded: &LoadedSeries, score: impl Fn(usize) -> f32, trained: bool) 
         recipe: "paper/1".into(),
         device: "CPU, 1 thread".into(),
         software: dens::SOFTWARE.into(),
+        computed_earlier: None,
     };
     let total = loaded.series.slices.len();
     let mut findings = Findings::new(provenance, total);

@@ -18,13 +18,18 @@ use crate::support::{shared_data, zips};
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
 pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
-    let store = Store::at(folder.join("settings.json"));
-    let settings = Settings { auto_analyse, acknowledged: true, ..Settings::default() };
-    window_with(size, start, store, &settings)
+    window_with(size, start, folder, &Settings { auto_analyse, ..Settings::default() })
 }
 
-/// A window that begins with these settings.
-pub fn window_with(size: [f32; 2], start: Start, store: Store, settings: &Settings) -> Harness<'static, App> {
+/// As [`window`], with settings of one's own.
+pub fn window_with(size: [f32; 2], start: Start, folder: &Path, settings: &Settings) -> Harness<'static, App> {
+    let store = Store::at(folder.join("settings.json"));
+    let settings = Settings { acknowledged: true, ..settings.clone() };
+    window_stored(size, start, store, &settings)
+}
+
+/// A window whose settings, these at first, lie in a store of one's own.
+pub fn window_stored(size: [f32; 2], start: Start, store: Store, settings: &Settings) -> Harness<'static, App> {
     store.write(settings);
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
@@ -158,6 +163,22 @@ fn keys_scroll_window_and_open_help() {
     assert_eq!(current(&harness), slices(&harness) - 1, "help and Esc leave the slice alone");
 }
 
+#[test]
+fn the_help_key_works_again_where_shift_was_released_first() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    for round in 0..2 {
+        for (key, pressed, modifiers) in
+            [(Key::Questionmark, true, Modifiers::SHIFT), (Key::Slash, false, Modifiers::NONE)]
+        {
+            harness.event(egui::Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
+            harness.run_steps(2);
+        }
+        assert!(harness.query_by_label("Keys and mouse").is_some(), "round {round}");
+        press(&mut harness, Key::Escape);
+    }
+}
+
 fn slices(harness: &Harness<'_, App>) -> usize {
     harness.state().state().active.as_ref().expect("a series").slice_count()
 }
@@ -225,6 +246,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
         recipe: "paper/1".into(),
         device: "CPU".into(),
         software: "dens".into(),
+        computed_earlier: None,
     };
     app.receive(Event::AnalysisStarted { request, provenance });
     for index in 0..loaded.series.slices.len() {
@@ -328,6 +350,106 @@ fn three_planes_are_linked_and_each_answers_to_keys_and_mouse() {
     harness.get_by_label("2 x 2").click();
     harness.run_steps(3);
     harness.get_by_label_contains("Image, slice");
+}
+
+#[test]
+fn a_lines_end_turns_the_other_planes_and_keys_do_the_same() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press(&mut harness, Key::M);
+    let place = harness.get_by_label_contains("Plane, sagittal").rect();
+    let at = place.center() + egui::vec2(10.0, -20.0);
+    click(&mut harness, at);
+    let before = crosshair(&harness);
+    // The handle stands at this share of the way to the pane's margin.
+    let arm = 0.86 * (place.right() - 26.0 - at.x);
+    let turned = (10.0_f32).to_radians();
+    drag(&mut harness, at + egui::vec2(arm, 0.0), egui::vec2(arm * turned.cos() - arm, arm * turned.sin()));
+    assert_eq!(crosshair(&harness), before, "about the crosshair");
+    let words = |harness: &Harness<'_, App>, plane| {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        active.planes.as_ref().expect("planes").tilt(plane).map(|tilt| tilt.words())
+    };
+    let axial = words(&harness, dens::geometry::Plane::Axial).expect("the axial plane leans");
+    assert!(axial.starts_with("oblique, 10") || axial.starts_with("oblique, 9.9"), "{axial}");
+    assert!(axial.contains("about L-R"), "{axial}");
+    harness.get_by_label_contains("Plane, axial, oblique");
+    harness.get_by_label_contains("Plane, coronal, oblique");
+    harness.get_by_label_contains("Plane, sagittal at x");
+    assert!(harness.query_by_label_contains("Image, slice").is_none(), "no slice leans");
+    harness.get_by_label_contains("Shown, axial: interpolated");
+    harness.get_by_label("Upright, axial").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains("Image, slice");
+    // The same by keys, a degree at a time.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::ArrowRight);
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::ArrowRight);
+    harness.run_steps(3);
+    assert_eq!(words(&harness, dens::geometry::Plane::Coronal).as_deref(), Some("oblique, 6\u{b0} about L-R"));
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::U);
+    harness.run_steps(3);
+    harness.get_by_label_contains("Image, slice");
+}
+
+#[test]
+fn the_fourth_pane_shows_the_bone_from_any_side_or_the_place() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 800.0], folder.path());
+    harness.get_by_label("2 x 2").click();
+    harness.run_steps(2);
+    until(&mut harness, "the bone is there", |app| app.state().surface_draw().is_some());
+    harness.run_steps(3);
+    let seen = |harness: &Harness<'_, App>| harness.get_by_label_contains("Bone surface from").rect();
+    harness.get_by_label("Bone surface from 250 HU, seen from the patient's front");
+    harness.get_by_label_contains("Shown, bone: rendering, not for measuring");
+    harness.get_by_label("Bone from: Left").click();
+    harness.run_steps(3);
+    harness.get_by_label("Bone surface from 250 HU, seen from the patient's left");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
+    harness.run_steps(3);
+    harness.get_by_label("Bone surface from 250 HU, seen from the patient's back");
+    assert!(harness.state().state().active.is_some(), "no preset of the window was meant");
+
+    // A drag turns, the wheel makes larger, a double click leads back to the front.
+    let middle = seen(&harness).center();
+    drag(&mut harness, middle + egui::vec2(40.0, 30.0), egui::vec2(-40.0, 20.0));
+    harness.get_by_label_contains("degrees round from the front");
+    let view = |harness: &Harness<'_, App>| harness.state().state().active.as_ref().expect("a series").surface.view;
+    assert!((view(&harness).azimuth_deg - (180.0 + 18.0 - 360.0)).abs() < 1.0, "{:?}", view(&harness));
+    harness.event(egui::Event::Zoom(1.5));
+    harness.run_steps(3);
+    assert!(view(&harness).zoom > 1.2);
+    let slice = current(&harness);
+    let beside = egui::pos2(seen(&harness).right() - 12.0, seen(&harness).center().y);
+    harness.hover_at(beside);
+    harness.run_steps(2);
+    // Both clicks in one frame: a frame of the harness takes longer than a double click may.
+    let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
+    let clicks = [true, false, true, false].map(|pressed| egui::Event::PointerButton {
+        pos: beside,
+        button,
+        pressed,
+        modifiers,
+    });
+    harness.input_mut().events.extend(clicks);
+    harness.run_steps(3);
+    assert_eq!(view(&harness), dens::view::surface::Side::Front.view());
+    assert_eq!(current(&harness), slice, "beside the bone there is no place to go to");
+
+    // A click on the bone brings the crosshair there.
+    let before = crosshair(&harness);
+    harness.run_steps(4);
+    let place = seen(&harness);
+    let at = place.center() + egui::vec2(0.0, place.height() * 0.2);
+    click(&mut harness, at);
+    let after = crosshair(&harness);
+    assert!(after != before && after.y < before.y + 40.0, "{before:?} to {after:?}");
+    harness.run_steps(2);
+
+    harness.get_by_label("Place").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label_contains("Bone surface from").is_none());
+    assert!(harness.query_by_label_contains("Bone from: Left").is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Picture, check_extension, exact_grey, picture_bytes, with_text};
 use crate::cli::{Refusal, RenderArgs, load};
-use crate::geometry::{Plane, PlaneGrid};
+use crate::geometry::{PatientPoint, Plane, PlaneGrid, Rotation, Vec3};
 use crate::report;
 use crate::study::describe::Identity;
 use crate::study::{LoadedSeries, plane_text};
@@ -19,9 +19,15 @@ const OUTSIDE_HU: f32 = -1024.0;
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     plane: Plane,
-    at_mm: f64,
+    through: PatientPoint,
     slab: Slab,
     grid: PlaneGrid,
+}
+
+impl Cut {
+    fn shown(&self) -> plane_text::Cut {
+        plane_text::Cut { plane: self.plane, through: self.through, pose: self.grid.pose }
+    }
 }
 
 pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
@@ -35,10 +41,37 @@ pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
     let stack = loaded.stack().map_err(|error| Refusal(format!("no plane can be cut from this series: {error}")))?;
     let spacing_mm = args.spacing.unwrap_or_else(|| stack.geometry.smallest_spacing_mm());
     let at_mm = args.at.unwrap_or_else(|| plane.coordinate_mm(stack.geometry.centre()));
-    let grid = PlaneGrid::covering(&stack.geometry, plane, at_mm, spacing_mm).map_err(Refusal::from_error)?;
-    let cut = Cut { plane, at_mm, slab, grid };
+    let mut grid = PlaneGrid::covering(&stack.geometry, plane, at_mm, spacing_mm).map_err(Refusal::from_error)?;
+    let through = plane.moved_to(stack.geometry.centre(), at_mm);
+    if let Some(normal) = &args.normal {
+        let directions = turned(plane, direction(normal)?);
+        grid = PlaneGrid::through(&stack.geometry, through, directions, spacing_mm).map_err(Refusal::from_error)?;
+    }
+    let cut = Cut { plane, through, slab, grid };
     let bytes = if as_nrrd { nrrd_bytes(&loaded, &stack, &cut)? } else { png(args, &loaded, &stack, &cut, size)? };
     report::write_atomically(&args.out, &bytes).map_err(Refusal::from_error)
+}
+
+fn direction(text: &str) -> Result<Vec3, Refusal> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    let direction = match numbers.as_slice() {
+        &[x, y, z] if text.split(',').count() == 3 => Vec3::new(x, y, z).normalized(),
+        _ => None,
+    };
+    direction.ok_or_else(|| {
+        Refusal(format!("\"{text}\" is no direction: give three numbers such as 0,0.2,0.98, not all of them 0"))
+    })
+}
+
+/// The directions along rows and columns of a plane whose normal has been turned the shortest way.
+fn turned(plane: Plane, normal: Vec3) -> [Vec3; 2] {
+    let axis = plane.axis();
+    // A plane has two sides; the one it is hung by stays the one that is seen.
+    let normal = if normal.dot(axis) < 0.0 { normal * -1.0 } else { normal };
+    let about = axis.cross(normal);
+    let angle_deg = about.length().atan2(axis.dot(normal)).to_degrees();
+    let rotation = Rotation::about(about, angle_deg);
+    plane.directions().map(|direction| rotation.map_or(direction, |rotation| rotation.apply(direction)))
 }
 
 fn has_extension(path: &Path, wanted: &str) -> bool {
@@ -57,7 +90,7 @@ fn nrrd_bytes(loaded: &LoadedSeries, stack: &Stack, cut: &Cut) -> Result<Vec<u8>
     let outside = if loaded.series.values_are_hu { OUTSIDE_HU } else { 0.0 };
     let values = stack.resample(&cut.grid, &cut.slab, outside);
     let unit = if loaded.series.values_are_hu { "HU" } else { "values as stored, no HU" };
-    let content = format!("{}, {unit}", plane_text::place(cut.plane, cut.at_mm, &cut.slab).join(", "));
+    let content = format!("{}, {unit}", plane_text::place(&cut.shown(), &cut.slab).join(", "));
     let thickness_mm = if cut.slab.thickness_mm > 0.0 { cut.slab.thickness_mm } else { cut.grid.spacing_mm };
     nrrd::plane_bytes(&cut.grid, thickness_mm, &values, &content)
         .ok_or_else(|| Refusal("the plane has no pixels".to_owned()))
@@ -75,12 +108,7 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
     if args.exact {
         return exact_grey(&draw, args.renderer).map(with_text);
     }
-    let text = plane_text::corner_text(
-        &plane_text::Cut { plane: cut.plane, at_mm: cut.at_mm, pose: cut.grid.pose },
-        series,
-        (&args.window, 1.0),
-        Identity::Hidden,
-    );
+    let text = plane_text::corner_text(&cut.shown(), series, (&args.window, 1.0), Identity::Hidden);
     let made = PlaneCut {
         stack: &stack.geometry,
         slab: cut.slab,
@@ -91,4 +119,27 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
     let fidelity = Some(Fidelity::of_plane(&made, series.technique.lossy.as_deref()));
     let spacing_mm = Some([cut.grid.spacing_mm; 2]);
     picture_bytes(Picture { draw, text, spacing_mm, lossy: None, fidelity }, size, args.renderer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plane_is_turned_to_its_normal_and_hung_as_before() {
+        for plane in Plane::ALL {
+            for text in ["0.1,-0.3,0.9", "1,0.2,0", "0,0,-2", " -0.3, 1, 0.1"] {
+                let normal = direction(text).expect("a direction");
+                let [along_row, along_column] = turned(plane, normal);
+                let made = along_row.cross(along_column);
+                assert!(made.cross(normal).length() < 1e-9, "{plane:?} {text}");
+                assert!((along_row.length() - 1.0).abs() < 1e-9 && along_row.dot(along_column).abs() < 1e-9);
+                let upright = plane.directions();
+                assert!(made.dot(upright[0].cross(upright[1])) >= -1e-9, "not seen from behind");
+            }
+        }
+        for text in ["", "1,2", "0,0,0", "1,2,3,4", "a,b,c", "1,NaN,0"] {
+            assert!(direction(text).is_err(), "{text}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub const FIXED: &[(&str, &str)] = &[
     ("Esc", "close the topmost thing, give up a measurement"),
     ("Tab, Shift+Tab", "next, previous button or field"),
     ("Enter, Space", "press the button that has the keyboard"),
+    ("Enter, where nothing has it", "commit your verdict and reveal the result"),
     ("Alt+arrows", "move the selected measurement by 1 mm (Shift: 0.1 mm)"),
 ];
 

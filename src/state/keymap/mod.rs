@@ -12,9 +12,14 @@ pub use file::{KeymapFile, shipped};
 use super::Command;
 use super::command::{ExportKind, PanelSide, Tool};
 use super::measure::MeasureCommand;
+use super::reading::{ReadingCommand, Reply};
+use super::surface::SurfaceCommand;
+use super::worklist::WorklistCommand;
 use crate::geometry::Plane;
 use crate::measure::Kind;
+use crate::truth::Level;
 use crate::view::planes::Layout;
+use crate::view::surface::Side;
 
 /// What a key does.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub enum Does {
     Command(Command),
     /// A short press toggles, holding peeks.
     Heatmap,
+    /// The field of the note gets the keyboard.
+    Note,
     /// As long as it is held.
     Magnifier,
 }
@@ -37,21 +44,60 @@ pub struct Action {
     pub does: Does,
     /// Again and again while the key is held.
     pub repeats: bool,
+    /// Has a meaning while the worklist is on the screen.
+    pub in_list: bool,
 }
 
 type Keys = &'static [&'static str];
 
 const fn once(name: &'static str, keys: Keys, what: &'static str, command: Command) -> Action {
-    Action { name, what, keys, does: Does::Command(command), repeats: false }
+    Action { name, what, keys, does: Does::Command(command), repeats: false, in_list: false }
 }
 const fn held(name: &'static str, keys: Keys, what: &'static str, command: Command) -> Action {
-    Action { name, what, keys, does: Does::Command(command), repeats: true }
+    Action { name, what, keys, does: Does::Command(command), repeats: true, in_list: false }
+}
+const fn sized(name: &'static str, keys: Keys, what: &'static str, command: Command) -> Action {
+    Action { name, what, keys, does: Does::Command(command), repeats: true, in_list: true }
+}
+/// As [`once`], and in the worklist too.
+const fn anywhere(name: &'static str, keys: Keys, what: &'static str, command: Command) -> Action {
+    Action { name, what, keys, does: Does::Command(command), repeats: false, in_list: true }
+}
+const fn reading(name: &'static str, keys: Keys, what: &'static str, command: ReadingCommand) -> Action {
+    once(name, keys, what, Command::Reading(command))
+}
+const fn level(name: &'static str, keys: Keys, what: &'static str, level: Option<Level>) -> Action {
+    reading(name, keys, what, ReadingCommand::SetLevel(level))
+}
+const fn bone(name: &'static str, keys: Keys, what: &'static str, side: Side) -> Action {
+    once(name, keys, what, Command::Surface(SurfaceCommand::Look(side)))
 }
 const fn tool(name: &'static str, keys: Keys, what: &'static str, tool: Tool) -> Action {
     once(name, keys, what, Command::SetTool(tool))
 }
 const fn measure(name: &'static str, keys: Keys, what: &'static str, command: MeasureCommand) -> Action {
     once(name, keys, what, Command::Measure(command))
+}
+
+/// Heading of the keys for reading several studies.
+pub const READING: &str = "Worklist and verdicts";
+
+/// Keys that act on the list while the worklist is on the screen, the same in every map.
+pub const LIST: &[(&str, &str)] = &[
+    ("Up, Down, PgUp, PgDn, Home, End", "choose a study"),
+    ("Enter", "open it"),
+    ("/, Ctrl+F", "filter"),
+    ("O, N, D, R", "sort: as found, by name, date, result (again: backwards)"),
+    ("P", "pause the queue, and go on"),
+    ("Ctrl+E", "export as CSV, by the key of the report"),
+    ("Esc", "back to the study, or from the study to the list"),
+];
+
+/// What a key does to the list, where an action that has a meaning there would have the same key.
+pub fn taken_in_list(chord: &Chord) -> Option<&'static str> {
+    let written = chord.to_string();
+    let row = LIST.iter().find(|(keys, _)| *keys != "Ctrl+E" && keys.split(", ").any(|key| key == written))?;
+    Some(row.1)
 }
 
 /// Further than any stack is long.
@@ -79,10 +125,22 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         once("axial", &["F2"], "axial: focus its pane or show it", Command::ShowPlane(Plane::Axial)),
         once("sagittal", &["F3"], "sagittal", Command::ShowPlane(Plane::Sagittal)),
         once("coronal", &["F4"], "coronal", Command::ShowPlane(Plane::Coronal)),
+        held("turn-left", &["Ctrl+Left"], "turn the other planes about the crosshair by 1 degree", Command::TurnBy(-1.0)),
+        held("turn-right", &["Ctrl+Right"], "the same the other way round", Command::TurnBy(1.0)),
+        held("turn-left-more", &["Ctrl+Shift+Left"], "turn the other planes by 5 degrees", Command::TurnBy(-5.0)),
+        held("turn-right-more", &["Ctrl+Shift+Right"], "5 degrees the other way round", Command::TurnBy(5.0)),
+        once("upright", &["Ctrl+U"], "planes upright again, slices as acquired", Command::StandUp),
         once("lines", &["Shift+X"], "crosshair and lines on or off", Command::ToggleLines),
         held("thinner-slab", &["["], "thinner slab", Command::StepSlab(-1)),
         held("thicker-slab", &["]"], "thicker slab", Command::StepSlab(1)),
         once("slab-projection", &["L"], "slab: mean, MIP, MinIP", Command::CycleProjection),
+    ]),
+    ("Bone (fourth pane)", &[
+        bone("bone-front", &["Ctrl+1"], "bone from the patient's front", Side::Front),
+        bone("bone-left", &["Ctrl+2"], "bone from the left", Side::Left),
+        bone("bone-right", &["Ctrl+3"], "bone from the right", Side::Right),
+        bone("bone-back", &["Ctrl+4"], "bone from the back", Side::Back),
+        bone("bone-top", &["Ctrl+5"], "bone from the top", Side::Top),
     ]),
     ("Window", &[
         once("window-1", &["1"], "soft-tissue 300/80", Command::Preset(1)),
@@ -108,14 +166,14 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         tool("tool-pan", &["T"], "left button: translate", Tool::Pan),
         tool("tool-scroll", &["S"], "left button: scroll", Tool::Scroll),
         tool("tool-crosshair", &["X"], "left button: crosshair", Tool::Crosshair),
-        Action { name: "magnifier", what: "magnifier while held", keys: &["Q"], does: Does::Magnifier, repeats: false },
+        Action { name: "magnifier", what: "magnifier while held", keys: &["Q"], does: Does::Magnifier, repeats: false, in_list: false },
         once("image-text", &["O"], "text on the image: full, minimal, none", Command::CycleOverlay),
         once("series-panel", &["F9"], "series panel", Command::TogglePanel(PanelSide::Series)),
         once("findings-panel", &["F10"], "findings panel", Command::TogglePanel(PanelSide::Findings)),
-        once("full-screen", &["F11"], "full screen", Command::ToggleFullscreen),
-        held("larger", &["Ctrl++", "Ctrl+="], "larger text and buttons", Command::StepScale(1)),
-        held("smaller", &["Ctrl+-"], "smaller text and buttons", Command::StepScale(-1)),
-        once("normal-size", &["Ctrl+0"], "text and buttons at 100 %", Command::StepScale(0)),
+        anywhere("full-screen", &["F11"], "full screen", Command::ToggleFullscreen),
+        sized("larger", &["Ctrl++", "Ctrl+="], "larger text and buttons", Command::StepScale(1)),
+        sized("smaller", &["Ctrl+-"], "smaller text and buttons", Command::StepScale(-1)),
+        anywhere("normal-size", &["Ctrl+0"], "text and buttons at 100 %", Command::StepScale(0)),
     ]),
     ("Measure", &[
         tool("length", &["D"], "length", Tool::Measure(Kind::Length)),
@@ -135,7 +193,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
     ]),
     ("Network", &[
         once("evidence", &["E"], "from the peak at hand to three planes, and back", Command::PeakToEvidence),
-        Action { name: "heatmap", what: "heatmap on or off; hold to peek", keys: &["F"], does: Does::Heatmap, repeats: false },
+        Action { name: "heatmap", what: "heatmap on or off; hold to peek", keys: &["F"], does: Does::Heatmap, repeats: false, in_list: false },
         once("heatmap-style", &["G"], "heatmap: smooth, cells, outline", Command::CycleHeatmapStyle),
         once("occlusion", &["Shift+G"], "occlusion check of the peak; its map or the heatmap", Command::CheckByOcclusion),
         held("heatmap-stronger", &["+", "="], "heatmap stronger", Command::StepHeatmapOpacity(0.05)),
@@ -144,16 +202,36 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         once("reference", &["B"], "reference boxes, where the study has them", Command::ToggleTruth),
         once("analyse", &["Ctrl+R"], "run the analysis again", Command::StartAnalysis),
     ]),
+    (READING, &[
+        anywhere("worklist", &["F8"], "the worklist of several studies, and back", Command::Worklist(WorklistCommand::Toggle)),
+        anywhere("next-study", &["Ctrl+Down"], "next study", Command::Worklist(WorklistCommand::StepStudy(1))),
+        anywhere("previous-study", &["Ctrl+Up"], "previous study", Command::Worklist(WorklistCommand::StepStudy(-1))),
+        anywhere("blind-first", &["Ctrl+B"], "blind first: results stay hidden until your own verdict", Command::Reading(ReadingCommand::ToggleBlindFirst)),
+        reading("verdict-yes", &["Y"], "finding; once the result is seen: agree", ReadingCommand::Reply(Reply::Yes)),
+        reading("verdict-unsure", &["U"], "unsure", ReadingCommand::Reply(Reply::Unsure)),
+        reading("verdict-no", &["J"], "no finding; once the result is seen: disagree", ReadingCommand::Reply(Reply::No)),
+        level("level-1", &["Alt+1"], "level of your verdict: C1", Some(Level::C1)),
+        level("level-2", &["Alt+2"], "C2", Some(Level::C2)),
+        level("level-3", &["Alt+3"], "C3", Some(Level::C3)),
+        level("level-4", &["Alt+4"], "C4", Some(Level::C4)),
+        level("level-5", &["Alt+5"], "C5", Some(Level::C5)),
+        level("level-6", &["Alt+6"], "C6", Some(Level::C6)),
+        level("level-7", &["Alt+7"], "C7", Some(Level::C7)),
+        level("level-8", &["Alt+8"], "T1", Some(Level::T1)),
+        level("level-none", &["Alt+0"], "no level", None),
+        Action { name: "note", what: "write a note", keys: &["Shift+Y"], does: Does::Note, repeats: false, in_list: false },
+        anywhere("export-readings", &["Ctrl+Shift+E"], "export verdicts, times and results as CSV", Command::BeginExport(ExportKind::Readings)),
+    ]),
     ("Files and window", &[
-        once("open-folder", &["Ctrl+O"], "open a folder", Command::PickFolder),
-        once("open-file", &["Ctrl+Shift+O"], "open a zip archive or file", Command::PickFile),
-        once("report", &["Ctrl+E"], "export a report", Command::BeginExport(ExportKind::Report)),
+        anywhere("open-folder", &["Ctrl+O"], "open a folder", Command::PickFolder),
+        anywhere("open-file", &["Ctrl+Shift+O"], "open a zip archive or file", Command::PickFile),
+        anywhere("report", &["Ctrl+E"], "export a report", Command::BeginExport(ExportKind::Report)),
         once("save-view", &["Ctrl+Shift+S"], "save the view as PNG", Command::BeginExport(ExportKind::Picture)),
         once("copy-view", &["Ctrl+C"], "copy the view", Command::CopyPicture),
         once("attributes", &["Ctrl+T"], "DICOM attributes of the slice", Command::ToggleAttributes),
-        once("hide-identity", &["Ctrl+Shift+P"], "hide or show the patient's identity", Command::ToggleIdentity),
-        once("settings", &["Ctrl+,"], "settings", Command::ToggleSettings),
-        once("help", &["?", "F1"], "this sheet", Command::ToggleHelp),
+        anywhere("hide-identity", &["Ctrl+Shift+P"], "hide or show the patient's identity", Command::ToggleIdentity),
+        anywhere("settings", &["Ctrl+,"], "settings", Command::ToggleSettings),
+        anywhere("help", &["?", "F1"], "this sheet", Command::ToggleHelp),
     ]),
 ];
 
@@ -272,6 +350,17 @@ mod tests {
             assert_eq!(chord.to_string().parse::<Chord>(), Ok(chord), "{chord}");
             assert_eq!(chord.refused(), None, "{chord}");
         }
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_the_worklist_has_no_key_of_the_list() {
+        for action in actions().filter(|action| action.in_list) {
+            for key in action.keys {
+                let chord: Chord = key.parse().expect("a key");
+                assert_eq!(taken_in_list(&chord), None, "{}: {key}", action.name);
+            }
+        }
+        assert!(taken_in_list(&"N".parse().expect("a key")).is_some_and(|what| what.starts_with("sort")));
     }
 
     #[test]

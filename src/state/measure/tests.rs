@@ -142,6 +142,44 @@ fn a_measurement_stands_on_its_slice_and_nowhere_else() {
 }
 
 #[test]
+fn what_is_drawn_on_a_leaning_plane_is_shown_there_and_found_again() {
+    let mut neck = neck();
+    let axial = Pane::Across(Plane::Axial);
+    let at = neck.active().planes.as_ref().expect("planes").crosshair;
+    neck.apply(Command::TurnPlanes { within: Plane::Sagittal, degrees: 20.0, only: None });
+    // Along the body's L-R axis, about which the plane leans, and along the leaning plane.
+    let along = |state: &AppState| {
+        let active = state.active.as_ref().expect("active");
+        active.planes.as_ref().expect("planes").grid(Plane::Axial).expect("a plane").pose
+    };
+    let pose = along(&neck.state);
+    let to = at.0 + pose.along_column * 3.0;
+    let flat =
+        neck.draw(Kind::Length, axial, &[[at.0.x, at.0.y, at.0.z], [at.0.x + 2.0, at.0.y, at.0.z]]).expect("drawn");
+    let leaning = neck.draw(Kind::Length, axial, &[[at.0.x, at.0.y, at.0.z], [to.x, to.y, to.z]]).expect("drawn");
+    assert!(matches!(neck.reading(leaning), Reading::Length(mm) if (mm - 3.0).abs() < 1e-9));
+    assert!(neck.shows(axial, flat) && neck.shows(axial, leaning));
+    let place = measure::place(neck.active().measures.sheet.get(leaning).expect("there"));
+    assert!(place.starts_with("axial, oblique, 20\u{b0} about L-R, through ("), "{place}");
+    neck.apply(Command::StandUp);
+    assert!(neck.shows(SAGITTAL, leaning), "both lie in the sagittal plane");
+    assert!(!neck.shows(Pane::Slices, leaning), "it crosses the slices");
+    neck.measure(MeasureCommand::GoTo(leaning));
+    assert_eq!(neck.state.focused_pane(), axial);
+    assert!(neck.shows(axial, leaning), "the plane leans as it did");
+    assert!((along(&neck.state).normal() - pose.normal()).length() < 1e-9);
+    // What lies on a slice is shown on the slice.
+    let z = neck.active().series.slices[3].pose.expect("a pose").origin.0.z;
+    neck.apply(Command::StandUp);
+    let on_slice = neck.draw(Kind::Length, Pane::Slices, &[[2.0, 3.0, z], [5.0, 7.0, z]]);
+    neck.apply(Command::TurnBy(5.0));
+    if let Some(id) = on_slice {
+        neck.measure(MeasureCommand::GoTo(id));
+        assert_eq!(neck.state.focused_pane(), Pane::Slices);
+    }
+}
+
+#[test]
 fn a_length_along_two_planes_is_shown_in_both_and_a_pin_in_all() {
     let mut neck = neck();
     let x = neck.active().planes.as_ref().expect("planes").crosshair.0.x;

@@ -178,4 +178,4 @@ fn mix(a: f64, b: f64, f: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::geometry::{Plane, SlicePose};
+use crate::geometry::{Plane, Rotation, SlicePose};
 
 /// A stack whose values are a function of patient space, at slices of these heights with rows tilted by `tilt_deg`.
 pub(crate) fn stack_of(
@@ -92,6 +92,37 @@ fn a_ball_of_ten_millimetres_measures_ten_in_every_plane_tilt_and_spacing() {
         for plane in Plane::ALL {
             for measured in diameters_mm(&stack, plane, centre) {
                 assert!((measured - 10.0).abs() <= 0.3, "{plane:?}, tilt {tilt_deg}: {measured} mm");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ball_of_ten_millimetres_measures_ten_on_leaning_planes_and_in_their_slabs() {
+    let centre = Vec3::new(2.0, -1.0, 3.0);
+    let ball = |p: Vec3| 1000.0 * (5.5 - (p - centre).length()).clamp(0.0, 1.0);
+    for (tilt_deg, step_mm, spacing_mm) in [(0.0, 0.5, [0.5, 0.4]), (20.0, 0.5, [0.5, 0.4]), (-15.0, 0.9, [0.7, 0.7])] {
+        let z_mm: Vec<f64> = (0..60).map(|i| 16.0 - step_mm * f64::from(i) - if i > 22 { 0.3 } else { 0.0 }).collect();
+        let stack = stack_of(&z_mm, tilt_deg, spacing_mm, [64, 80], ball);
+        for plane in Plane::ALL {
+            for (axis, deg) in [([1.0, 0.0, 0.0], 33.0), ([0.0, 1.0, 0.2], -20.0), ([0.3, -0.5, 1.0], 61.0)] {
+                let turn = Rotation::about(Vec3::new(axis[0], axis[1], axis[2]), deg).expect("an axis");
+                let at_mm = plane.coordinate_mm(PatientPoint(centre));
+                let upright = PlaneGrid::covering(&stack.geometry, plane, at_mm, 0.25).expect("inside");
+                let grid = upright.turned(&turn, PatientPoint(centre));
+                for thickness_mm in [0.0, 20.0] {
+                    let slab = Slab { thickness_mm, projection: Projection::Mip };
+                    let values = stack.resample(&grid, &slab, 0.0);
+                    let foot = grid.pixel_from_patient(PatientPoint(centre));
+                    let (c, r) = (foot.column.round() as usize, foot.row.round() as usize);
+                    let inside = |column: usize, row: usize| values[row * grid.columns + column] >= 500.0;
+                    let across = (0..grid.columns).filter(|column| inside(*column, r)).count() as f64 * 0.25;
+                    let along = (0..grid.rows).filter(|row| inside(c, *row)).count() as f64 * 0.25;
+                    for measured in [across, along] {
+                        let what = format!("{plane:?} by {deg}, tilt {tilt_deg}, slab {thickness_mm}");
+                        assert!((measured - 10.0).abs() <= 0.3, "{what}: {measured} mm");
+                    }
+                }
             }
         }
     }
