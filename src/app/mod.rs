@@ -53,6 +53,7 @@ pub struct App {
     export: Option<Running>,
     graphics_check: Option<Running>,
     occlusion: Option<Running>,
+    attributes: Option<Running>,
     /// The worklist's job.
     queue: Option<Running>,
     solid: Option<Running>,
@@ -105,6 +106,7 @@ impl App {
             export: None,
             graphics_check: None,
             occlusion: None,
+            attributes: None,
             queue: None,
             solid: None,
             focus: Arc::new(AtomicUsize::new(0)),
@@ -120,6 +122,9 @@ impl App {
             if app.no_picture.is_none() {
                 app.graphics_check = Some(app.worker().check_graphics(paint::self_test(render_state)));
             }
+        }
+        if let Some(store) = &app.store {
+            app.state.add_keymaps(store.keymaps());
         }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
@@ -228,6 +233,7 @@ impl App {
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
             Effect::ReadMeasures { key } => self.keeper.read(key),
             Effect::SaveMeasures { key, content } => self.keeper.save(key, content),
+            Effect::ReadAttributes(of) => self.attributes = Some(self.worker().attributes(of)),
             Effect::CopyText(text) => self.ctx.copy_text(text),
             Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
         }
@@ -272,22 +278,17 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        if let Some(checked) = ending(&self.graphics_check) {
-            self.graphics_check = None;
-            checked.into_iter().for_each(|event| self.receive(event));
+        let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes].map(ending);
+        for (slot, ending) in
+            [&mut self.graphics_check, &mut self.queue, &mut self.solid, &mut self.occlusion, &mut self.attributes]
+                .into_iter()
+                .zip(&lone)
+        {
+            if ending.is_some() {
+                *slot = None;
+            }
         }
-        if let Some(ended) = ending(&self.queue) {
-            self.queue = None;
-            ended.into_iter().for_each(|event| self.receive(event));
-        }
-        if let Some(made) = ending(&self.solid) {
-            self.solid = None;
-            made.into_iter().for_each(|event| self.receive(event));
-        }
-        if let Some(checked) = ending(&self.occlusion) {
-            self.occlusion = None;
-            checked.into_iter().for_each(|event| self.receive(event));
-        }
+        lone.into_iter().flatten().flatten().for_each(|event| self.receive(event));
     }
 
     fn progress(&self) -> Progress {
@@ -333,6 +334,7 @@ fn cancel(running: &Option<Running>) {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        ui::theme::follow(ctx, &self.state.settings);
         self.poll();
         let now = ctx.input(|i| i.time);
         self.save_when_settled(now);

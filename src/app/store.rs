@@ -1,12 +1,26 @@
 //! Settings on disk, in the user's configuration folder, never beside a study.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::measures::MeasureStore;
 use super::readings::ReadingStore;
 use super::results::ResultStore;
 use crate::report::write_atomically;
 use crate::state::Settings;
+
+/// Maps of keys that are read at most, and the most bytes of one.
+const MOST_KEYMAPS: usize = 32;
+const KEYMAP_BYTES: u64 = 64 << 10;
+
+fn keymap_text(path: &Path) -> Result<String, String> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+    if size > KEYMAP_BYTES {
+        return Err(format!("The keymap {name} has {size} bytes, more than a map of keys needs, and was left out."));
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("The keymap {name} could not be read ({error}) and was left out."))
+}
 
 /// The settings file.
 #[derive(Debug, Clone)]
@@ -38,6 +52,17 @@ impl Store {
     /// Where measurements are kept.
     pub fn measures(&self) -> MeasureStore {
         MeasureStore::at(self.data.join("measurements"))
+    }
+    /// The reader's own maps of keys, `keymaps/*.toml` beside the settings: their names, and their texts or a sentence.
+    pub fn keymaps(&self) -> Vec<(String, Result<String, String>)> {
+        let Some(folder) = self.file.parent().map(|folder| folder.join("keymaps")) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")));
+        paths.sort();
+        let named =
+            |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        paths.iter().take(MOST_KEYMAPS).map(|path| (named(path), keymap_text(path))).collect()
     }
     /// What was stored, or the defaults where nothing can be read; an unreadable file is never an error at start.
     pub fn read(&self) -> Settings {

@@ -15,7 +15,9 @@ use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::model::{DevicePreference, Network};
-use crate::state::{DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail};
+use crate::state::{
+    AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail,
+};
 use crate::study::{Catalog, LoadedSeries, Series};
 use crate::training::dataset::truth_beside;
 use crate::volume::{Slice, Solid, Stack, Window};
@@ -218,6 +220,21 @@ impl Worker {
         let request = check.request;
         let work = move |ctx: &JobCtx, _: &Sender<Event>| occlude(&check, &networks, ctx);
         self.start("occlusion", work, move |end| Some(Event::Occluded { request, result: Err(end) }))
+    }
+
+    pub fn attributes(self, of: AttributesOf) -> Running {
+        let asked = of.clone();
+        let work = move |_: &JobCtx, _: &Sender<Event>| {
+            let result = dicom::attributes(&of.path, of.packed, &of.name).map(Arc::new).map_err(|r| r.text);
+            Ok(Some(Event::AttributesRead { of, result }))
+        };
+        self.start("attributes", work, move |end| {
+            let text = match end {
+                Ended::Cancelled => "Reading the attributes was cancelled.".to_owned(),
+                Ended::Failed(text) | Ended::Stopped(text) => text,
+            };
+            Some(Event::AttributesRead { of: asked.clone(), result: Err(text) })
+        })
     }
 
     pub fn solid(self, request: RequestId, stack: Stack) -> Running {

@@ -11,7 +11,7 @@ use crate::study::Kind;
 
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const MEDIA_STORAGE_CLASS: Tag = Tag(0x0002, 0x0002);
-const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+pub(super) const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 const DIRECTORY_RECORDS: Tag = Tag(0x0004, 0x1220);
 const DIRECTORY_CLASS: &str = "1.2.840.10008.1.3.10";
 const COPY_AGAIN: &str = "copy it again from its source";
@@ -33,9 +33,12 @@ pub(super) struct DataSet {
 }
 
 /// What precedes a data set.
-struct Preface {
-    start: usize,
-    syntax: Syntax,
+pub(super) struct Preface {
+    /// Offset of the file header's elements, where there is one.
+    pub meta: Option<usize>,
+    /// Offset of the data set.
+    pub start: usize,
+    pub syntax: Syntax,
     class: String,
     mended: Option<&'static str>,
     /// There was no file header; failing to walk on means that the file is no DICOM.
@@ -126,7 +129,7 @@ fn vr_at(head: &[u8], at: usize) -> Option<Vr> {
     head.get(at.checked_add(4)?..at.checked_add(6)?)?.try_into().ok()
 }
 
-fn preface(source: &mut Source, segments: &mut Segments) -> Result<Preface, Problem> {
+pub(super) fn preface(source: &mut Source, segments: &mut Segments) -> Result<Preface, Problem> {
     let head = first_of(segments);
     let has_preamble = head.get(128..132) == Some(b"DICM");
     let (at, mended) = if has_preamble && (group_at(head, 132) == Some(2) || head.len() == 132) {
@@ -170,7 +173,7 @@ fn preface(source: &mut Source, segments: &mut Segments) -> Result<Preface, Prob
             format!("its transfer syntax {uid} is not known to this program; export it as Explicit VR Little Endian"),
         )
     })?;
-    Ok(Preface { start, syntax, class: plain(MEDIA_STORAGE_CLASS), mended, guessed: false })
+    Ok(Preface { meta: Some(at), start, syntax, class: plain(MEDIA_STORAGE_CLASS), mended, guessed: false })
 }
 
 /// A data set without a file header: told by its first element, which is of group 8 nearly always.
@@ -188,7 +191,7 @@ fn bare(head: &[u8], has_preamble: bool) -> Result<Preface, Problem> {
             _ => continue,
         };
         let mended = Some("the file has no DICOM file header; its encoding was recognised from its content");
-        return Ok(Preface { start, syntax, class: String::new(), mended, guessed: true });
+        return Ok(Preface { meta: None, start, syntax, class: String::new(), mended, guessed: true });
     }
     match has_preamble {
         true => Err(Problem::new(
@@ -200,7 +203,7 @@ fn bare(head: &[u8], has_preamble: bool) -> Result<Preface, Problem> {
 }
 
 /// What the first element shows, and a note when that differs from what the file header says.
-fn coding(preface: &Preface, segments: &Segments, start: usize) -> (Coding, Option<&'static str>) {
+pub(super) fn coding(preface: &Preface, segments: &Segments, start: usize) -> (Coding, Option<&'static str>) {
     let stated = Coding { explicit: !preface.syntax.implicit, big_endian: preface.syntax.big_endian };
     let head = first_of(segments);
     let Some(vr) = vr_at(head, start) else { return (stated, None) };

@@ -12,13 +12,17 @@ pub(super) const MAX_NESTING: usize = 64;
 /// Values longer than this are stepped over even when they are asked for; no attribute of interest comes near.
 const MAX_VALUE: usize = 64 << 10;
 
-const ITEM: Tag = Tag(0xFFFE, 0xE000);
-const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
-const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+pub(super) const ITEM: Tag = Tag(0xFFFE, 0xE000);
+pub(super) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
+pub(super) const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 pub(super) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 const FLOAT_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0008);
 const DOUBLE_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0009);
-const UNDEFINED: u32 = u32::MAX;
+pub(super) const UNDEFINED: u32 = u32::MAX;
+
+pub(super) fn is_pixels(tag: Tag) -> bool {
+    matches!(tag, PIXEL_DATA | FLOAT_PIXEL_DATA | DOUBLE_PIXEL_DATA)
+}
 
 /// Value representation, as two letters; zeros where the encoding does not say.
 pub(super) type Vr = [u8; 2];
@@ -210,7 +214,7 @@ impl Walk<'_, '_> {
         let header = read_header(self.window, self.at, coding)?;
         self.out.mended |= header.mended;
         self.out.seen += 1;
-        if matches!(header.tag, PIXEL_DATA | FLOAT_PIXEL_DATA | DOUBLE_PIXEL_DATA) {
+        if is_pixels(header.tag) {
             let len =
                 if header.len == UNDEFINED { None } else { Some(usize::try_from(header.len).unwrap_or(usize::MAX)) };
             self.out.pixels = Some(PixelElement { tag: header.tag, vr: header.vr, start: header.start, len });

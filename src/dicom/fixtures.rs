@@ -23,7 +23,7 @@ impl Elements {
         self.head(group, element, vr);
         let len = value.len().next_multiple_of(2);
         match vr {
-            "OB" | "OW" => {
+            "OB" | "OW" | "UN" | "UT" => {
                 self.bytes.extend([0, 0]);
                 self.bytes.extend(u32::try_from(len).expect("short").to_le_bytes());
             }
@@ -69,12 +69,16 @@ impl Elements {
             .word(0x28, 0x11, 6)
     }
     pub(crate) fn write(&self, path: &Path) {
+        std::fs::write(path, self.file()).expect("written");
+    }
+    /// With preamble and file header.
+    pub(crate) fn file(&self) -> Vec<u8> {
         let mut file = vec![0; 128];
         file.extend(b"DICM");
         let meta = Self::default().text(2, 0x10, "UI", "1.2.840.10008.1.2.1");
         file.extend(&meta.bytes);
         file.extend(&self.bytes);
-        std::fs::write(path, file).expect("written");
+        file
     }
 }
 

@@ -1,10 +1,11 @@
 //! Files to a catalog of series, checks, decoding and volumes. The only place that knows dicom-rs.
 //!
 //! `archive` lists what a zip archive holds, `source` reads bytes, `elements` walks them without recursion and checks every length, `dataset` finds and reads
-//! attributes, `picture` and `header` judge them, `group` makes series, `decode` makes slices. Of dicom-rs the character
+//! attributes, `attributes` lists them all, `picture` and `header` judge them, `group` makes series, `decode` makes slices. Of dicom-rs the character
 //! sets and the picture decoders are used; its parser recurses without a limit and never sees a file.
 
 mod archive;
+mod attributes;
 mod codestream;
 mod dataset;
 mod decode;
@@ -29,7 +30,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
-use crate::study::{Catalog, Kind, LoadedSeries, Refused, Series};
+use crate::study::attributes::Attributes;
+use crate::study::{Catalog, Kind, LoadedSeries, Packed, Refused, Series};
 use crate::volume::Slice;
 
 pub use digest::volume_sha256;
@@ -159,4 +161,19 @@ pub struct FileFacts {
 /// What stands against reading the picture.
 pub fn file_facts(path: &Path) -> Result<FileFacts, Refused> {
     load::file_facts(path)
+}
+
+/// Lists the attributes of a file, or of the entry at `packed` of the archive that it is. `name` is what errors call it.
+/// Long values and long lists are cut and say so; a file that is damaged further on gives what precedes the damage.
+///
+/// # Errors
+/// When it cannot be read or is no DICOM.
+pub fn attributes(path: &Path, packed: Option<Packed>, name: &str) -> Result<Attributes, Refused> {
+    let read = || attributes::list(source::Source::open(path, packed)?);
+    std::panic::catch_unwind(read)
+        .unwrap_or_else(|panic| {
+            let text = format!("reading it failed unexpectedly ({})", crate::jobs::panic_text(panic.as_ref()));
+            Err(Problem::new(Kind::Corrupt, text))
+        })
+        .map_err(|problem| problem.refused(name.to_owned()))
 }

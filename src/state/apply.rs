@@ -57,6 +57,12 @@ impl AppState {
             | Command::SetDevice(_)
             | Command::SetAutoAnalyse(_)
             | Command::SetInvertVerticalDrag(_)
+            | Command::SetDragSensitivity(_)
+            | Command::SetWheelSlices(_)
+            | Command::SetTheme(_)
+            | Command::SetScale(_)
+            | Command::StepScale(_)
+            | Command::AcknowledgeResearchUse
             | Command::SetRememberRecents(_)
             | Command::SetKeptResults(_)
             | Command::SetMemory(_)
@@ -64,13 +70,19 @@ impl AppState {
             | Command::SetInterpolation(_)
             | Command::SetHeatmapOpacity(_)
             | Command::SetHeatmapEverywhere(_)
+            | Command::StepHeatmapOpacity(_)
+            | Command::ToggleHeatmapEverywhere
             | Command::CycleHeatmapStyle
             | Command::SetPrevalence(_)
             | Command::TogglePanel(_)
             | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
+            Command::Keys(command) => self.apply_keys(command, &mut effects),
+            Command::ToggleAttributes | Command::CopyAttribute { .. } => self.apply_attributes(&command, &mut effects),
             Command::ToggleHelp
             | Command::ToggleSettings
             | Command::ToggleNotices
+            | Command::ShowKeysPage
+            | Command::ShowGeneralPage
             | Command::ToggleIdentity
             | Command::ToggleFullscreen
             | Command::Escape
@@ -120,6 +132,7 @@ impl AppState {
         self.drive_queue(effects);
         self.note_what_is_seen(effects);
         self.ask_for_solid(effects);
+        self.follow_attributes(effects);
     }
 
     fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
@@ -283,8 +296,15 @@ impl AppState {
             Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
             Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
             Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
+            Command::StepHeatmapOpacity(by) => {
+                s.heatmap_opacity = (s.heatmap_opacity + by).clamp(0.05, MAX_HEATMAP_OPACITY);
+            }
             Command::SetHeatmapEverywhere(on) => {
                 s.heatmap_everywhere = *on;
+                self.heat_is_stale = true;
+            }
+            Command::ToggleHeatmapEverywhere => {
+                s.heatmap_everywhere = !s.heatmap_everywhere;
                 self.heat_is_stale = true;
             }
             Command::SetPrevalence(share) if share.is_finite() => s.prevalence = share.clamp(0.0, 1.0),
@@ -298,7 +318,7 @@ impl AppState {
                     OverlayDensity::None => OverlayDensity::Full,
                 }
             }
-            _ => {}
+            other => s.apply_comfort(other),
         }
         Self::save(effects);
     }
@@ -306,7 +326,15 @@ impl AppState {
     fn apply_chrome(&mut self, command: &Command, effects: &mut Vec<Effect>) {
         match command {
             Command::ToggleHelp => self.show_help = !self.show_help,
-            Command::ToggleSettings => self.show_settings = !self.show_settings,
+            Command::ToggleSettings => {
+                self.show_settings = !self.show_settings;
+                self.key_capture = None;
+            }
+            Command::ShowKeysPage => (self.show_settings, self.keys_page) = (true, true),
+            Command::ShowGeneralPage => {
+                (self.show_settings, self.keys_page) = (true, false);
+                self.key_capture = None;
+            }
             Command::ToggleNotices => self.show_notices = !self.show_notices,
             Command::ToggleIdentity => self.hide_identity = !self.hide_identity,
             Command::ToggleFullscreen => {
@@ -319,7 +347,7 @@ impl AppState {
             }
             // The topmost thing only, so that one key press closes one thing.
             Command::Escape => {
-                if self.export.take().is_some() {
+                if self.key_capture.take().is_some() || self.export.take().is_some() {
                 } else if self.show_help {
                     self.show_help = false;
                 } else if self.show_settings {
@@ -327,6 +355,8 @@ impl AppState {
                 } else if self.show_notices {
                     self.show_notices = false;
                 } else if self.escape_measuring() {
+                } else if self.attributes.open {
+                    self.attributes.open = false;
                 } else if self.fullscreen {
                     self.fullscreen = false;
                     effects.push(Effect::SetFullscreen(false));
@@ -371,7 +401,7 @@ impl AppState {
     fn apply_export(&mut self, command: Command, effects: &mut Vec<Effect>) {
         match command {
             Command::BeginExport(ExportKind::Report) if self.results_hidden() && !self.shows_worklist() => {
-                self.notice(Severity::Info, NO_REPORT);
+                self.notice(Severity::Info, self.no_report());
             }
             Command::BeginExport(kind) if self.can_export(kind) => {
                 let name = match kind {

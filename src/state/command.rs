@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::attributes::{AttributesOf, AttributesRead};
+use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::reading::ReadingCommand;
-use super::settings::DeviceSetting;
+use super::settings::{DeviceSetting, ThemeSetting};
 use super::surface::SurfaceCommand;
 use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
@@ -166,6 +168,9 @@ pub enum Command {
     SetPrevalence(f64),
     SetHeatmapOpacity(f32),
     SetHeatmapEverywhere(bool),
+    /// Change of the opacity.
+    StepHeatmapOpacity(f32),
+    ToggleHeatmapEverywhere,
     NextPeak,
     PreviousPeak,
     /// A slice chosen among the peaks.
@@ -189,6 +194,17 @@ pub enum Command {
     SetDevice(DeviceSetting),
     SetAutoAnalyse(bool),
     SetInvertVerticalDrag(bool),
+    /// How much a drag changes the window, 1 at first.
+    SetDragSensitivity(f32),
+    /// Slices per notch of the wheel.
+    SetWheelSlices(u32),
+    SetTheme(ThemeSetting),
+    /// Of everything but the image, percent.
+    SetScale(u16),
+    /// By so many steps; 0 is back to 100 %.
+    StepScale(i16),
+    /// The first page has been read.
+    AcknowledgeResearchUse,
     SetRememberRecents(bool),
     /// Size up to which results are kept on disk, MB.
     SetKeptResults(u64),
@@ -200,6 +216,17 @@ pub enum Command {
     ToggleHelp,
     ToggleSettings,
     ToggleNotices,
+    /// The settings at their page of keys, or at the others.
+    ShowKeysPage,
+    ShowGeneralPage,
+    Keys(KeysCommand),
+    /// Shows or hides the list of the slice's DICOM attributes.
+    ToggleAttributes,
+    /// A line of that list to the clipboard: its value, or all of it.
+    CopyAttribute {
+        line: usize,
+        whole: bool,
+    },
     ToggleIdentity,
     ToggleFullscreen,
     /// Closes whatever lies on top; never changes the image.
@@ -331,6 +358,8 @@ pub enum Effect {
         stack: Stack,
     },
     CopyText(String),
+    /// Lists the attributes of a file.
+    ReadAttributes(AttributesOf),
     SetFullscreen(bool),
 }
 
@@ -459,6 +488,10 @@ pub enum Event {
     MeasuresRead {
         key: SheetKey,
         result: Result<MeasuresFile, String>,
+    },
+    AttributesRead {
+        of: AttributesOf,
+        result: AttributesRead,
     },
     MeasuresSaved {
         key: SheetKey,

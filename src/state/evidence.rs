@@ -97,15 +97,18 @@ impl AppState {
     }
 
     pub(super) fn say_why_no_peak(&mut self) {
+        let not_run =
+            self.keymap.hint("No slice has a score: the network has not been run on this series", "analyse") + ".";
         let text = match &self.analysis {
             _ if self.active.is_none() => return,
             _ if self.results_hidden() => {
                 return self.notice(Severity::Info, format!("Peaks and heatmap are {HIDDEN}."));
             }
-            AnalysisState::NotRun => "No slice has a score: the network has not been run on this series (Ctrl+R).",
+            AnalysisState::NotRun => not_run.as_str(),
             AnalysisState::Preparing(_) | AnalysisState::Running => "No slice has a score yet; try again in a moment.",
             _ => "No slice of this series has a score; the findings panel says why.",
         };
+        let text = text.to_owned();
         self.notice(Severity::Info, text);
     }
 

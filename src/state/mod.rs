@@ -2,10 +2,13 @@
 //! [`AppState::receive`] takes a result, both answer with effects. No I/O, no threads, no GPU.
 
 mod apply;
+mod attributes;
 mod cine;
 mod command;
 mod evidence;
 mod fidelity;
+pub mod keymap;
+mod keys;
 mod measure;
 mod occlusion;
 mod planes;
@@ -19,16 +22,18 @@ mod worklist;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use attributes::{AttributesOf, AttributesRead, AttributesView};
 pub use cine::{CINE_RATES, Cine};
 pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
     ViewRect,
 };
+pub use keys::{KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
-pub use settings::{DeviceSetting, Settings};
+pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
 pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Work, Worklist, WorklistCommand};
 
@@ -51,6 +56,12 @@ pub const PEEK_S: f64 = 0.35;
 #[derive(Debug)]
 pub struct AppState {
     pub settings: Settings,
+    /// The keys in force.
+    pub keymap: keymap::Keymap,
+    /// Maps of keys to choose from.
+    keymaps: Vec<keymap::KeymapFile>,
+    /// A key is awaited, or what to do with one is asked.
+    pub key_capture: Option<KeyCapture>,
     pub study: Option<OpenStudy>,
     pub active: Option<ActiveSeries>,
     /// The studies of what is open.
@@ -82,6 +93,8 @@ pub struct AppState {
     pub fullscreen: bool,
     pub show_help: bool,
     pub show_settings: bool,
+    /// The settings are open at their page of keys.
+    pub keys_page: bool,
     pub show_notices: bool,
     pub export: Option<ExportDialog>,
     pub path_field: String,
@@ -105,6 +118,8 @@ pub struct AppState {
     clock_at: Option<Moment>,
     /// The check's map lies on its slice in the heatmap's place.
     pub occlusion_on: bool,
+    /// The list of the slice's DICOM attributes.
+    pub attributes: AttributesView,
 }
 
 /// Everything found under the opened paths.
@@ -237,8 +252,12 @@ impl ActiveSeries {
 
 impl AppState {
     pub fn new(settings: Settings) -> Self {
-        Self {
+        let settings = settings.within_reason();
+        let mut state = Self {
             settings,
+            keymap: keymap::Keymap::default(),
+            keymaps: keymap::shipped(),
+            key_capture: None,
             study: None,
             active: None,
             worklist: Worklist::default(),
@@ -260,6 +279,7 @@ impl AppState {
             fullscreen: false,
             show_help: false,
             show_settings: false,
+            keys_page: false,
             show_notices: false,
             export: None,
             path_field: String::new(),
@@ -278,7 +298,10 @@ impl AppState {
             now: Moment::default(),
             clock_at: None,
             occlusion_on: false,
-        }
+            attributes: AttributesView::default(),
+        };
+        state.renew_keys();
+        state
     }
 
     /// Results of the active series under the current model; `None` while they are hidden from the reader.

@@ -34,13 +34,29 @@ pub enum ReadingCommand {
 /// What stands where a result would be.
 pub const HIDDEN: &str = "hidden until you commit your own verdict (blind-first)";
 /// Why no report is written before the verdict.
-pub const NO_REPORT: &str = "A report would show the results, which are hidden until you commit your own verdict of this \
-     study (blind-first): Y finding, J no finding above your threshold, U unsure, then Enter.";
+pub const NO_REPORT: &str =
+    "A report would show the results, which are hidden until you commit your own verdict of this study (blind-first)";
 
 impl AppState {
     /// The present moment, told before each [`AppState::apply`] and [`AppState::receive`].
     pub fn set_now(&mut self, now: Moment) {
         self.now = now;
+    }
+
+    /// "Y finding, U unsure, J no finding above your threshold", by the keys in force.
+    pub fn verdict_keys(&self) -> String {
+        let key = |name: &str| self.keymap.keys(name).first().map_or("(no key)".to_owned(), ToString::to_string);
+        format!(
+            "{} finding, {} unsure, {} no finding above your threshold",
+            key("verdict-yes"),
+            key("verdict-unsure"),
+            key("verdict-no")
+        )
+    }
+
+    /// Why no report is written before the verdict, and what to do.
+    pub fn no_report(&self) -> String {
+        format!("{NO_REPORT}: {}, then Enter.", self.verdict_keys())
     }
 
     /// Results of a study are kept from the reader.

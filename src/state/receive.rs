@@ -70,6 +70,7 @@ impl AppState {
             Event::SolidMade { request, result } => self.solid_made(request, result),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
+            Event::AttributesRead { of, result } => self.attributes_read(of, result),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
             Event::ReadingsRead(read) => self.readings_read(read),
             Event::ReadingSaved { key, result } => self.reading_saved(&key, result),

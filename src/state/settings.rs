@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Command;
 use super::command::OverlayDensity;
+use super::keymap::KeyNames;
+use super::keys::OWN_MAP;
 use super::surface::FourthPane;
 use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
@@ -24,6 +27,21 @@ pub enum DeviceSetting {
     Cuda,
     Metal,
 }
+
+/// The colours of panels and dialogs; images are black in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThemeSetting {
+    #[default]
+    Dark,
+    Light,
+    /// What the desktop says; dark where it says nothing.
+    System,
+}
+
+/// Scales of the interface, percent.
+pub const SCALES: std::ops::RangeInclusive<u16> = 100..=250;
+const SCALE_STEP: i16 = 10;
 
 /// Unknown fields of a newer version are ignored and missing ones take their defaults.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +65,19 @@ pub struct Settings {
     pub heatmap_style: HeatmapStyle,
     pub auto_analyse: bool,
     pub invert_vertical_drag: bool,
+    /// How much a drag changes the window; 1 is the program's own pace.
+    pub drag_sensitivity: f32,
+    /// Slices per notch of the wheel.
+    pub wheel_slices: u32,
+    pub theme: ThemeSetting,
+    /// Of everything but the image, percent, beside the desktop's own scale.
+    pub scale_percent: u16,
+    /// The chosen map of keys.
+    pub keymap: String,
+    /// The reader's changes to it: names of actions and their keys.
+    pub own_keys: KeyNames,
+    /// The first page, which says what this is not for, has been read.
+    pub acknowledged: bool,
     /// Compute threads; `None` leaves one core to the window.
     pub threads: Option<usize>,
     pub device: DeviceSetting,
@@ -87,6 +118,13 @@ impl Default for Settings {
             heatmap_style: HeatmapStyle::default(),
             auto_analyse: true,
             invert_vertical_drag: false,
+            drag_sensitivity: 1.0,
+            wheel_slices: 1,
+            theme: ThemeSetting::Dark,
+            scale_percent: *SCALES.start(),
+            keymap: OWN_MAP.to_owned(),
+            own_keys: KeyNames::new(),
+            acknowledged: false,
             threads: None,
             device: DeviceSetting::Auto,
             model: None,
@@ -102,7 +140,39 @@ impl Default for Settings {
 
 const RECENTS: usize = 8;
 
+/// How much a drag may change the window.
+pub const DRAG_SENSITIVITIES: std::ops::RangeInclusive<f32> = 0.25..=4.0;
+/// Slices per notch of the wheel.
+pub const WHEEL_SLICES: std::ops::RangeInclusive<u32> = 1..=10;
+
 impl Settings {
+    /// Numbers of a file that somebody edited, put where they can be used.
+    pub(super) fn within_reason(mut self) -> Self {
+        self.scale_percent = self.scale_percent.clamp(*SCALES.start(), *SCALES.end());
+        self.wheel_slices = self.wheel_slices.clamp(*WHEEL_SLICES.start(), *WHEEL_SLICES.end());
+        let (low, high) = (*DRAG_SENSITIVITIES.start(), *DRAG_SENSITIVITIES.end());
+        self.drag_sensitivity =
+            if self.drag_sensitivity.is_finite() { self.drag_sensitivity.clamp(low, high) } else { 1.0 };
+        self
+    }
+
+    /// Settings of how the program looks and feels.
+    pub(super) fn apply_comfort(&mut self, command: &Command) {
+        let mut changed = self.clone();
+        match command {
+            Command::SetDragSensitivity(factor) => changed.drag_sensitivity = *factor,
+            Command::SetWheelSlices(n) => changed.wheel_slices = *n,
+            Command::SetTheme(theme) => changed.theme = *theme,
+            Command::SetScale(percent) => changed.scale_percent = *percent,
+            Command::StepScale(0) => changed.scale_percent = *SCALES.start(),
+            Command::StepScale(steps) => {
+                changed.scale_percent = changed.scale_percent.saturating_add_signed(steps.saturating_mul(SCALE_STEP));
+            }
+            Command::AcknowledgeResearchUse => changed.acknowledged = true,
+            _ => {}
+        }
+        *self = changed.within_reason();
+    }
     pub fn remember(&mut self, path: &Path) {
         if self.remember_recents {
             self.recents.retain(|p| p != path);
@@ -120,6 +190,24 @@ mod tests {
     fn settings_of_another_version_are_read_as_far_as_they_go() {
         let s: Settings = serde_json::from_str(r#"{"auto_analyse":false,"from_the_future":[1]}"#).expect("tolerant");
         assert!(!s.auto_analyse && s.remember_recents);
+    }
+
+    #[test]
+    fn scale_pace_and_wheel_stay_within_reason() {
+        let mut s: Settings = serde_json::from_str(r#"{"scale_percent":9000,"wheel_slices":0,"drag_sensitivity":1e9}"#)
+            .expect("tolerant");
+        s = s.within_reason();
+        assert_eq!((s.scale_percent, s.wheel_slices, s.drag_sensitivity), (250, 1, 4.0));
+        s.apply_comfort(&Command::StepScale(-1));
+        assert_eq!(s.scale_percent, 240);
+        s.apply_comfort(&Command::StepScale(0));
+        s.apply_comfort(&Command::StepScale(-1));
+        assert_eq!(s.scale_percent, 100);
+        s.apply_comfort(&Command::SetDragSensitivity(f32::NAN));
+        assert_eq!(s.drag_sensitivity, 1.0);
+        s.apply_comfort(&Command::SetTheme(ThemeSetting::System));
+        let again: Settings = serde_json::from_str(&serde_json::to_string(&s).expect("JSON")).expect("settings");
+        assert_eq!(again, s);
     }
 
     #[test]

@@ -769,3 +769,50 @@ fn an_occlusion_check_that_ends_early_leaves_nothing_or_a_sentence() {
         assert!(state.shown_occlusion().is_none() && state.heatmap_layer().is_some());
     }
 }
+
+#[test]
+fn the_attributes_follow_the_slice_one_file_at_a_time() {
+    use crate::study::attributes::{Attribute, Attributes};
+    let (mut state, _) = opened(5);
+    let asked = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|e| match e {
+            Effect::ReadAttributes(of) => Some(of),
+            _ => None,
+        })
+    };
+    let first = asked(state.apply(Command::ToggleAttributes)).expect("asked");
+    assert_eq!(asked(state.apply(Command::GoToSlice(0))), None, "one at a time");
+    let line = |tag: [u16; 2], vr: &str, value: &str| Attribute {
+        depth: 0,
+        parent: None,
+        key: u64::from(tag[1]),
+        tag: Some(tag),
+        name: "Name".into(),
+        vr: vr.into(),
+        value: value.into(),
+        holds_others: false,
+    };
+    let lines = vec![line([0x10, 0x10], "PN", "Doe^Jane"), line([0x18, 0x50], "DS", "1.25")];
+    let list: AttributesRead = Ok(Arc::new(Attributes { lines, note: None }));
+    let second =
+        asked(state.receive(Event::AttributesRead { of: first.clone(), result: list.clone() })).expect("the new slice");
+    assert_ne!(first, second);
+    assert!(state.attributes.shown().is_some() && state.attributes.is_waiting());
+    assert_eq!(asked(state.receive(Event::AttributesRead { of: second, result: list })), None);
+    let copied = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|e| match e {
+            Effect::CopyText(text) => Some(text),
+            _ => None,
+        })
+    };
+    let copy = |line: usize, whole: bool| Command::CopyAttribute { line, whole };
+    assert_eq!(copied(state.apply(copy(0, false))).as_deref(), Some("Doe^Jane"));
+    assert_eq!(copied(state.apply(copy(1, true))).as_deref(), Some("(0018,0050)\tName\tDS\t1.25"));
+    state.apply(Command::ToggleIdentity);
+    assert_eq!(copied(state.apply(copy(0, false))), None);
+    assert!(state.notices.iter().any(|n| n.text.contains("was not copied")));
+    assert_eq!(copied(state.apply(copy(1, false))).as_deref(), Some("1.25"));
+    state.apply(Command::Escape);
+    assert!(!state.attributes.open);
+    assert_eq!(asked(state.apply(Command::GoToSlice(3))), None, "nothing is read unseen");
+}

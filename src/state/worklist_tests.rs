@@ -250,7 +250,7 @@ fn nothing_of_a_result_is_known_before_the_verdict() {
     }
     assert!(state.notices.iter().all(|n| !n.text.contains("0.9")));
     state.apply(Command::BeginExport(ExportKind::Report));
-    assert!(state.export.is_none() && state.notices.last().is_some_and(|n| n.text == NO_REPORT));
+    assert!(state.export.is_none() && state.notices.last().is_some_and(|n| n.text.starts_with(NO_REPORT)));
 
     read(&mut state, ReadingCommand::Commit);
     assert!(state.results_hidden(), "no verdict without an answer");

@@ -3,6 +3,7 @@
 //! All text here has had control characters replaced already and may be shown as it is; it may still name a
 //! patient, so it is never logged and never used as a path.
 
+pub mod attributes;
 pub mod describe;
 pub mod plane_text;
 pub mod quality;

@@ -61,6 +61,9 @@ fn header(ui: &mut egui::Ui, rect: Rect, state: &AppState, commands: &mut Vec<Co
     let bar = Rect::from_min_max(rect.min + vec2(6.0, 3.0), pos2(rect.right() - 6.0, rect.top() + HEADER));
     let mut ui =
         ui.new_child(egui::UiBuilder::new().max_rect(bar).layout(egui::Layout::left_to_right(egui::Align::Center)));
+    // On black in both themes, as the image is.
+    let dark = ui.ctx().style_of(egui::Theme::Dark);
+    ui.style_mut().visuals = dark.visuals.clone();
     ui.spacing_mut().item_spacing.x = 3.0;
     ui.spacing_mut().button_padding = vec2(5.0, 1.0);
     let small = |text: &str| RichText::new(text).size(12.0);
@@ -76,8 +79,9 @@ fn header(ui: &mut egui::Ui, rect: Rect, state: &AppState, commands: &mut Vec<Co
     let Some(draw) = state.surface_draw().filter(|_| shown == FourthPane::Bone) else { return };
     ui.add_space(6.0);
     let side = draw.view.side();
-    for (i, of) in Side::ALL.into_iter().enumerate() {
-        let hint = format!("Ctrl+{}: from the patient's {}", i + 1, of.name().to_lowercase());
+    for of in Side::ALL {
+        let side_name = of.name().to_lowercase();
+        let hint = state.keymap.hint(&format!("From the patient's {side_name}"), &format!("bone-{side_name}"));
         let button = egui::Button::selectable(side == Some(of), small(of.name()));
         let response = ui.add(button).on_hover_text(hint);
         response.widget_info(|| {

@@ -2,8 +2,8 @@
 
 use egui::{RichText, Ui};
 
-use super::{Progress, theme};
-use crate::state::{AppState, Command, DeviceSetting, ExportDialog, ExportKind, Settings, Severity};
+use super::{Progress, keys_page, theme};
+use crate::state::{AppState, Command, DeviceSetting, ExportDialog, ExportKind, Severity, ThemeSetting};
 use crate::view::Interpolation;
 
 pub fn show(ctx: &egui::Context, state: &AppState, progress: Progress, commands: &mut Vec<Command>) {
@@ -52,7 +52,7 @@ fn export(
                 "A line per study: results that you may see, verdicts, times and notes. Columns: README."
             }
         };
-        ui.label(RichText::new(hint).color(theme::DIM));
+        ui.label(RichText::new(hint).color(theme::of(ui).dim));
         let mut path = dialog.path.clone();
         let mut confirm = false;
         ui.horizontal(|ui| {
@@ -70,15 +70,15 @@ fn export(
             }
         });
         let mut hide = state.hide_identity;
-        if ui.checkbox(&mut hide, "Mask the patient's identity (Ctrl+Shift+P)").clicked() {
+        if ui.checkbox(&mut hide, state.keymap.hint("Mask the patient's identity", "hide-identity")).clicked() {
             commands.push(Command::ToggleIdentity);
         }
         if state.findings().is_none_or(|f| !f.is_complete()) && dialog.kind == ExportKind::Report {
             let text = "The analysis is not complete; the report will say which slices have a score.";
-            ui.label(RichText::new(text).color(theme::WARNING));
+            ui.label(RichText::new(text).color(theme::of(ui).warning));
         }
         if let Some(error) = &dialog.error {
-            ui.label(RichText::new(error).color(theme::STOP));
+            ui.label(RichText::new(error).color(theme::of(ui).stop));
         }
         ui.horizontal(|ui| {
             let ready = !dialog.writing && !path.trim().is_empty();
@@ -98,43 +98,111 @@ fn export(
 
 fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
     egui::Modal::new(egui::Id::unique("settings")).show(ctx, |ui| {
-        ui.set_width(520.0_f32.min(ctx.content_rect().width() - 60.0));
+        let screen = ctx.content_rect();
+        let wide = if state.keys_page { 860.0 } else { 600.0 };
+        ui.set_width((screen.width() - 60.0).min(wide));
         title(ui, "Settings", Command::ToggleSettings, commands);
-        let s = &state.settings;
-        analysis_settings(ui, s, commands);
-        kept_settings(ui, s, commands);
-        memory_settings(ui, state, commands);
-        ui.add_space(8.0);
-        super::caption(ui, "Picture and mouse");
-        check(ui, s.interpolation == Interpolation::Linear, "Interpolate between pixels", commands, |on| {
-            Command::SetInterpolation(if on { Interpolation::Linear } else { Interpolation::Nearest })
+        ui.horizontal(|ui| {
+            if ui.selectable_label(!state.keys_page, "General").clicked() {
+                commands.push(Command::ShowGeneralPage);
+            }
+            if ui.selectable_label(state.keys_page, "Keys").clicked() {
+                commands.push(Command::ShowKeysPage);
+            }
         });
-        check(
-            ui,
-            s.invert_vertical_drag,
-            "Drag down to brighten (default: up)",
-            commands,
-            Command::SetInvertVerticalDrag,
-        );
-        let mut rate = s.cine_rate;
-        let slider = egui::Slider::new(&mut rate, crate::state::CINE_RATES).text("slices per second of a cine (C)");
-        if ui.add(slider.max_decimals(0)).changed() {
-            commands.push(Command::SetCineRate(rate));
+        ui.separator();
+        let height = (screen.height() - 150.0).max(120.0);
+        if state.keys_page {
+            return keys_page::show(ui, state, height, commands);
         }
-        check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
-        ui.add_space(8.0);
-        super::caption(ui, "Privacy");
-        check(ui, s.remember_recents, "Remember the paths of recent studies", commands, Command::SetRememberRecents);
-        check(ui, state.hide_identity, "Hide the patient's identity on screen and in exports", commands, |_| {
-            Command::ToggleIdentity
+        let area = egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+        area.auto_shrink([false, true]).show(ui, |ui| {
+            analysis_settings(ui, state, commands);
+            kept_settings(ui, &state.settings, commands);
+            memory_settings(ui, state, commands);
+            ui.add_space(8.0);
+            picture_settings(ui, state, commands);
+            ui.add_space(8.0);
+            look_settings(ui, state, commands);
+            ui.add_space(8.0);
+            privacy_settings(ui, state, commands);
+            ui.add_space(8.0);
+            ui.label(RichText::new(crate::RESEARCH_LINE).small().color(theme::of(ui).warning));
+            ui.label(RichText::new(crate::SOFTWARE).small().color(theme::of(ui).dim));
         });
-        ui.add_space(8.0);
-        ui.label(RichText::new(crate::RESEARCH_LINE).small().color(theme::WARNING));
-        ui.label(RichText::new(crate::SOFTWARE).small().color(theme::DIM));
     });
 }
 
-fn analysis_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
+fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let s = &state.settings;
+    super::caption(ui, "Picture and mouse");
+    check(ui, s.interpolation == Interpolation::Linear, "Interpolate between pixels", commands, |on| {
+        Command::SetInterpolation(if on { Interpolation::Linear } else { Interpolation::Nearest })
+    });
+    let text = "Drag down to brighten (default: up)";
+    check(ui, s.invert_vertical_drag, text, commands, Command::SetInvertVerticalDrag);
+    let mut pace = s.drag_sensitivity;
+    let slider = egui::Slider::new(&mut pace, crate::state::DRAG_SENSITIVITIES).logarithmic(true).max_decimals(2);
+    if ui.add(slider.text("times the usual change of the window by a drag")).changed() {
+        commands.push(Command::SetDragSensitivity(pace));
+    }
+    let mut slices = s.wheel_slices;
+    let slider = egui::Slider::new(&mut slices, crate::state::WHEEL_SLICES);
+    if ui.add(slider.text("slices per notch of the wheel (Shift: five times as many)")).changed() {
+        commands.push(Command::SetWheelSlices(slices));
+    }
+    let mut rate = s.cine_rate;
+    let slider = egui::Slider::new(&mut rate, crate::state::CINE_RATES).max_decimals(0);
+    if ui.add(slider.text(state.keymap.hint("slices per second of a cine", "cine"))).changed() {
+        commands.push(Command::SetCineRate(rate));
+    }
+    check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
+}
+
+fn look_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    super::caption(ui, "Panels and text");
+    ui.horizontal(|ui| {
+        ui.label("Theme");
+        for (theme, name) in
+            [(ThemeSetting::Dark, "dark"), (ThemeSetting::Light, "light"), (ThemeSetting::System, "as the system")]
+        {
+            let response = ui.selectable_label(state.settings.theme == theme, name);
+            if response.accessible_name(format!("Theme: {name}")).clicked() {
+                commands.push(Command::SetTheme(theme));
+            }
+        }
+        ui.label(RichText::new("images stay black in all").small().color(theme::of(ui).dim));
+    });
+    ui.horizontal(|ui| {
+        ui.label("Size of text and buttons");
+        let keys = &state.keymap;
+        for (text, name, hint, steps) in
+            [("-", "Smaller", keys.hint("Smaller", "smaller"), -1), ("+", "Larger", keys.hint("Larger", "larger"), 1)]
+        {
+            if ui.button(text).on_hover_text(hint).accessible_name(name).clicked() {
+                commands.push(Command::StepScale(steps));
+            }
+        }
+        ui.label(format!("{} %", state.settings.scale_percent));
+        let hint = keys.hint("Back to 100 %", "normal-size");
+        if ui.add_enabled(state.settings.scale_percent != 100, egui::Button::new("100 %")).on_hover_text(hint).clicked()
+        {
+            commands.push(Command::StepScale(0));
+        }
+    });
+}
+
+fn privacy_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    super::caption(ui, "Privacy");
+    let recents = state.settings.remember_recents;
+    check(ui, recents, "Remember the paths of recent studies", commands, Command::SetRememberRecents);
+    check(ui, state.hide_identity, "Hide the patient's identity on screen and in exports", commands, |_| {
+        Command::ToggleIdentity
+    });
+}
+
+fn analysis_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let s = &state.settings;
     super::caption(ui, "Network");
     check(ui, s.auto_analyse, "Analyse a study as soon as it has been read", commands, Command::SetAutoAnalyse);
     ui.horizontal(|ui| {
@@ -143,7 +211,7 @@ fn analysis_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
         if ui.add(egui::Slider::new(&mut threads, 1..=most).text("compute threads")).changed() {
             commands.push(Command::SetThreads(threads));
         }
-        ui.label(RichText::new("(one fewer than cores keeps the window smooth)").small().color(theme::DIM));
+        ui.label(RichText::new("(one fewer than cores keeps the window smooth)").small().color(theme::of(ui).dim));
     });
     ui.horizontal(|ui| {
         ui.label("Device");
@@ -159,7 +227,11 @@ fn analysis_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
             }
         }
     });
-    ui.label(RichText::new("Threads and device count from the next analysis (Ctrl+R).").small().color(theme::DIM));
+    ui.label(
+        RichText::new(state.keymap.hint("Threads and device count from the next analysis", "analyse"))
+            .small()
+            .color(theme::of(ui).dim),
+    );
 }
 
 /// How much stays in memory, and how much does now.
@@ -180,7 +252,7 @@ fn memory_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
 }
 
 /// What is kept between starts, and how much of it.
-fn kept_settings(ui: &mut Ui, s: &Settings, commands: &mut Vec<Command>) {
+fn kept_settings(ui: &mut Ui, s: &crate::state::Settings, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         let mut mb = s.kept_results_mb;
         let field = egui::DragValue::new(&mut mb).range(0..=100_000).speed(8).suffix(" MB");
@@ -211,9 +283,9 @@ fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             for notice in &state.notices {
                 let (sign, colour) = match notice.severity {
-                    Severity::Info => ("note", theme::DIM),
-                    Severity::Warning => ("warning", theme::WARNING),
-                    Severity::Error => ("error", theme::STOP),
+                    Severity::Info => ("note", theme::of(ui).dim),
+                    Severity::Warning => ("warning", theme::of(ui).warning),
+                    Severity::Error => ("error", theme::of(ui).stop),
                 };
                 ui.horizontal_wrapped(|ui| {
                     ui.label(RichText::new(sign).color(colour));
@@ -221,7 +293,7 @@ fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
                 });
             }
             if state.notices.is_empty() {
-                ui.label(RichText::new("nothing to report").color(theme::DIM));
+                ui.label(RichText::new("nothing to report").color(theme::of(ui).dim));
             }
         });
         ui.separator();

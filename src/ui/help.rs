@@ -1,49 +1,74 @@
-//! The sheet of keys.
+//! The sheet of keys: those in force, and the mouse.
 
 use egui::RichText;
 
-use super::{keys, theme};
+use super::theme;
+use crate::state::keymap::{FIXED, GROUPS, LIST, READING};
 use crate::state::{AppState, Command};
+
+/// What the mouse does, the same with every map of keys.
+const MOUSE: &[(&str, &str)] = &[
+    ("Wheel", "slices (Shift: five times as many)"),
+    ("Left drag", "window: right wider, up brighter"),
+    ("Right drag, Ctrl+wheel", "zoom"),
+    ("Middle drag, Space or Shift + left drag", "pan"),
+    ("Alt + left drag", "scroll the stack"),
+    ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
+    ("Click, drag a line", "several panes: move the crosshair, move a plane"),
+    ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
+    ("Drag a handle, a line, a label", "change, move a measurement; double-click on a label names it"),
+    ("Right click", "menu"),
+    ("Drop", "open folders, zip archives or files, several at once"),
+];
+
+/// In the fourth pane.
+const BONE: &[(&str, &str)] = &[
+    ("Left drag, arrows", "turn (arrows: while the pane has the keyboard, Tab)"),
+    ("Wheel, right drag; middle drag", "zoom; pan"),
+    ("Click, double-click", "crosshair to the bone there; from the front again"),
+];
+
+/// Heading of the keys that act on the list.
+const IN_LIST: &str = "In the worklist";
+
+/// A column of the sheet is not narrower than this, points.
+const COLUMN: f32 = 360.0;
+const MOST_COLUMNS: usize = 3;
 
 pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
     if !state.show_help {
         return;
     }
     let modal = egui::Modal::new(egui::Id::unique("help")).show(ctx, |ui| {
-        ui.set_width((ctx.content_rect().width() - 80.0).min(920.0));
+        let width = (ctx.content_rect().width() - 60.0).min(COLUMN * 3.0 + 120.0);
+        ui.set_width(width);
         ui.horizontal(|ui| {
             ui.heading("Keys and mouse");
+            let map = state.keymaps().iter().find(|map| map.id == state.settings.keymap);
+            let name = map.map_or("dens", |map| map.name.as_str());
+            let own = if state.settings.own_keys.is_empty() { "" } else { ", with your own changes" };
+            ui.label(RichText::new(format!("map: {name}{own}")).color(theme::of(ui).dim));
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 if ui.button("Close").on_hover_text("Esc").clicked() {
                     commands.push(Command::ToggleHelp);
                 }
+                if ui.button("Change keys").clicked() {
+                    commands.extend([Command::ToggleHelp, Command::ShowKeysPage]);
+                }
             });
         });
         ui.separator();
-        let height = ctx.content_rect().height() - 110.0;
+        let height = (ctx.content_rect().height() - 110.0).max(120.0);
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
-            // What acts on the screen at hand comes first.
-            let first = keys::HELP.iter().find(|(heading, _)| state.shows_worklist() && *heading == keys::WORKLIST);
-            if let Some((heading, rows)) = first {
-                block(ui, heading, rows);
-            }
-            ui.columns(2, |columns| {
-                for (i, (heading, rows)) in keys::HELP.iter().enumerate() {
-                    if first.is_some_and(|(first, _)| first == heading) {
-                        continue;
-                    }
-                    let Some(ui) = columns.get_mut(usize::from(i >= 4)) else { continue };
-                    block(ui, heading, rows);
-                }
-            });
+            sheet(ui, state, width);
             ui.separator();
-            ui.label(RichText::new(crate::RESEARCH_LINE).color(theme::WARNING));
+            ui.label(RichText::new(crate::RESEARCH_LINE).color(theme::of(ui).warning));
             ui.label(
                 RichText::new("Bars of the strip are scores of the network named in the findings panel, never probabilities; hatched slices have not been run, a cross is a slice left out.")
                     .small()
-                    .color(theme::DIM),
+                    .color(theme::of(ui).dim),
             );
-            ui.label(RichText::new(crate::SOFTWARE).small().color(theme::DIM));
+            ui.label(RichText::new(crate::SOFTWARE).small().color(theme::of(ui).dim));
         });
     });
     if modal.backdrop_response.clicked() {
@@ -51,21 +76,79 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
     }
 }
 
-fn block(ui: &mut egui::Ui, heading: &str, rows: &[(&str, &str)]) {
-    const GAP: f32 = 14.0;
+type Block = (String, Vec<(String, String)>);
+
+fn blocks(state: &AppState) -> Vec<Block> {
+    let keymap = &state.keymap;
+    let owned = |rows: &[(&str, &str)]| rows.iter().map(|(k, w)| ((*k).to_owned(), (*w).to_owned())).collect();
+    let mut blocks: Vec<Block> = vec![
+        ("Mouse".to_owned(), owned(MOUSE)),
+        ("Mouse on the bone (a rendering, not for measuring)".to_owned(), owned(BONE)),
+    ];
+    for (heading, actions) in GROUPS {
+        let row = |action: &crate::state::keymap::Action| {
+            let keys = keymap.text(action.name);
+            let keys = if keys.is_empty() { "no key".to_owned() } else { keys };
+            (keys, action.what.to_owned())
+        };
+        blocks.push(((*heading).to_owned(), actions.iter().map(row).collect()));
+    }
+    blocks.push((IN_LIST.to_owned(), owned(LIST)));
+    blocks.push(("The same in every map".to_owned(), owned(FIXED)));
+    if state.shows_worklist() {
+        // What acts on the screen at hand comes first.
+        blocks.sort_by_key(|(heading, _)| match heading.as_str() {
+            IN_LIST => 0,
+            READING => 1,
+            _ => 2,
+        });
+    }
+    blocks
+}
+
+/// About how many lines a block takes, with its heading.
+fn lines(block: &Block) -> usize {
+    let row = |(keys, what): &(String, String)| (keys.len().div_ceil(18)).max(what.len().div_ceil(38)).max(1);
+    block.1.iter().map(row).sum::<usize>() + 2
+}
+
+/// Blocks in columns of about the same height.
+fn sheet(ui: &mut egui::Ui, state: &AppState, width: f32) {
+    let blocks = blocks(state);
+    let columns = ((width / COLUMN) as usize).clamp(1, MOST_COLUMNS);
+    let all: usize = blocks.iter().map(lines).sum();
+    ui.columns(columns, |columns| {
+        let count = columns.len();
+        let mut before = 0;
+        for this in &blocks {
+            let (heading, rows) = this;
+            // A block stands where its middle falls.
+            let middle = before + lines(this) / 2;
+            before += lines(this);
+            let column = (middle * count / all.max(1)).min(count - 1);
+            if let Some(ui) = columns.get_mut(column) {
+                block(ui, heading, rows);
+            }
+        }
+    });
+}
+
+fn block(ui: &mut egui::Ui, heading: &str, rows: &[(String, String)]) {
+    const GAP: f32 = 12.0;
     super::caption(ui, heading);
     let font = egui::TextStyle::Body.resolve(ui.style());
-    let key_width = (ui.available_width() * 0.42).min(250.0);
+    let key_width = (ui.available_width() * 0.34).min(200.0);
     let what_width = (ui.available_width() - key_width - GAP).max(60.0);
+    ui.spacing_mut().item_spacing.y = 2.0;
     for (keys, what) in rows {
-        let keys_galley = ui.painter().layout((*keys).to_owned(), font.clone(), theme::TEXT, key_width);
-        let what_galley = ui.painter().layout((*what).to_owned(), font.clone(), theme::DIM, what_width);
+        let keys_galley = ui.painter().layout(keys.clone(), font.clone(), theme::of(ui).text, key_width);
+        let what_galley = ui.painter().layout(what.clone(), font.clone(), theme::of(ui).dim, what_width);
         let height = keys_galley.size().y.max(what_galley.size().y);
         let size = egui::vec2(key_width + GAP + what_width, height);
         let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{keys}: {what}")));
-        ui.painter().galley(rect.min, keys_galley, theme::TEXT);
-        ui.painter().galley(rect.min + egui::vec2(key_width + GAP, 0.0), what_galley, theme::DIM);
+        ui.painter().galley(rect.min, keys_galley, theme::of(ui).text);
+        ui.painter().galley(rect.min + egui::vec2(key_width + GAP, 0.0), what_galley, theme::of(ui).dim);
     }
     ui.add_space(8.0);
 }

@@ -1,316 +1,138 @@
-//! The keyboard, in one table that the help sheet prints too.
+//! The keyboard: key events to commands, by the keys in force.
 
 use egui::{Event, Key, Modifiers};
 
 use super::UiCache;
-use crate::geometry::Plane;
-use crate::measure::Kind;
+use crate::state::keymap::{Chord, Does};
 use crate::state::{
-    AppState, Command, ExportKind, MeasureCommand, PanelSide, ReadingCommand, Reply, SortBy, SurfaceCommand, Tool,
-    WorklistCommand,
+    AppState, Command, ExportKind, KeysCommand, MeasureCommand, ReadingCommand, SortBy, WorklistCommand,
 };
-use crate::truth::Level;
-use crate::view::planes::Layout;
-use crate::view::surface::Side;
-
-/// Heading of the keys that act on a list of studies.
-pub const WORKLIST: &str = "Worklist and verdicts";
-
-/// `(keys, what they do)`, grouped under headings, as shown by `?` and in the README.
-pub const HELP: &[(&str, &[(&str, &str)])] = &[
-    (
-        "Slices",
-        &[
-            ("Wheel, Up, Down", "one slice (Shift: 5 by wheel, 10 by key)"),
-            ("Home, End", "first, last slice"),
-            ("PgUp, PgDn, Left, Right", "previous, next series"),
-            ("N, Shift+N", "next, previous peak of the strip; planes go to where the network looked"),
-            ("Alt + left drag", "scroll the stack"),
-            ("C", "cine: play the slices; any key or click stops it (pace in the settings)"),
-        ],
-    ),
-    (
-        "Planes",
-        &[
-            ("M, Shift+M", "three planes and back, 2 x 2"),
-            ("F2, F3, F4", "axial, sagittal, coronal: focus, or show when there is one pane"),
-            ("Click, drag a line", "move the crosshair, move a plane"),
-            ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
-            ("Ctrl+Left, Ctrl+Right", "the same by 1 degree in the pane last used (Shift: 5)"),
-            ("Ctrl+U", "planes upright again, slices as acquired"),
-            ("X, Shift+X", "left button moves the crosshair; lines on or off"),
-            ("[ ]", "thinner, thicker slab"),
-            ("L", "slab: mean, MIP, MinIP"),
-        ],
-    ),
-    (
-        "Bone (the fourth pane of 2 x 2; a rendering, not for measuring)",
-        &[
-            ("Left drag, arrows", "turn (arrows: while the pane has the keyboard, Tab)"),
-            ("Ctrl+1 to Ctrl+5", "from front, left, right, back, top"),
-            ("Wheel, right drag; middle drag", "zoom; pan"),
-            ("Click, double-click", "crosshair to the bone there; from the front again"),
-        ],
-    ),
-    (
-        "Window",
-        &[
-            ("Left drag", "window: right wider, up brighter"),
-            ("1 2 3", "soft-tissue 300/80, bone 1800/500, gross-bone 650/400"),
-            ("4 5 6", "abdomen 400/40, lung 1500/-600, brain 80/40"),
-            ("7 8 9", "bone-wide 2500/480, mediastinum 350/50, your own"),
-            ("Shift+9", "store the present window as your own"),
-            ("0, `", "full range, the file's own window"),
-            ("I", "invert"),
-        ],
-    ),
-    (
-        "View",
-        &[
-            ("Right drag, Ctrl+wheel", "zoom"),
-            ("Middle drag, Space or Shift + left drag", "pan"),
-            ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
-            ("R", "reset zoom, pan, window and inversion"),
-            ("H, V", "flip horizontally, vertically"),
-            ("W, Z, T, S, X", "left button: window, zoom, translate, scroll, crosshair"),
-            ("Hold Q", "magnifier at the pointer"),
-            ("O", "text on the image: full, minimal, none"),
-            ("F9, F10, F11", "series panel, findings panel, full screen"),
-        ],
-    ),
-    (
-        "Measure",
-        &[
-            ("D, A, Shift+A", "length, angle, Cobb angle"),
-            ("Shift+E, Shift+R", "ellipse, rectangle: area, mean, SD, range"),
-            ("P, Shift+T", "HU pin, arrow with text"),
-            ("Shift+W", "window from a region"),
-            ("Drag a handle, a line, a label", "change, move; double-click on a label names it"),
-            (", .", "previous, next measurement; in the list Tab and Enter do the same"),
-            ("Alt+arrows", "move the selected one by 1 mm (Shift: 0.1 mm)"),
-            ("Del, Backspace", "delete the selected one"),
-            ("Ctrl+Z, Ctrl+Shift+Z, Ctrl+Y", "undo, redo"),
-            ("K", "mark the slice as a key slice, for the report"),
-        ],
-    ),
-    (
-        "Network",
-        &[
-            ("E", "from the peak at hand to three planes through where the network looked, and back"),
-            ("F", "heatmap on or off; hold to peek"),
-            ("G", "heatmap: smooth, the network's own cells, outline at half of the maximum"),
-            ("Shift+G", "occlusion check of the peak at hand; then its map or the heatmap"),
-            ("+, -", "heatmap opacity"),
-            ("Shift+F", "heatmap below the threshold too"),
-            ("B", "reference boxes and their marks on the strip, where the study has them"),
-            ("Ctrl+R", "run the analysis again"),
-        ],
-    ),
-    (
-        WORKLIST,
-        &[
-            ("F8, Esc", "the worklist of several studies, and back"),
-            ("Up, Down, Enter; /", "in the list: choose and open a study; filter"),
-            ("O, N, D, R; P", "in the list: as found, by name, date, result (again: backwards); pause the queue"),
-            ("Ctrl+Down, Ctrl+Up", "next, previous study"),
-            ("Ctrl+B", "blind first: results stay hidden until your own verdict"),
-            ("Y, U, J", "finding, unsure, no finding; once the result is seen: agree, unsure, disagree"),
-            ("Alt+1 to Alt+8, Alt+0", "level of your verdict C1 to T1, none"),
-            ("Shift+Y, Enter", "write a note; commit your verdict and reveal the result"),
-            ("Ctrl+Shift+E", "export verdicts, times and results as CSV (in the list also Ctrl+E)"),
-        ],
-    ),
-    (
-        "Files",
-        &[
-            (
-                "Ctrl+O, Ctrl+Shift+O",
-                "open a folder, a zip archive or file; both can be dropped on the window, several at once",
-            ),
-            ("Ctrl+E", "export a report (PDF, PNG or JSON)"),
-            ("Ctrl+Shift+S", "save the view as PNG"),
-            ("Ctrl+C", "copy the view"),
-            ("Ctrl+Shift+P", "hide or show the patient's identity"),
-            ("Ctrl+, ", "settings"),
-            ("?, Esc", "this sheet, close the topmost thing"),
-        ],
-    ),
-];
 
 /// Turns this frame's key events into commands.
 pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    match &state.key_capture {
+        Some(capture) if capture.conflict.is_none() => return catch_key(ctx, commands),
+        // The answer is given with buttons, by Tab and Enter too; no other key does anything meanwhile.
+        Some(_) => {
+            let given_up = ctx.input(|i| i.key_pressed(Key::Escape));
+            commands.extend(given_up.then_some(Command::Escape));
+            return;
+        }
+        None => {}
+    }
     let typing = ctx.text_edit_focused();
-    let widget_focused = ctx.memory(|m| m.focused().is_some());
+    let focused = ctx.memory(|m| m.focused());
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
+    let in_attributes = cache.attributes.focused_line;
     let in_list = std::mem::take(&mut cache.measure_row_focused);
     let in_field = std::mem::take(&mut cache.field_focused);
     let listed = state.shows_worklist();
+    // A view that has the keyboard scrolls with the arrows as if nothing had it.
+    let elsewhere = focused.is_some() && focused != cache.scrolls_when_focused.take();
     for event in events {
         match event {
-            Event::Copy if !typing && !listed => commands.push(Command::CopyPicture),
+            Event::Copy if !typing => match in_attributes {
+                Some(line) if !listed => commands.push(Command::CopyAttribute { line, whole: false }),
+                _ => pressed((Key::C, Modifiers::COMMAND), false, state, time_s, cache, commands),
+            },
+            Event::Cut if !typing => pressed((Key::X, Modifiers::COMMAND), false, state, time_s, cache, commands),
             // An open menu closes by itself, and nothing else with it.
             Event::Key { key: Key::Escape, pressed: true, .. } if egui::Popup::is_any_open(ctx) => {}
             Event::Key { key: Key::Escape, pressed: true, .. } if in_field => {}
             Event::Key { key: Key::Escape, pressed: true, .. } => commands.push(Command::Escape),
-            Event::Key { key: Key::F, pressed, repeat: false, modifiers, .. }
-                if !typing && !listed && modifiers.is_none() =>
-            {
-                cache.f_down = pressed;
-                commands.push(Command::HeatmapKey { down: pressed, time_s });
-            }
             // The release counts even when a modifier or another widget came between.
-            Event::Key { key: Key::F, pressed: false, .. } if cache.f_down => {
-                cache.f_down = false;
+            Event::Key { key, pressed: false, .. } if cache.heatmap_key == Some(key) => {
+                cache.heatmap_key = None;
                 commands.push(Command::HeatmapKey { down: false, time_s });
             }
             Event::Key { key, pressed: true, modifiers, repeat, .. } if !typing => {
-                let moves_focus = matches!(
-                    key,
-                    Key::ArrowDown | Key::ArrowUp | Key::ArrowLeft | Key::ArrowRight | Key::Space | Key::Enter
-                );
-                if let Some(steps) = arrow(key).filter(|_| in_list || modifiers.alt) {
+                if let Some(steps) = arrow(key).filter(|_| in_list || (modifiers.alt && !modifiers.command)) {
                     commands.push(Command::Measure(MeasureCommand::Nudge { steps, fine: modifiers.shift }));
                     continue;
                 }
-                if widget_focused
-                    && moves_focus
-                    && !modifiers.command
-                    && !(listed && matches!(key, Key::ArrowDown | Key::ArrowUp))
-                {
+                let moves_focus = arrow(key).is_some() || matches!(key, Key::Space | Key::Enter);
+                let pages = matches!(key, Key::Home | Key::End | Key::PageUp | Key::PageDown);
+                // In the list the arrows choose a study whatever has the keyboard.
+                let chooses = listed && matches!(key, Key::ArrowDown | Key::ArrowUp);
+                if (elsewhere && moves_focus && !modifiers.command && !chooses) || (in_attributes.is_some() && pages) {
                     continue;
                 }
                 // Where Shift is released before the key, the release is of another one and each further press counts as a
                 // repetition.
                 let repeat = repeat && key != Key::Questionmark;
-                if listed {
-                    commands.extend(in_worklist(key, modifiers, repeat, state, cache));
+                if key == Key::Enter && modifiers.is_none() && !listed {
+                    let commits = focused.is_none() && !repeat;
+                    commands.extend(commits.then_some(Command::Reading(ReadingCommand::Commit)));
                     continue;
                 }
-                if key == Key::Y && modifiers.shift && !modifiers.command {
-                    cache.focus_note = true;
-                    continue;
-                }
-                commands.extend(command_for(key, modifiers, repeat, state));
+                pressed((key, modifiers), repeat, state, time_s, cache, commands);
             }
             _ => {}
         }
     }
 }
 
-fn command_for(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState) -> Option<Command> {
-    if modifiers.command {
-        let step = if modifiers.shift { 5.0 } else { 1.0 };
-        return match key {
-            Key::ArrowLeft if !modifiers.alt => Some(Command::TurnBy(-step)),
-            Key::ArrowRight if !modifiers.alt => Some(Command::TurnBy(step)),
-            _ => with_control(key, modifiers, repeat),
-        };
+/// A key with its modifiers, wherever the reader is.
+fn pressed(
+    (key, modifiers): (Key, Modifiers),
+    repeat: bool,
+    state: &AppState,
+    time_s: f64,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
+    if state.shows_worklist() {
+        commands.extend(in_worklist(key, modifiers, repeat, state, cache));
+    } else {
+        press((key, modifiers), repeat, state, time_s, cache, commands);
     }
-    if modifiers.alt {
-        return digit(key).filter(|_| !repeat && state.results_hidden()).map(level_of);
+}
+
+fn press(
+    (key, modifiers): (Key, Modifiers),
+    repeat: bool,
+    state: &AppState,
+    time_s: f64,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
+    let Some(action) = chord_of(key, modifiers).and_then(|chord| state.keymap.action(chord)) else { return };
+    if repeat && !action.repeats {
+        return;
     }
-    let shift = modifiers.shift;
-    let repeatable = match key {
-        Key::ArrowDown => Some(Command::ScrollBy(if shift { 10 } else { 1 })),
-        Key::ArrowUp => Some(Command::ScrollBy(if shift { -10 } else { -1 })),
-        Key::OpenBracket => Some(Command::StepSlab(-1)),
-        Key::CloseBracket => Some(Command::StepSlab(1)),
-        Key::Plus | Key::Equals => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity + 0.05)),
-        Key::Minus => Some(Command::SetHeatmapOpacity(state.settings.heatmap_opacity - 0.05)),
+    match &action.does {
+        Does::Command(command) => commands.push(command.clone()),
+        Does::Heatmap => {
+            cache.heatmap_key = Some(key);
+            commands.push(Command::HeatmapKey { down: true, time_s });
+        }
+        Does::Note => cache.focus_note = true,
+        // Asked for while it is held.
+        Does::Magnifier => {}
+    }
+}
+
+/// What keys do while the worklist is on the screen: those that act on the list, then those of the table that have a
+/// meaning there.
+fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, cache: &mut UiCache) -> Option<Command> {
+    let action = chord_of(key, modifiers).and_then(|chord| state.keymap.action(chord));
+    let action = action.filter(|action| action.in_list && (action.repeats || !repeat));
+    let from_table = || match action.map(|action| &action.does) {
+        // A report is of one study; in the list it is that of all.
+        Some(Does::Command(Command::BeginExport(_))) => Some(Command::BeginExport(ExportKind::Readings)),
+        Some(Does::Command(command)) => Some(command.clone()),
         _ => None,
     };
-    if repeatable.is_some() || repeat {
-        return repeatable;
+    let plain = !modifiers.command && !modifiers.alt;
+    if plain && (state.export.is_some() || state.show_help || state.show_settings || state.show_notices) {
+        return from_table().filter(|command| *command == Command::ToggleHelp && state.show_help);
     }
-    if let Some(number) = digit(key) {
-        return Some(match (number, shift) {
-            (9, true) => Command::StoreUserWindow,
-            (0, _) => Command::FullRangeWindow,
-            (n, _) => Command::Preset(n),
-        });
+    if modifiers.command && !modifiers.alt && !modifiers.shift && key == Key::F {
+        cache.focus_filter = true;
+        return None;
     }
-    Some(match key {
-        // Further than any stack is long.
-        Key::Home => Command::ScrollBy(-1_000_000),
-        Key::End => Command::ScrollBy(1_000_000),
-        Key::PageDown | Key::ArrowRight => Command::StepSeries(1),
-        Key::PageUp | Key::ArrowLeft => Command::StepSeries(-1),
-        Key::Backtick => Command::FileWindow,
-        Key::B => Command::ToggleTruth,
-        Key::E if shift => Command::SetTool(Tool::Measure(Kind::Ellipse)),
-        Key::E => Command::PeakToEvidence,
-        Key::G if shift => Command::CheckByOcclusion,
-        Key::G => Command::CycleHeatmapStyle,
-        Key::I => Command::Invert,
-        Key::R if shift => Command::SetTool(Tool::Measure(Kind::Rectangle)),
-        Key::R => Command::ResetView,
-        Key::O => Command::CycleOverlay,
-        Key::H => Command::FlipHorizontal,
-        Key::V => Command::FlipVertical,
-        Key::N if shift => Command::PreviousPeak,
-        Key::N => Command::NextPeak,
-        Key::F if shift => Command::SetHeatmapEverywhere(!state.settings.heatmap_everywhere),
-        Key::M if shift => Command::SetLayout(Layout::Four),
-        Key::M => Command::ToggleLayout,
-        Key::F2 => Command::ShowPlane(Plane::Axial),
-        Key::F3 => Command::ShowPlane(Plane::Sagittal),
-        Key::F4 => Command::ShowPlane(Plane::Coronal),
-        Key::Y => Command::Reading(ReadingCommand::Reply(Reply::Yes)),
-        Key::U => Command::Reading(ReadingCommand::Reply(Reply::Unsure)),
-        Key::J => Command::Reading(ReadingCommand::Reply(Reply::No)),
-        Key::Enter => Command::Reading(ReadingCommand::Commit),
-        Key::F8 => Command::Worklist(WorklistCommand::Toggle),
-        Key::L => Command::CycleProjection,
-        Key::D => Command::SetTool(Tool::Measure(Kind::Length)),
-        Key::A if shift => Command::SetTool(Tool::Measure(Kind::Cobb)),
-        Key::A => Command::SetTool(Tool::Measure(Kind::Angle)),
-        Key::P => Command::SetTool(Tool::Measure(Kind::Pin)),
-        Key::T if shift => Command::SetTool(Tool::Measure(Kind::Arrow)),
-        Key::W if shift => Command::SetTool(Tool::WindowRegion),
-        Key::Comma => Command::Measure(MeasureCommand::Step(-1)),
-        Key::Period => Command::Measure(MeasureCommand::Step(1)),
-        Key::Delete | Key::Backspace => Command::Measure(MeasureCommand::DeleteSelected),
-        Key::C => Command::ToggleCine,
-        Key::K => Command::Measure(MeasureCommand::ToggleKeySlice),
-        Key::X if shift => Command::ToggleLines,
-        Key::X => Command::SetTool(Tool::Crosshair),
-        Key::W => Command::SetTool(Tool::Window),
-        Key::Z => Command::SetTool(Tool::Zoom),
-        Key::T => Command::SetTool(Tool::Pan),
-        Key::S => Command::SetTool(Tool::Scroll),
-        Key::Questionmark => Command::ToggleHelp,
-        // On layouts where the question mark is not reported as its own key.
-        Key::Slash if shift => Command::ToggleHelp,
-        Key::F1 => Command::ToggleHelp,
-        Key::F9 => Command::TogglePanel(PanelSide::Series),
-        Key::F10 => Command::TogglePanel(PanelSide::Findings),
-        Key::F11 => Command::ToggleFullscreen,
-        _ => return None,
-    })
-}
-
-/// The level of the reader's own verdict: 1 to 8 are C1 to T1, 0 none.
-fn level_of(number: usize) -> Command {
-    let level = number.checked_sub(1).and_then(|at| Level::ALL.get(at).copied());
-    Command::Reading(ReadingCommand::SetLevel(level))
-}
-
-/// What keys do while the worklist is on the screen.
-fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, cache: &mut UiCache) -> Option<Command> {
-    if modifiers.command {
-        return match key {
-            Key::E if !repeat => Some(Command::BeginExport(ExportKind::Readings)),
-            Key::F => {
-                cache.focus_filter = true;
-                None
-            }
-            Key::Z | Key::Y | Key::R => None,
-            _ => with_control(key, modifiers, repeat),
-        };
-    }
-    if modifiers.alt || state.export.is_some() || state.show_help || state.show_settings || state.show_notices {
-        let help = matches!(key, Key::Questionmark | Key::F1) && state.show_help;
-        return help.then_some(Command::ToggleHelp);
+    if !plain {
+        return from_table();
     }
     let wish = match key {
         Key::ArrowDown => WorklistCommand::MoveCursor(1),
@@ -319,51 +141,74 @@ fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, c
         Key::PageUp => WorklistCommand::MoveCursor(-10),
         Key::Home => WorklistCommand::MoveCursor(-1_000_000),
         Key::End => WorklistCommand::MoveCursor(1_000_000),
-        _ if repeat => return None,
-        Key::Enter => WorklistCommand::OpenCursor,
-        Key::F8 => WorklistCommand::Toggle,
-        Key::O => WorklistCommand::SortBy(SortBy::AsFound),
-        Key::N => WorklistCommand::SortBy(SortBy::Name),
-        Key::D => WorklistCommand::SortBy(SortBy::Date),
-        Key::R => WorklistCommand::SortBy(SortBy::Result),
-        Key::P => WorklistCommand::TogglePause,
-        Key::Slash if !modifiers.shift => {
+        Key::Enter if !repeat => WorklistCommand::OpenCursor,
+        Key::O if !repeat => WorklistCommand::SortBy(SortBy::AsFound),
+        Key::N if !repeat => WorklistCommand::SortBy(SortBy::Name),
+        Key::D if !repeat => WorklistCommand::SortBy(SortBy::Date),
+        Key::R if !repeat => WorklistCommand::SortBy(SortBy::Result),
+        Key::P if !repeat => WorklistCommand::TogglePause,
+        Key::Slash if !modifiers.shift && !repeat => {
             cache.focus_filter = true;
             return None;
         }
-        Key::Questionmark | Key::F1 => return Some(Command::ToggleHelp),
-        Key::Slash => return Some(Command::ToggleHelp),
-        Key::F11 => return Some(Command::ToggleFullscreen),
-        _ => return None,
+        _ => return from_table(),
     };
     Some(Command::Worklist(wish))
 }
 
-fn with_control(key: Key, modifiers: Modifiers, repeat: bool) -> Option<Command> {
-    if repeat {
-        return None;
+fn chord_of(key: Key, modifiers: Modifiers) -> Option<Chord> {
+    Chord::new(modifiers.command, modifiers.alt, modifiers.shift, key.name())
+}
+
+/// Whether a key of an action is held, for what lasts as long as its key.
+pub fn is_held(ctx: &egui::Context, state: &AppState, action: &str) -> bool {
+    if ctx.text_edit_focused() || state.key_capture.is_some() {
+        return false;
     }
-    Some(match (key, modifiers.shift) {
-        (Key::O, false) => Command::PickFolder,
-        (Key::O, true) => Command::PickFile,
-        (Key::ArrowDown, false) => Command::Worklist(WorklistCommand::StepStudy(1)),
-        (Key::ArrowUp, false) => Command::Worklist(WorklistCommand::StepStudy(-1)),
-        (Key::B, false) => Command::Reading(ReadingCommand::ToggleBlindFirst),
-        (Key::E, true) => Command::BeginExport(ExportKind::Readings),
-        (Key::E, false) => Command::BeginExport(ExportKind::Report),
-        (Key::S, true) => Command::BeginExport(ExportKind::Picture),
-        (Key::P, true) => Command::ToggleIdentity,
-        (Key::R, false) => Command::StartAnalysis,
-        (Key::U, false) => Command::StandUp,
-        (Key::Num1 | Key::Num2 | Key::Num3 | Key::Num4 | Key::Num5, false) => {
-            let side = digit(key).and_then(|n| Side::ALL.get(n - 1))?;
-            Command::Surface(SurfaceCommand::Look(*side))
+    let keys = state.keymap.keys(action);
+    ctx.input(|i| i.keys_down.iter().any(|key| chord_of(*key, i.modifiers).is_some_and(|chord| keys.contains(&chord))))
+}
+
+/// While a key is awaited nothing else hears the keyboard.
+fn catch_key(ctx: &egui::Context, commands: &mut Vec<Command>) {
+    let events = ctx.input_mut(|i| {
+        let (keys, others) = std::mem::take(&mut i.events).into_iter().partition(|event| {
+            matches!(event, Event::Key { .. } | Event::Text(_) | Event::Copy | Event::Cut | Event::Paste(_))
+        });
+        i.events = others;
+        keys
+    });
+    let events: Vec<Event> = events;
+    let caught = events.into_iter().find_map(|event| match event {
+        Event::Key { key: Key::Escape, pressed: true, .. } => Some(Command::Escape),
+        Event::Key { key, pressed: true, repeat: false, modifiers, .. } if !is_modifier(key) => {
+            let refused = || format!("{} means the same everywhere and cannot be assigned.", key.name());
+            Some(Command::Keys(KeysCommand::Pressed(chord_of(key, modifiers).ok_or_else(refused))))
         }
-        (Key::Comma, false) => Command::ToggleSettings,
-        (Key::Z, false) => Command::Measure(MeasureCommand::Undo),
-        (Key::Z, true) | (Key::Y, false) => Command::Measure(MeasureCommand::Redo),
-        _ => return None,
-    })
+        Event::Copy => Chord::new(true, false, false, "C").map(|c| Command::Keys(KeysCommand::Pressed(Ok(c)))),
+        Event::Cut => Chord::new(true, false, false, "X").map(|c| Command::Keys(KeysCommand::Pressed(Ok(c)))),
+        Event::Paste(_) => Chord::new(true, false, false, "V").map(|c| Command::Keys(KeysCommand::Pressed(Ok(c)))),
+        _ => None,
+    });
+    commands.extend(caught);
+}
+
+fn is_modifier(key: Key) -> bool {
+    matches!(
+        key,
+        Key::ShiftLeft
+            | Key::ShiftRight
+            | Key::ControlLeft
+            | Key::ControlRight
+            | Key::AltLeft
+            | Key::AltRight
+            | Key::SuperLeft
+            | Key::SuperRight
+            | Key::Fn
+            | Key::CapsLock
+            | Key::NumLock
+            | Key::ScrollLock
+    )
 }
 
 /// Steps to the right and down.
@@ -377,8 +222,28 @@ fn arrow(key: Key) -> Option<[i32; 2]> {
     }
 }
 
-fn digit(key: Key) -> Option<usize> {
-    const DIGITS: [Key; 10] =
-        [Key::Num0, Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
-    DIGITS.iter().position(|d| *d == key)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::keymap::actions;
+
+    #[test]
+    fn the_window_system_knows_every_key_of_the_table() {
+        for action in actions() {
+            for text in action.keys {
+                let chord: Chord = text.parse().expect("checked by the table's own test");
+                let key = Key::from_name(chord.key()).unwrap_or_else(|| panic!("{text}"));
+                assert_eq!(key.name(), chord.key(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn modifiers_make_the_chord() {
+        let chord = |key, modifiers| chord_of(key, modifiers).map(|c| c.to_string());
+        assert_eq!(chord(Key::ArrowDown, Modifiers::SHIFT).as_deref(), Some("Shift+Down"));
+        assert_eq!(chord(Key::Slash, Modifiers::SHIFT).as_deref(), Some("?"));
+        assert_eq!(chord(Key::Plus, Modifiers::COMMAND | Modifiers::SHIFT).as_deref(), Some("Ctrl++"));
+        assert_eq!(chord(Key::Escape, Modifiers::NONE), None);
+    }
 }

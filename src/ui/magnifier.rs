@@ -1,8 +1,8 @@
-//! The magnifier: while Q is held, a lens at the pointer with the same pixels at three times the view's scale.
+//! The magnifier: while its key is held, a lens at the pointer with the same pixels at three times the view's scale.
 
 use std::sync::Arc;
 
-use egui::{Key, Pos2, Rect, Stroke, StrokeKind, vec2};
+use egui::{Pos2, Rect, Stroke, StrokeKind, vec2};
 
 use super::panes::PaneMap;
 use super::{UiCache, theme};
@@ -19,10 +19,6 @@ const SLICE_VIEW: u32 = 1;
 const PLANE_VIEWS: u32 = 3;
 /// The lens among the pictures drawn by the processor.
 const LENS_BY_PROCESSOR: u32 = 9;
-
-pub fn is_held(ctx: &egui::Context) -> bool {
-    !ctx.text_edit_focused() && ctx.input(|i| i.key_down(Key::Q) && i.modifiers.is_none())
-}
 
 /// The lens over a pane whose pointer is at `at`.
 pub fn paint(

@@ -28,20 +28,20 @@ pub fn show(ui: &mut Ui, state: &AppState, active: &ActiveSeries, cache: &mut Ui
                 commands.push(Command::Measure(command));
             }
         };
-        button("Undo", "Ctrl+Z", sheet.can_undo(), MeasureCommand::Undo);
-        button("Redo", "Ctrl+Shift+Z, Ctrl+Y", sheet.can_redo(), MeasureCommand::Redo);
+        button("Undo", &state.keymap.text("undo"), sheet.can_undo(), MeasureCommand::Undo);
+        button("Redo", &state.keymap.text("redo"), sheet.can_redo(), MeasureCommand::Redo);
         let any = !sheet.measurements().is_empty();
         button("Copy", "All values as text, to paste into a table", any, MeasureCommand::Copy);
         let anything = any || !sheet.key_slices().is_empty();
         button("Clear", "Deletes all of them; Undo brings them back", anything, MeasureCommand::Clear);
     });
     let (text, colour) = match &active.measures.saved {
-        Saved::Yes => ("saved on this computer, beside the program's own data".to_owned(), theme::DIM),
+        Saved::Yes => ("saved on this computer, beside the program's own data".to_owned(), theme::of(ui).dim),
         Saved::Pending if active.measures.is_waiting() => {
-            ("not saved yet: it will be when the series has been read".to_owned(), theme::WARNING)
+            ("not saved yet: it will be when the series has been read".to_owned(), theme::of(ui).warning)
         }
-        Saved::Pending => ("being saved".to_owned(), theme::DIM),
-        Saved::No(why) => (format!("! not saved: {why}"), theme::WARNING),
+        Saved::Pending => ("being saved".to_owned(), theme::of(ui).dim),
+        Saved::No(why) => (format!("! not saved: {why}"), theme::of(ui).warning),
     };
     ui.label(RichText::new(text).small().color(colour));
     ui.add_space(6.0);
@@ -61,12 +61,12 @@ fn row(
     let (title, place) = (measure::title(measurement), measure::place(measurement));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let colour = if on_screen { theme::MEASURE } else { theme::DIM };
+        let colour = if on_screen { theme::of(ui).measure } else { theme::of(ui).dim };
         let elsewhere = if on_screen { "" } else { ", not on the screen: click to go there" };
         let text = RichText::new(&title).color(colour);
         let width = (ui.available_width() - 28.0).max(60.0);
         let button =
-            egui::Button::selectable(selected, text).right_text(RichText::new(&place).small().color(theme::DIM));
+            egui::Button::selectable(selected, text).right_text(RichText::new(&place).small().color(theme::of(ui).dim));
         let response = ui.add(button.min_size(vec2(width, 0.0)).truncate());
         let response = response
             .on_hover_text(format!("{}{elsewhere}", measure::position(measurement)))
@@ -101,7 +101,7 @@ fn row(
         said = if said.is_empty() { remark } else { format!("{said} ({remark})") };
     }
     if !said.is_empty() {
-        ui.indent(("value", id), |ui| ui.label(RichText::new(said).small().color(theme::TEXT)));
+        ui.indent(("value", id), |ui| ui.label(RichText::new(said).small().color(theme::of(ui).text)));
     }
 }
 

@@ -1,10 +1,13 @@
 //! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
 
+mod attributes;
 mod bone_pane;
 mod dialogs;
 mod findings_panel;
+mod first_run;
 mod help;
 mod keys;
+mod keys_page;
 mod magnifier;
 mod measure;
 mod measure_panel;
@@ -44,6 +47,11 @@ pub struct UiCache {
     measure_row_focused: bool,
     /// The selected row that the list has been scrolled to.
     measure_scrolled_to: Option<crate::measure::MeasureId>,
+    /// The key that holds the heatmap.
+    heatmap_key: Option<egui::Key>,
+    /// A view or strip that had the keyboard in the last frame: arrows scroll there.
+    scrolls_when_focused: Option<egui::Id>,
+    attributes: attributes::Panel,
     /// A field of the worklist or of the verdict has the keyboard; Esc leaves it and closes nothing.
     field_focused: bool,
     focus_filter: bool,
@@ -52,7 +60,6 @@ pub struct UiCache {
     reader_field: Option<String>,
     /// Where the list has been scrolled to.
     worklist_scrolled_to: Option<usize>,
-    f_down: bool,
     narrow_start_handled: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
@@ -72,12 +79,14 @@ impl Default for UiCache {
             measure: measure::Pointer::default(),
             measure_row_focused: false,
             measure_scrolled_to: None,
+            heatmap_key: None,
+            scrolls_when_focused: None,
+            attributes: attributes::Panel::default(),
             field_focused: false,
             focus_filter: false,
             focus_note: false,
             reader_field: None,
             worklist_scrolled_to: None,
-            f_down: false,
             narrow_start_handled: false,
             view_rect: None,
             by_processor: processor::Pictures::default(),
@@ -110,10 +119,13 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
 
     top_bar::show(ui, state, &mut commands);
     status::show(ui, state, progress, &mut commands);
+    if state.shows_worklist() || state.active.is_some() {
+        first_run::strip(ui, state, &mut commands);
+    }
     if state.shows_worklist() {
         cache.by_processor.clear();
         egui::CentralPanel::default()
-            .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
+            .frame(egui::Frame::NONE.fill(theme::of(ui).background))
             .show(ui, |ui| worklist::show(ui, state, cache, progress, &mut commands));
     } else if state.active.is_some() {
         reading_bar::show(ui, state, cache, &mut commands);
@@ -128,7 +140,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
         if state.settings.show_findings {
             findings_panel::show(ui, state, cache, &mut commands);
         }
-        strip::show(ui, state, &mut commands);
+        strip::show(ui, state, cache, &mut commands);
         egui::CentralPanel::default()
             .frame(egui::Frame::NONE.fill(egui::Color32::BLACK))
             .show(ui, |ui| panes::show(ui, state, cache, &mut commands));
@@ -136,8 +148,11 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
         cache.by_processor.clear();
         cache.bone_shown = None;
         egui::CentralPanel::default()
-            .frame(egui::Frame::NONE.fill(theme::BACKGROUND))
+            .frame(egui::Frame::NONE.fill(theme::of(ui).background))
             .show(ui, |ui| start::show(ui, state, progress, &mut commands));
+    }
+    if !state.shows_worklist() {
+        attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
     }
     dialogs::show(ui.ctx(), state, progress, &mut commands);
     help::show(ui.ctx(), state, &mut commands);
@@ -163,7 +178,7 @@ fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
     if hovered > 0 {
         let painter = ctx.layer_painter(egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop")));
         let rect = ctx.content_rect();
-        painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(160));
+        painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(200));
         painter.text(
             rect.center(),
             egui::Align2::CENTER_CENTER,
@@ -179,5 +194,16 @@ fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
 
 /// A small caption above a block of a side panel.
 fn caption(ui: &mut egui::Ui, text: &str) {
-    ui.label(egui::RichText::new(text.to_uppercase()).small().color(theme::DIM));
+    ui.label(egui::RichText::new(text.to_uppercase()).small().color(theme::of(ui).dim));
+}
+
+/// A view or strip that has the keyboard: the arrows up and down scroll it, and it is seen that it has it.
+fn scrolls_with_arrows(ui: &egui::Ui, response: &egui::Response, cache: &mut UiCache) {
+    if !response.has_focus() {
+        return;
+    }
+    let filter = egui::EventFilter { vertical_arrows: true, horizontal_arrows: true, ..Default::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    cache.scrolls_when_focused = Some(response.id);
+    theme::focus_ring(ui.painter(), response.rect);
 }

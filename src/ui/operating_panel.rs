@@ -32,7 +32,7 @@ pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             score_text(card.slice),
             score_text(card.case)
         );
-        ui.label(RichText::new(text).small().color(theme::WARNING));
+        ui.label(RichText::new(text).small().color(theme::of(ui).warning));
         if ui.small_button("Back to the card's thresholds").clicked() {
             commands.push(Command::CardThresholds);
         }
@@ -79,7 +79,8 @@ fn snapped(threshold: f32, sets: &[Validation]) -> f32 {
 /// Sensitivity, specificity and predictive values of the case threshold on the sets that the card has results of, and
 /// the prevalence.
 fn known(ui: &mut Ui, state: &AppState, model: &ModelInfo, thresholds: Thresholds, commands: &mut Vec<Command>) {
-    let dim = |text: String| RichText::new(text).small().color(theme::DIM);
+    let palette = theme::of(ui);
+    let dim = |text: String| RichText::new(text).small().color(palette.dim);
     if model.operating.validation.is_empty() {
         let text = "The model card holds no results on held-out cases: nothing is known of sensitivity or specificity at any threshold.";
         ui.label(dim(text.to_owned()));
@@ -108,8 +109,9 @@ fn known(ui: &mut Ui, state: &AppState, model: &ModelInfo, thresholds: Threshold
 }
 
 fn known_of(ui: &mut Ui, set: &Validation, threshold: f32, prevalence: f64) {
-    let dim = |text: String| RichText::new(text).small().color(theme::DIM);
-    let line = |name: &str, span: &str| RichText::new(format!("{name} {span}")).small().color(theme::TEXT);
+    let palette = theme::of(ui);
+    let dim = |text: String| RichText::new(text).small().color(palette.dim);
+    let line = |name: &str, span: &str| RichText::new(format!("{name} {span}")).small().color(palette.text);
     let known = set.at(threshold);
     ui.add_space(2.0);
     ui.label(dim(format!("case threshold on {}:", set_text(set))));

@@ -426,7 +426,12 @@ fn notes(state: &AppState, active: &ActiveSeries) -> Vec<Note> {
     let mut lines = Vec::new();
     let other = active.series.warnings.iter().filter(|w| w.kind != crate::study::Kind::LossyCompression).count();
     if other > 0 && !state.settings.show_findings {
-        lines.push(format!("{other} warning{} on this series (F10)", if other == 1 { "" } else { "s" }));
+        lines.push(
+            state.keymap.hint(
+                &format!("{other} warning{} on this series", if other == 1 { "" } else { "s" }),
+                "findings-panel",
+            ),
+        );
     }
     // With several panes the slices speak for the planes beside them.
     lines.extend(heatmap_note(state).or_else(|| plane_heatmap_note(state).filter(|_| several(state))));

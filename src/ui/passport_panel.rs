@@ -2,15 +2,16 @@
 
 use egui::{RichText, Ui};
 
+use super::theme::Palette;
 use super::{caption, theme};
 use crate::findings::passport::{Passport, TRAINING};
 use crate::study::quality::{Line, Weight};
 
-pub fn colour(weight: Weight) -> egui::Color32 {
+pub fn colour(palette: &Palette, weight: Weight) -> egui::Color32 {
     match weight {
-        Weight::Note => theme::DIM,
-        Weight::Warning => theme::WARNING,
-        Weight::Stop => theme::STOP,
+        Weight::Note => palette.dim,
+        Weight::Warning => palette.warning,
+        Weight::Stop => palette.stop,
     }
 }
 
@@ -25,7 +26,7 @@ pub fn mark(weight: Weight) -> &'static str {
 
 pub fn verdict(ui: &mut Ui, passport: &Passport) {
     let text = format!("{}Input: {}", mark(passport.weight), lower(&passport.verdict));
-    ui.label(RichText::new(text).small().color(colour(passport.weight)))
+    ui.label(RichText::new(text).small().color(colour(theme::of(ui), passport.weight)))
         .on_hover_text("The input passport below says what this rests on");
 }
 
@@ -42,15 +43,16 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
     let (used, notes): (Vec<&Line>, Vec<&Line>) = notes.into_iter().partition(|line| line.topic == "Used");
     for line in used.into_iter().chain(weighty) {
         let text = format!("{}{}: {}", mark(line.weight), line.topic, line.text);
-        let colour = if line.weight == Weight::Note { theme::TEXT } else { colour(line.weight) };
+        let colour = if line.weight == Weight::Note { theme::of(ui).text } else { colour(theme::of(ui), line.weight) };
         ui.label(RichText::new(text).small().color(colour));
     }
     if !notes.is_empty() {
-        let heading = RichText::new(format!("looked at and in order ({})", notes.len())).small().color(theme::DIM);
+        let heading =
+            RichText::new(format!("looked at and in order ({})", notes.len())).small().color(theme::of(ui).dim);
         egui::CollapsingHeader::new(heading).id_salt("passport notes").show(ui, |ui| {
             for line in notes {
                 let text = format!("{}: {}", line.topic, line.text);
-                ui.label(RichText::new(text).small().color(theme::DIM));
+                ui.label(RichText::new(text).small().color(theme::of(ui).dim));
             }
         });
     }

@@ -14,13 +14,13 @@ pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut V
     if !(state.has_worklist() || state.settings.blind_first || said) {
         return;
     }
-    let frame = egui::Frame::NONE.fill(theme::RAISED).inner_margin(egui::Margin::symmetric(10, 4));
+    let frame = egui::Frame::NONE.fill(theme::of(ui).raised).inner_margin(egui::Margin::symmetric(10, 4));
     egui::Panel::top("reading").frame(frame).show(ui, |ui| {
         let wide = ui.available_width() > 1100.0;
         let content = |ui: &mut Ui| {
             place(ui, state, commands);
             if hidden {
-                own(ui, reading, cache, commands);
+                own(ui, state, reading, cache, commands);
             } else {
                 opinion(ui, state, reading, cache, commands);
             }
@@ -52,11 +52,12 @@ fn place(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             commands.push(Command::Worklist(command));
         }
     };
-    button("Worklist", "Worklist", "F8 or Esc", WorklistCommand::Show);
-    button("<", "Previous study", "Ctrl+Up", WorklistCommand::StepStudy(-1));
-    button(">", "Next study", "Ctrl+Down", WorklistCommand::StepStudy(1));
+    let hint = |what: &str, name: &str| state.keymap.hint(what, name);
+    button("Worklist", "Worklist", &hint("The list, also by Esc", "worklist"), WorklistCommand::Show);
+    button("<", "Previous study", &hint("Previous study", "previous-study"), WorklistCommand::StepStudy(-1));
+    button(">", "Next study", &hint("Next study", "next-study"), WorklistCommand::StepStudy(1));
     let text = at.map_or_else(|| "not in the filter".to_owned(), |at| format!("study {} of {}", at + 1, rows.len()));
-    ui.label(RichText::new(text).color(theme::TEXT));
+    ui.label(RichText::new(text).color(theme::of(ui).text));
     ui.separator();
 }
 
@@ -67,16 +68,16 @@ fn reply(ui: &mut Ui, on: bool, text: &str, hint: &str, reply: Reply, commands: 
 }
 
 /// The reader's own verdict, before anything of the network's is seen.
-fn own(ui: &mut Ui, reading: &Reading, cache: &mut UiCache, commands: &mut Vec<Command>) {
+fn own(ui: &mut Ui, state: &AppState, reading: &Reading, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let draft = &reading.draft;
-    ui.label(RichText::new("Your verdict, results hidden:").color(theme::WARNING));
-    for (answer, name, key, by) in [
-        (Answer::Finding, "finding", "Y", Reply::Yes),
-        (Answer::Unsure, "unsure", "U", Reply::Unsure),
-        (Answer::NoFinding, "no finding", "J", Reply::No),
+    ui.label(RichText::new("Your verdict, results hidden:").color(theme::of(ui).warning));
+    for (answer, name, action, by) in [
+        (Answer::Finding, "finding", "verdict-yes", Reply::Yes),
+        (Answer::Unsure, "unsure", "verdict-unsure", Reply::Unsure),
+        (Answer::NoFinding, "no finding", "verdict-no", Reply::No),
     ] {
-        let hint = format!("{key}: {}", answer.name());
-        reply(ui, draft.answer == Some(answer), &format!("{name} ({key})"), &hint, by, commands);
+        let hint = state.keymap.hint(answer.name(), action);
+        reply(ui, draft.answer == Some(answer), &state.keymap.hint(name, action), &hint, by, commands);
     }
     let chosen = draft.level.map_or("level", Level::name);
     let response = egui::ComboBox::from_id_salt("level").selected_text(chosen).width(58.0).show_ui(ui, |ui| {
@@ -88,8 +89,10 @@ fn own(ui: &mut Ui, reading: &Reading, cache: &mut UiCache, commands: &mut Vec<C
             }
         }
     });
-    response.response.accessible_name("Level").on_hover_text("Alt+1 to Alt+8: C1 to T1, Alt+0 none");
-    note(ui, &draft.note, cache, commands);
+    let keys = |name: &str| state.keymap.text(name);
+    let hint = format!("C1 to T1 by {} to {}, none by {}", keys("level-1"), keys("level-8"), keys("level-none"));
+    response.response.accessible_name("Level").on_hover_text(hint);
+    note(ui, state, &draft.note, cache, commands);
     let commit = egui::Button::new("Commit and reveal");
     let hint = "Enter: your verdict is final, the result appears";
     if ui.add_enabled(draft.answer.is_some(), commit).on_hover_text(hint).clicked() {
@@ -104,31 +107,34 @@ fn opinion(ui: &mut Ui, state: &AppState, reading: &Reading, cache: &mut UiCache
         let seconds = reading.before_ms as f64 / 1000.0;
         let blind = if reading.is_blind() { "" } else { ", not blind" };
         let text = format!("you: {}{level} ({seconds:.0} s{blind})", own.answer.name());
-        let response = ui.label(RichText::new(text).color(theme::TEXT));
+        let response = ui.label(RichText::new(text).color(theme::of(ui).text));
         if !own.note.is_empty() {
             response.on_hover_text(&own.note);
         }
         ui.separator();
     }
     if state.findings().is_none() {
-        ui.label(RichText::new("no result yet").color(theme::DIM));
+        ui.label(RichText::new("no result yet").color(theme::of(ui).dim));
         return;
     }
-    ui.label(RichText::new("the network's result:").color(theme::DIM));
-    for (opinion, key, by) in
-        [(Opinion::Agree, "Y", Reply::Yes), (Opinion::Unsure, "U", Reply::Unsure), (Opinion::Disagree, "J", Reply::No)]
-    {
+    ui.label(RichText::new("the network's result:").color(theme::of(ui).dim));
+    for (opinion, action, by) in [
+        (Opinion::Agree, "verdict-yes", Reply::Yes),
+        (Opinion::Unsure, "verdict-unsure", Reply::Unsure),
+        (Opinion::Disagree, "verdict-no", Reply::No),
+    ] {
         let on = reading.said.as_ref().is_some_and(|said| said.opinion == opinion);
-        reply(ui, on, &format!("{} ({key})", opinion.name()), key, by, commands);
+        let text = state.keymap.hint(opinion.name(), action);
+        reply(ui, on, &text, "Your opinion of the result", by, commands);
     }
-    note(ui, &reading.note, cache, commands);
+    note(ui, state, &reading.note, cache, commands);
 }
 
-fn note(ui: &mut Ui, text: &str, cache: &mut UiCache, commands: &mut Vec<Command>) {
+fn note(ui: &mut Ui, state: &AppState, text: &str, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let mut text = text.to_owned();
     // Room for what follows it.
     let width = (ui.available_width() - 260.0).clamp(70.0, 360.0);
-    let field = egui::TextEdit::singleline(&mut text).hint_text("note (Shift+Y)").desired_width(width);
+    let field = egui::TextEdit::singleline(&mut text).hint_text(state.keymap.hint("note", "note")).desired_width(width);
     let response = ui.add(field).accessible_name("Note");
     cache.field_focused |= response.has_focus();
     if std::mem::take(&mut cache.focus_note) {

@@ -12,9 +12,13 @@ const THUMBNAIL: f32 = 64.0;
 
 pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(study) = &state.study else { return };
-    let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(8, 8));
+    let frame = egui::Frame::NONE.fill(theme::of(ui).panel).inner_margin(egui::Margin::symmetric(8, 8));
     egui::Panel::left("series").frame(frame).default_size(216.0).size_range(150.0..=420.0).show(ui, |ui| {
         caption(ui, "Series");
+        let hint = state.keymap.hint("All attributes of the slice being read, with search", "attributes");
+        if ui.selectable_label(state.attributes.open, "DICOM attributes").on_hover_text(hint).clicked() {
+            commands.push(Command::ToggleAttributes);
+        }
         egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
             // Of several studies that are open, only those of the one being read.
             let own = state.active_row().and_then(|row| state.worklist.rows.get(row)).map(|row| &row.series);
@@ -28,7 +32,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
             if refused > 0 {
                 ui.add_space(8.0);
                 let files = if refused == 1 { "1 file was".to_owned() } else { format!("{refused} files were") };
-                let text = RichText::new(format!("{files} not used: see why")).small().color(theme::WARNING);
+                let text = RichText::new(format!("{files} not used: see why")).small().color(theme::of(ui).warning);
                 if ui.add(egui::Button::new(text).frame(false).wrap()).clicked() {
                     commands.push(Command::ToggleNotices);
                 }
@@ -77,13 +81,13 @@ fn row(
         )
     });
     let fill = match (selected, response.hovered()) {
-        (true, _) => theme::ACCENT_FILL,
-        (false, true) => theme::RAISED,
-        (false, false) => theme::PANEL,
+        (true, _) => theme::of(ui).accent_fill,
+        (false, true) => theme::of(ui).raised,
+        (false, false) => theme::of(ui).panel,
     };
     ui.painter().rect_filled(rect, 2.0, fill);
     if response.has_focus() {
-        ui.painter().rect_stroke(rect, 2.0, egui::Stroke::new(1.0, theme::ACCENT), egui::StrokeKind::Inside);
+        ui.painter().rect_stroke(rect, 2.0, egui::Stroke::new(1.0, theme::of(ui).accent), egui::StrokeKind::Inside);
     }
     let place = egui::Rect::from_min_size(rect.min + vec2(5.0, 5.0), vec2(THUMBNAIL, THUMBNAIL));
     ui.painter().rect_filled(place, 0.0, egui::Color32::BLACK);
@@ -99,19 +103,19 @@ fn row(
         ui.new_child(egui::UiBuilder::new().max_rect(text_rect).layout(egui::Layout::top_down(egui::Align::Min)));
     child.spacing_mut().item_spacing.y = 1.0;
     let mut line = |text: RichText| child.add(egui::Label::new(text).truncate().selectable(false));
-    line(RichText::new(title.clone()).color(theme::TEXT));
-    line(RichText::new(summary(series)).small().color(theme::DIM));
-    line(RichText::new(images).small().color(theme::DIM));
+    line(RichText::new(title.clone()).color(theme::of(ui).text));
+    line(RichText::new(summary(series)).small().color(theme::of(ui).dim));
+    line(RichText::new(images).small().color(theme::of(ui).dim));
     let warnings = series.warnings.len();
     if warnings > 0 {
         let text = if warnings == 1 { "! 1 warning".to_owned() } else { format!("! {warnings} warnings") };
-        line(RichText::new(text).small().color(theme::WARNING));
+        line(RichText::new(text).small().color(theme::of(ui).warning));
     }
     let clicked = response.clicked();
     response.on_hover_ui(|ui| {
         ui.label(title);
         for warning in &series.warnings {
-            ui.label(RichText::new(&warning.text).color(theme::WARNING));
+            ui.label(RichText::new(&warning.text).color(theme::of(ui).warning));
         }
     });
     if clicked {

@@ -6,11 +6,11 @@ use super::{Progress, theme};
 use crate::state::{AnalysisState, AppState, Command, Severity};
 
 pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &mut Vec<Command>) {
-    let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 4));
+    let frame = egui::Frame::NONE.fill(theme::of(ui).panel).inner_margin(egui::Margin::symmetric(10, 4));
     egui::Panel::bottom("status").frame(frame).show(ui, |ui| {
         ui.horizontal(|ui| {
             let line = if ui.available_width() > 1150.0 { crate::RESEARCH_LINE } else { crate::RESEARCH_LINE_SHORT };
-            ui.label(RichText::new(line).color(theme::WARNING).small());
+            ui.label(RichText::new(line).color(theme::of(ui).warning).small());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 notices_button(ui, state, commands);
                 if let Some(p) = progress.scan {
@@ -20,7 +20,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                     bar(ui, "loading slices", p, Command::CancelLoading, commands);
                 }
                 if progress.export {
-                    ui.label(RichText::new("writing the export").small().color(theme::DIM));
+                    ui.label(RichText::new("writing the export").small().color(theme::of(ui).dim));
                 }
                 if let Some(p) = progress.occlusion {
                     bar(ui, "covering patches", p, Command::CancelOcclusion, commands);
@@ -33,7 +33,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                         if ui.small_button("x").on_hover_text("Cancel the analysis").clicked() {
                             commands.push(Command::CancelAnalysis);
                         }
-                        ui.label(RichText::new(*what).small().color(theme::DIM));
+                        ui.label(RichText::new(*what).small().color(theme::of(ui).dim));
                     }
                     _ => {}
                 }
@@ -50,14 +50,14 @@ fn bar(ui: &mut egui::Ui, what: &str, (done, total): (usize, usize), cancel: Com
     let fraction = if total == 0 { 0.0 } else { done as f32 / total as f32 };
     let (rect, response) = ui.allocate_exact_size(egui::vec2(120.0, 6.0), egui::Sense::hover());
     let painter = ui.painter();
-    painter.rect_filled(rect, 1.0, theme::RAISED);
+    painter.rect_filled(rect, 1.0, theme::of(ui).raised);
     let filled =
         egui::Rect::from_min_size(rect.min, egui::vec2(rect.width() * fraction.clamp(0.0, 1.0), rect.height()));
-    painter.rect_filled(filled, 1.0, theme::ACCENT);
+    painter.rect_filled(filled, 1.0, theme::of(ui).accent);
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, format!("{what}: {done} of {total}"))
     });
-    ui.label(RichText::new(format!("{what} {done}/{total}")).small().color(theme::DIM));
+    ui.label(RichText::new(format!("{what} {done}/{total}")).small().color(theme::of(ui).dim));
 }
 
 fn notices_button(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
@@ -66,9 +66,9 @@ fn notices_button(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Comman
     }
     let worst = state.notices.iter().map(|n| n.severity).max().unwrap_or(Severity::Info);
     let colour = match worst {
-        Severity::Info => theme::DIM,
-        Severity::Warning => theme::WARNING,
-        Severity::Error => theme::STOP,
+        Severity::Info => theme::of(ui).dim,
+        Severity::Warning => theme::of(ui).warning,
+        Severity::Error => theme::of(ui).stop,
     };
     let n = state.notices.len();
     let text = if n == 1 { "1 notice".to_owned() } else { format!("{n} notices") };

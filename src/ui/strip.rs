@@ -3,7 +3,7 @@
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
-use super::{measure, theme};
+use super::{UiCache, measure, theme};
 use crate::findings::SliceState;
 use crate::geometry::orientation_letters;
 use crate::state::{ActiveSeries, AppState, Command, HIDDEN};
@@ -11,7 +11,7 @@ use crate::study::Series;
 
 const WIDTH: f32 = 84.0;
 
-pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(active) = &state.active else { return };
     let frame = egui::Frame::NONE.fill(theme::BACKGROUND).inner_margin(egui::Margin::symmetric(4, 4));
     egui::Panel::right("strip").frame(frame).exact_size(WIDTH).resizable(false).show(ui, |ui| {
@@ -19,6 +19,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         let response = ui.allocate_rect(rect, Sense::click_and_drag());
         let layout = Layout::new(rect, active.slice_count());
         draw(&ui.painter_at(rect), &layout, state, active);
+        super::scrolls_with_arrows(ui, &response, cache);
         let label = spoken(state, active);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Slider, true, label.clone()));
         if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {

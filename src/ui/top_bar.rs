@@ -4,70 +4,159 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::measure::Kind;
-use crate::state::{AppState, Command, ExportKind, NO_REPORT, PanelSide, Tool};
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, PanelSide, Tool};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
 
+/// Below these widths, points, buttons move into the menu: first those that have keys and panels of their own, then all but
+/// the window and the tool.
+const ROOMY: f32 = 1200.0;
+const NARROW: f32 = 860.0;
+
 pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
-    let frame = egui::Frame::NONE.fill(theme::PANEL).inner_margin(egui::Margin::symmetric(10, 5));
+    let frame = egui::Frame::NONE.fill(theme::of(ui).panel).inner_margin(egui::Margin::symmetric(10, 5));
     egui::Panel::top("top").frame(frame).show(ui, |ui| {
         ui.horizontal(|ui| {
-            ui.label(RichText::new("dens").strong().size(16.0).color(theme::TEXT));
+            let width = ui.available_width();
+            let active = being_read(state);
+            let fold = active.is_some() && width < ROOMY;
+            let narrow = active.is_some() && width < NARROW;
+            ui.label(RichText::new("dens").strong().size(16.0).color(theme::of(ui).text));
             ui.add_space(6.0);
-            if ui.button("Open folder").on_hover_text("Ctrl+O, or drop a folder on the window").clicked() {
-                commands.push(Command::PickFolder);
-            }
-            let hint = "A zip archive, a DICOMDIR or a DICOM file: Ctrl+Shift+O, or drop it on the window";
-            // Where the bar is full of a study's buttons the key and the start screen remain.
-            let room = state.active.is_none() || ui.available_width() > 1100.0;
-            if room && ui.button("Open file").on_hover_text(hint).clicked() {
-                commands.push(Command::PickFile);
-            }
-            if (state.active.is_some() || state.has_worklist())
-                && ui.button("Close").on_hover_text("Back to the start screen").clicked()
-            {
-                commands.push(Command::CloseStudy);
+            if !narrow {
+                open_folder(ui, state, commands);
+                // Where the bar is full of a study's buttons the menu, the key and the start screen remain.
+                if active.is_none() || width > 1500.0 {
+                    open_file(ui, state, commands);
+                }
+                close(ui, state, commands);
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                actions(ui, state, commands);
+                if fold {
+                    more(ui, state, narrow, commands);
+                } else {
+                    settings_and_help(ui, state, commands);
+                    panels(ui, state, commands);
+                }
+                if let Some(active) = active {
+                    window_menu(ui, active.window, state, commands);
+                    tool_menu(ui, state, commands);
+                }
+                if !narrow {
+                    layouts(ui, state, commands);
+                }
                 ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                     ui.add_space(8.0);
-                    ui.add(egui::Label::new(RichText::new(study_title(state)).color(theme::DIM)).truncate());
+                    let title = RichText::new(study_title(state)).color(theme::of(ui).dim);
+                    ui.add(egui::Label::new(title).truncate());
                 });
             });
         });
     });
 }
 
-fn actions(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
-    if ui.button("?").on_hover_text("Keys and mouse (?)").clicked() {
+/// The series on the screen; none while the worklist is.
+fn being_read(state: &AppState) -> Option<&ActiveSeries> {
+    state.active.as_ref().filter(|_| !state.shows_worklist())
+}
+
+/// What there is no room for.
+fn more(ui: &mut egui::Ui, state: &AppState, narrow: bool, commands: &mut Vec<Command>) {
+    let menu = ui.menu_button("More", |ui| {
+        let before = commands.len();
+        ui.set_min_width(150.0);
+        if narrow {
+            open_folder(ui, state, commands);
+        }
+        open_file(ui, state, commands);
+        if narrow {
+            close(ui, state, commands);
+            ui.separator();
+            layouts(ui, state, commands);
+        }
+        ui.separator();
+        panels(ui, state, commands);
+        ui.separator();
+        settings_and_help(ui, state, commands);
+        if commands.len() > before {
+            ui.close();
+        }
+    });
+    menu.response.on_hover_text("Panels, heatmap, report, settings, keys");
+}
+
+fn open_folder(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let hint = state.keymap.hint("Or drop a folder on the window", "open-folder");
+    if ui.button("Open folder").on_hover_text(hint).clicked() {
+        commands.push(Command::PickFolder);
+    }
+}
+
+fn open_file(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let what = "A zip archive, a DICOMDIR or a DICOM file; or drop it on the window";
+    if ui.button("Open file").on_hover_text(state.keymap.hint(what, "open-file")).clicked() {
+        commands.push(Command::PickFile);
+    }
+}
+
+fn close(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let open = state.active.is_some() || state.has_worklist();
+    if open && ui.button("Close").on_hover_text("Back to the start screen").clicked() {
+        commands.push(Command::CloseStudy);
+    }
+}
+
+fn settings_and_help(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    if ui.button("?").on_hover_text(state.keymap.hint("Keys and mouse", "help")).clicked() {
         commands.push(Command::ToggleHelp);
     }
-    if ui.button("Settings").on_hover_text("Ctrl+,").clicked() {
+    let hint = state.keymap.hint("Network, picture, theme, keys, privacy", "settings");
+    if ui.button("Settings").on_hover_text(hint).clicked() {
         commands.push(Command::ToggleSettings);
     }
-    let Some(active) = state.active.as_ref().filter(|_| !state.shows_worklist()) else { return };
+}
+
+/// From right to left.
+fn panels(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let Some(active) = being_read(state) else { return };
+    let hint = |what: &str, name: &str| state.keymap.hint(what, name);
     let report = ui.add_enabled(!state.results_hidden(), egui::Button::new("Report"));
-    if report.on_hover_text("Export PDF, PNG or JSON (Ctrl+E)").on_disabled_hover_text(NO_REPORT).clicked() {
+    let report = report.on_hover_text(hint("Export PDF, PNG or JSON", "report"));
+    if report.on_disabled_hover_text(state.no_report()).clicked() {
         commands.push(Command::BeginExport(ExportKind::Report));
     }
-    toggle(ui, state.settings.show_findings, "Findings", "F10", Command::TogglePanel(PanelSide::Findings), commands);
-    toggle(ui, state.settings.show_series, "Series", "F9", Command::TogglePanel(PanelSide::Series), commands);
-    toggle(ui, state.heatmap_on, "Heatmap", "F; hold to peek", Command::ToggleHeatmap, commands);
+    let text = hint("Panel of the network's findings", "findings-panel");
+    toggle(ui, state.settings.show_findings, "Findings", &text, Command::TogglePanel(PanelSide::Findings), commands);
+    let text = hint("Panel of the study's series", "series-panel");
+    toggle(ui, state.settings.show_series, "Series", &text, Command::TogglePanel(PanelSide::Series), commands);
+    let text = hint("Hold the key to peek", "heatmap");
+    toggle(ui, state.heatmap_on, "Heatmap", &text, Command::ToggleHeatmap, commands);
     if active.truth.is_some() {
-        let hint = "B: boxes of the reference standard on the image, marks on the strip";
-        toggle(ui, state.truth_on, "Reference", hint, Command::ToggleTruth, commands);
+        let text = hint("Boxes of the reference standard on the image, marks on the strip", "reference");
+        toggle(ui, state.truth_on, "Reference", &text, Command::ToggleTruth, commands);
     }
-    window_menu(ui, active.window, state, commands);
-    tool_menu(ui, state, commands);
-    // From right to left.
+}
+
+/// From right to left.
+fn layouts(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    if being_read(state).is_none() {
+        return;
+    }
+    let hint = |what: &str, name: &str| state.keymap.hint(what, name);
+    let one = format!(
+        "{}; axial {}, sagittal {}, coronal {}",
+        hint("One pane", "three-planes"),
+        state.keymap.text("axial"),
+        state.keymap.text("sagittal"),
+        state.keymap.text("coronal")
+    );
     for (layout, text, hint) in [
-        (planes::Layout::Four, "2 x 2", "Shift+M: three planes and the bone from any side"),
-        (planes::Layout::Three, "3-up", "M: axial, sagittal and coronal"),
-        (planes::Layout::One, "1-up", "M: one pane; F2 axial, F3 sagittal, F4 coronal"),
+        (planes::Layout::Four, "2 x 2", hint("Three planes and the bone from any side", "four-panes")),
+        (planes::Layout::Three, "3-up", hint("Axial, sagittal and coronal", "three-planes")),
+        (planes::Layout::One, "1-up", one),
     ] {
-        toggle(ui, state.settings.layout == layout, text, hint, Command::SetLayout(layout), commands);
+        toggle(ui, state.settings.layout == layout, text, &hint, Command::SetLayout(layout), commands);
     }
 }
 
@@ -93,44 +182,57 @@ fn window_menu(ui: &mut egui::Ui, window: Window, state: &AppState, commands: &m
         .height(360.0)
         .show_ui(ui, |ui| {
             for (i, (name, preset)) in Window::PRESETS.iter().enumerate() {
-                let text = format!("{}   {name} {:.0}/{:.0}", i + 1, preset.width, preset.center);
-                if ui.selectable_label(*preset == window, text).clicked() {
+                let text = format!("{name} {:.0}/{:.0}", preset.width, preset.center);
+                let key = state.keymap.text(&format!("window-{}", i + 1));
+                if ui.add(egui::Button::selectable(*preset == window, text).right_text(key)).clicked() {
                     commands.push(Command::Preset(i + 1));
                 }
             }
             let own = match state.settings.user_window {
-                Some(w) => format!("9   your own {:.0}/{:.0}", w.width, w.center),
-                None => "9   your own (Shift+9 stores)".to_owned(),
+                Some(w) => format!("your own {:.0}/{:.0}", w.width, w.center),
+                None => format!("your own ({} stores)", state.keymap.text("store-window")),
             };
-            if ui.add_enabled(state.settings.user_window.is_some(), egui::Button::selectable(false, own)).clicked() {
+            if ui
+                .add_enabled(
+                    state.settings.user_window.is_some(),
+                    egui::Button::selectable(false, own).right_text(state.keymap.text("window-9")),
+                )
+                .clicked()
+            {
                 commands.push(Command::Preset(9));
             }
-            if ui.selectable_label(false, "0   full range").clicked() {
+            if ui
+                .add(egui::Button::selectable(false, "full range").right_text(state.keymap.text("full-range")))
+                .clicked()
+            {
                 commands.push(Command::FullRangeWindow);
             }
-            if ui.selectable_label(false, "`   the file's own").clicked() {
+            if ui
+                .add(egui::Button::selectable(false, "the file's own").right_text(state.keymap.text("file-window")))
+                .clicked()
+            {
                 commands.push(Command::FileWindow);
             }
         })
         .response;
-    response.accessible_name("Window").on_hover_text("Window width/centre (keys 0 to 9)");
+    response.accessible_name("Window").on_hover_text("Window width/centre of the picture");
 }
 
-/// What the left button can do: `(tool, what, key)`.
+/// What the left button can do: `(tool, what, the action that takes it)`.
 const TOOLS: [(Tool, &str, &str); 13] = [
-    (Tool::Window, "window", "W"),
-    (Tool::WindowRegion, "window from a region", "Shift+W"),
-    (Tool::Zoom, "zoom", "Z"),
-    (Tool::Pan, "pan", "T"),
-    (Tool::Scroll, "scroll", "S"),
-    (Tool::Crosshair, "crosshair", "X"),
-    (Tool::Measure(Kind::Length), "length", "D"),
-    (Tool::Measure(Kind::Angle), "angle", "A"),
-    (Tool::Measure(Kind::Cobb), "Cobb angle", "Shift+A"),
-    (Tool::Measure(Kind::Ellipse), "ellipse", "Shift+E"),
-    (Tool::Measure(Kind::Rectangle), "rectangle", "Shift+R"),
-    (Tool::Measure(Kind::Pin), "HU pin", "P"),
-    (Tool::Measure(Kind::Arrow), "text arrow", "Shift+T"),
+    (Tool::Window, "window", "tool-window"),
+    (Tool::WindowRegion, "window from a region", "window-region"),
+    (Tool::Zoom, "zoom", "tool-zoom"),
+    (Tool::Pan, "pan", "tool-pan"),
+    (Tool::Scroll, "scroll", "tool-scroll"),
+    (Tool::Crosshair, "crosshair", "tool-crosshair"),
+    (Tool::Measure(Kind::Length), "length", "length"),
+    (Tool::Measure(Kind::Angle), "angle", "angle"),
+    (Tool::Measure(Kind::Cobb), "Cobb angle", "cobb"),
+    (Tool::Measure(Kind::Ellipse), "ellipse", "ellipse"),
+    (Tool::Measure(Kind::Rectangle), "rectangle", "rectangle"),
+    (Tool::Measure(Kind::Pin), "HU pin", "pin"),
+    (Tool::Measure(Kind::Arrow), "text arrow", "arrow"),
 ];
 
 fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
@@ -141,7 +243,8 @@ fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         .height(420.0)
         .show_ui(ui, |ui| {
             ui.set_min_width(190.0);
-            for (tool, name, key) in TOOLS {
+            for (tool, name, action) in TOOLS {
+                let key = state.keymap.text(action);
                 let button = egui::Button::selectable(tool == state.tool, name).right_text(key);
                 if ui.add(button).clicked() {
                     commands.push(Command::SetTool(tool));
@@ -154,7 +257,7 @@ fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
 
 /// The study in the top bar; says so when the identity is hidden.
 fn study_title(state: &AppState) -> String {
-    let Some(active) = state.active.as_ref().filter(|_| !state.shows_worklist()) else { return String::new() };
+    let Some(active) = being_read(state) else { return String::new() };
     let series = &active.series;
     let mut parts = Vec::new();
     if state.hide_identity {

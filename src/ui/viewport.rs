@@ -5,11 +5,11 @@ use std::sync::Arc;
 use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
-use super::{UiCache, magnifier, measure, overlay, side_strip, theme};
+use super::{UiCache, keys, magnifier, measure, overlay, side_strip, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
-use crate::measure::Kind;
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, MeasureCommand, Planes, Tool, ViewRect};
+use crate::state::keymap::{Does, action};
+use crate::state::{ActiveSeries, AppState, Command, Planes, Tool, ViewRect};
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{ImageShape, ResolvedView, ViewDraw};
@@ -92,7 +92,7 @@ pub fn show(
     if !measuring {
         drags(ui, &response, &place, (map.as_ref(), &lines), state, active, cache, commands);
     }
-    wheel(ui, &response, &place, cache, commands);
+    wheel(ui, &response, &place, state.settings.wheel_slices, cache, commands);
     if response.double_clicked_by(PointerButton::Primary) && !measuring {
         commands.extend([Command::FocusPane(pane), Command::DoubleClick]);
     }
@@ -134,7 +134,7 @@ pub fn show(
     badge(ui, pane, placed.badge, &fidelity);
     if let Pane::Across(plane) = pane {
         let bars = map.filter(|map| side_strip::is_shown(state, active, map)).map_or(0.0, |_| side_strip::WIDTH);
-        stand_up_button(ui, rect.center_top() + egui::vec2(bars / 2.0, 44.0), active, plane, commands);
+        stand_up_button(ui, rect.center_top() + egui::vec2(bars / 2.0, 44.0), (state, active), plane, commands);
     }
     if let Some(map) = &map {
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
@@ -144,9 +144,10 @@ pub fn show(
         let at = rect.center_top() + egui::vec2(0.0, 32.0);
         overlay::legible(&painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
     }
-    if let (Some(at), Some(map), true) = (response.hover_pos(), &map, magnifier::is_held(ui.ctx())) {
+    if let (Some(at), Some(map), true) = (response.hover_pos(), &map, keys::is_held(ui.ctx(), state, "magnifier")) {
         magnifier::paint(&painter, (pane, map), state, active, cache, at);
     }
+    super::scrolls_with_arrows(ui, &response, cache);
     if let Some(at) = response.hover_pos() {
         let grabbed = map.and_then(|map| measure::cursor(at, (pane, &map), state, active, cache));
         let line = lines.iter().find(|line| line.distance(at) <= GRIP);
@@ -235,13 +236,21 @@ fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
 }
 
 /// The way back from a turned plane.
-fn stand_up_button(ui: &mut egui::Ui, at: Pos2, active: &ActiveSeries, plane: Plane, commands: &mut Vec<Command>) {
+fn stand_up_button(
+    ui: &mut egui::Ui,
+    at: Pos2,
+    (state, active): (&AppState, &ActiveSeries),
+    plane: Plane,
+    commands: &mut Vec<Command>,
+) {
     if !active.planes.as_ref().is_some_and(|planes| planes.is_turned(plane)) {
         return;
     }
     let at = Rect::from_center_size(at, egui::vec2(64.0, 20.0));
     let button = egui::Button::new(egui::RichText::new("Upright").size(12.0));
-    let response = ui.put(at, button).on_hover_text("Ctrl+U: the planes of the body again, and the slices as acquired");
+    let response = ui.put(at, button);
+    let response = response
+        .on_hover_text(state.keymap.hint("The planes of the body again, and the slices as acquired", "upright"));
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Upright, {}", plane.name())));
     if response.clicked() {
         commands.push(Command::StandUp);
@@ -439,7 +448,8 @@ fn drags(
     match cache.gesture.as_mut().map(|(_, gesture)| gesture) {
         Some(Gesture::Window) => {
             // Fine on narrow windows, quick on wide ones; one screen width is about two window widths.
-            let per_point = (active.window.width / 400.0).clamp(0.25, 20.0);
+            let pace = f64::from(state.settings.drag_sensitivity);
+            let per_point = (active.window.width / 400.0).clamp(0.25, 20.0) * pace;
             let upwards = if state.settings.invert_vertical_drag { -1.0 } else { 1.0 };
             commands.push(Command::DragWindow {
                 width: f64::from(delta.x) * per_point,
@@ -486,7 +496,14 @@ fn steps_in(active: &ActiveSeries, pane: Pane) -> f32 {
     }
 }
 
-fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache, commands: &mut Vec<Command>) {
+fn wheel(
+    ui: &egui::Ui,
+    response: &Response,
+    place: &Place,
+    slices_per_notch: u32,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
     let Some(at) = response.hover_pos() else { return };
     let (events, time_s) = ui.input(|i| (i.events.clone(), i.time));
     let (x, y) = place.physical(at);
@@ -500,7 +517,8 @@ fn wheel(ui: &egui::Ui, response: &Response, place: &Place, cache: &mut UiCache,
                     commands.push(Command::Zoom { view: place.view, x, y, factor });
                     continue;
                 }
-                let slices = cache.wheel.slices(notches * if modifiers.shift { 5.0 } else { 1.0 });
+                let slices =
+                    cache.wheel.slices(notches * slices_per_notch as f32 * if modifiers.shift { 5.0 } else { 1.0 });
                 if slices != 0 {
                     commands.push(Command::ScrollBy(slices));
                 }
@@ -520,35 +538,52 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         super::measure_panel::menu(ui, selected, active, commands);
         ui.separator();
     }
-    let mut entry = |ui: &mut egui::Ui, text: &str, command: Command| {
-        if ui.button(text).clicked() {
-            commands.push(command);
+    let mut entry = |ui: &mut egui::Ui, text: &str, name: &str| {
+        let Some(Does::Command(command)) = action(name).map(|action| &action.does) else { return };
+        let key = state.keymap.keys(name).first().map(ToString::to_string).unwrap_or_default();
+        if ui.add(egui::Button::new(text).right_text(key)).clicked() {
+            commands.push(command.clone());
             ui.close();
         }
     };
     for (i, (name, w)) in Window::PRESETS.iter().take(3).enumerate() {
-        entry(ui, &format!("{name} {:.0}/{:.0}   {}", w.width, w.center, i + 1), Command::Preset(i + 1));
+        entry(ui, &format!("{name} {:.0}/{:.0}", w.width, w.center), &format!("window-{}", i + 1));
     }
     ui.separator();
-    entry(ui, "Reset view   R", Command::ResetView);
+    entry(ui, "Reset view", "reset-view");
     if state.active.as_ref().and_then(|a| a.planes.as_ref()).is_some_and(Planes::any_turned) {
-        entry(ui, "Planes upright   Ctrl+U", Command::StandUp);
+        entry(ui, "Planes upright", "upright");
     }
-    entry(ui, "Invert   I", Command::Invert);
-    entry(ui, "Flip left and right   H", Command::FlipHorizontal);
-    entry(ui, "Flip up and down   V", Command::FlipVertical);
-    entry(ui, "Text on the image   O", Command::CycleOverlay);
-    entry(ui, if state.heatmap_on { "Hide heatmap   F" } else { "Show heatmap   F" }, Command::ToggleHeatmap);
-    entry(ui, "From peak to evidence, and back   E", Command::PeakToEvidence);
+    for (text, name) in [
+        ("Invert", "invert"),
+        ("Flip left and right", "flip-horizontal"),
+        ("Flip up and down", "flip-vertical"),
+        ("Text on the image", "image-text"),
+        ("From peak to evidence, and back", "evidence"),
+    ] {
+        entry(ui, text, name);
+    }
     ui.separator();
-    entry(ui, "Length   D", Command::SetTool(Tool::Measure(Kind::Length)));
-    entry(ui, "Angle   A", Command::SetTool(Tool::Measure(Kind::Angle)));
-    entry(ui, "Ellipse   Shift+E", Command::SetTool(Tool::Measure(Kind::Ellipse)));
-    entry(ui, "Mark as key slice   K", Command::Measure(MeasureCommand::ToggleKeySlice));
+    for (text, name) in [
+        ("Length", "length"),
+        ("Angle", "angle"),
+        ("Ellipse", "ellipse"),
+        ("Mark as key slice", "key-slice"),
+        ("DICOM attributes", "attributes"),
+    ] {
+        entry(ui, text, name);
+    }
     ui.separator();
-    entry(ui, "Copy the view   Ctrl+C", Command::CopyPicture);
-    entry(ui, "Save the view as PNG   Ctrl+Shift+S", Command::BeginExport(ExportKind::Picture));
-    entry(ui, "Report   Ctrl+E", Command::BeginExport(ExportKind::Report));
+    entry(ui, "Copy the view", "copy-view");
+    entry(ui, "Save the view as PNG", "save-view");
+    entry(ui, "Report", "report");
+    ui.separator();
+    let text = if state.heatmap_on { "Hide heatmap" } else { "Show heatmap" };
+    let key = state.keymap.text("heatmap");
+    if ui.add(egui::Button::new(text).right_text(key)).clicked() {
+        commands.push(Command::ToggleHeatmap);
+        ui.close();
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egui::{Align, Align2, Color32, Key, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::passport_panel::{colour as weight_colour, mark};
+use super::theme::Palette;
 use super::{Progress, UiCache, series_panel, theme};
 use crate::findings::describe::{score_text, standing, thresholds_text};
 use crate::reading::Reading;
@@ -84,10 +85,10 @@ fn columns(width: f32) -> [(f32, f32); COLUMNS.len()] {
 fn head(ui: &mut Ui, state: &AppState, cache: &mut UiCache, shown: usize, commands: &mut Vec<Command>) {
     let studies = state.worklist.rows.len();
     ui.horizontal(|ui| {
-        ui.label(RichText::new("Worklist").size(19.0).color(theme::TEXT));
+        ui.label(RichText::new("Worklist").size(19.0).color(theme::of(ui).text));
         let text =
             if shown == studies { format!("{studies} studies") } else { format!("{shown} of {studies} studies") };
-        ui.label(RichText::new(text).color(theme::DIM));
+        ui.label(RichText::new(text).color(theme::of(ui).dim));
         ui.add_space(10.0);
         let mut filter = state.worklist.filter.clone();
         let field =
@@ -108,7 +109,7 @@ fn head(ui: &mut Ui, state: &AppState, cache: &mut UiCache, shown: usize, comman
             }
         }
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
-            let hint = "Ctrl+E: studies, results that may be seen, verdicts and times";
+            let hint = state.keymap.hint("Studies, results that may be seen, verdicts and times", "export-readings");
             if ui.button("Export CSV").on_hover_text(hint).clicked() {
                 commands.push(Command::BeginExport(ExportKind::Readings));
             }
@@ -121,7 +122,8 @@ fn head(ui: &mut Ui, state: &AppState, cache: &mut UiCache, shown: usize, comman
 /// The switch, wherever it stands.
 pub fn blind_first(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     let mut on = state.settings.blind_first;
-    let hint = "Ctrl+B: hides every result of a study until you have committed your own verdict of it";
+    let what = "Hides every result of a study until you have committed your own verdict of it";
+    let hint = state.keymap.hint(what, "blind-first");
     if ui.checkbox(&mut on, "Blind first").on_hover_text(hint).clicked() {
         commands.push(Command::Reading(ReadingCommand::ToggleBlindFirst));
     }
@@ -153,7 +155,7 @@ fn queue(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         if count.waiting > 0 {
             text += &format!(", {} {}", count.waiting, if list.paused { "paused" } else { "to come" });
         }
-        ui.label(RichText::new(text).color(theme::TEXT));
+        ui.label(RichText::new(text).color(theme::of(ui).text));
         let mut button = |text: &str, hint: &str, command: WorklistCommand| {
             if ui.small_button(text).on_hover_text(hint).clicked() {
                 commands.push(Command::Worklist(command));
@@ -174,7 +176,7 @@ fn queue(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
                 let keys =
                     "Up, Down, Enter   |   sort: O as found, N name, D date, R result   |   P pause   |   ? all keys";
-                ui.add(egui::Label::new(RichText::new(keys).small().color(theme::DIM)).truncate());
+                ui.add(egui::Label::new(RichText::new(keys).small().color(theme::of(ui).dim)).truncate());
             });
         }
     });
@@ -186,7 +188,7 @@ fn headings(ui: &mut Ui, state: &AppState, columns: &[(f32, f32)], commands: &mu
     for ((name, _, _, sort), (x, width)) in COLUMNS.iter().zip(columns).filter(|(_, (_, width))| *width > 0.0) {
         let place = Rect::from_min_size(rect.min + vec2(*x, 0.0), vec2(*width, rect.height()));
         let sorted = sort.is_some_and(|by| by == list.sort);
-        let colour = if sorted { theme::TEXT } else { theme::DIM };
+        let colour = if sorted { theme::of(ui).text } else { theme::of(ui).dim };
         let font = egui::FontId::proportional(11.5);
         let written = ui.painter().text(place.left_center(), Align2::LEFT_CENTER, name, font, colour);
         if sorted {
@@ -199,20 +201,20 @@ fn headings(ui: &mut Ui, state: &AppState, columns: &[(f32, f32)], commands: &mu
         response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, sorted, label.clone()));
         if response.hovered() || response.has_focus() {
             let (left, right) = (written.left_bottom(), written.right_bottom());
-            ui.painter().line_segment([left, right], Stroke::new(1.0, theme::ACCENT));
+            ui.painter().line_segment([left, right], Stroke::new(1.0, theme::of(ui).accent));
         }
         if response.clicked() {
             commands.push(Command::Worklist(WorklistCommand::SortBy(*by)));
         }
     }
-    ui.painter().line_segment([rect.left_bottom(), rect.right_bottom()], Stroke::new(1.0, theme::LINE));
+    ui.painter().line_segment([rect.left_bottom(), rect.right_bottom()], Stroke::new(1.0, theme::of(ui).line));
 }
 
 /// Downwards: in the order that the heading names; upwards: backwards.
 fn arrow(ui: &Ui, at: egui::Pos2, up: bool) {
     let tip = if up { -3.0 } else { 3.0 };
     let corners = vec![at + vec2(-3.5, -tip), at + vec2(3.5, -tip), at + vec2(0.0, tip)];
-    ui.painter().add(egui::Shape::convex_polygon(corners, theme::TEXT, Stroke::NONE));
+    ui.painter().add(egui::Shape::convex_polygon(corners, theme::of(ui).text, Stroke::NONE));
 }
 
 #[expect(clippy::too_many_arguments, reason = "a table and where it stands")]
@@ -233,7 +235,7 @@ fn list(
         ui.set_height(rows.len() as f32 * ROW);
         if rows.is_empty() {
             let text = "No study fits the filter; Esc empties it.";
-            ui.label(RichText::new(text).color(theme::DIM));
+            ui.label(RichText::new(text).color(theme::of(ui).dim));
             return;
         }
         let top = ui.max_rect().top();
@@ -277,26 +279,26 @@ fn row(
     columns: &[(f32, f32)],
     commands: &mut Vec<Command>,
 ) {
-    let Some(cells) = cells(state, progress, index) else { return };
+    let Some(cells) = cells(state, progress, index, theme::of(ui)) else { return };
     let response = ui.interact(rect, ui.scope_id().with(("study", index)), Sense::click());
     let selected = state.worklist.cursor == index;
     response
         .widget_info(|| egui::WidgetInfo::selected(egui::Role::ListBoxOption, true, selected, cells.spoken.clone()));
     let fill = match (selected, response.hovered()) {
-        (true, _) => theme::ACCENT_FILL,
-        (false, true) => theme::RAISED,
-        (false, false) => theme::BACKGROUND,
+        (true, _) => theme::of(ui).accent_fill,
+        (false, true) => theme::of(ui).raised,
+        (false, false) => theme::of(ui).background,
     };
     ui.painter().rect_filled(rect, 0.0, fill);
     if state.active_row() == Some(index) {
         let edge = Rect::from_min_size(rect.min, vec2(3.0, rect.height()));
-        ui.painter().rect_filled(edge, 0.0, theme::ACCENT);
+        ui.painter().rect_filled(edge, 0.0, theme::of(ui).accent);
     }
     if response.has_focus() {
-        ui.painter().rect_stroke(rect, 2.0, Stroke::new(1.0, theme::ACCENT), StrokeKind::Inside);
+        ui.painter().rect_stroke(rect, 2.0, Stroke::new(1.0, theme::of(ui).accent), StrokeKind::Inside);
     }
     let foot = [rect.left_bottom(), rect.right_bottom()];
-    ui.painter().line_segment(foot, Stroke::new(1.0, theme::PANEL));
+    ui.painter().line_segment(foot, Stroke::new(1.0, theme::of(ui).panel));
     thumbnail(ui, state, cache, index, rect, columns);
     let text_columns = columns.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, column)| column);
     for ((x, width), lines) in text_columns.zip(&cells.text).filter(|((_, width), _)| *width > 0.0) {
@@ -331,7 +333,7 @@ fn paint_cell(ui: &Ui, left_centre: egui::Pos2, width: f32, [first, second]: &[(
     let mut y = left_centre.y - height / 2.0;
     for galley in galleys {
         let below = y + galley.size().y;
-        ui.painter().galley(pos2(left_centre.x, y), galley, theme::TEXT);
+        ui.painter().galley(pos2(left_centre.x, y), galley, theme::of(ui).text);
         y = below;
     }
 }
@@ -373,7 +375,7 @@ fn thumbnail(ui: &Ui, state: &AppState, cache: &mut UiCache, index: usize, rect:
     }
 }
 
-fn cells(state: &AppState, progress: Progress, index: usize) -> Option<Cells> {
+fn cells(state: &AppState, progress: Progress, index: usize, palette: &Palette) -> Option<Cells> {
     let row = state.worklist.rows.get(index)?;
     let series = state.row_series(row)?;
     let here = state.active_row() == Some(index);
@@ -381,18 +383,18 @@ fn cells(state: &AppState, progress: Progress, index: usize) -> Option<Cells> {
         if here { progress.analysis } else { progress.queue.filter(|_| state.worklist.running_row() == Some(index)) };
     let work = state.work_text(index, job);
     let work_colour = match row.work {
-        Work::Failed(_) | Work::Gated(_) | Work::NotApplicable(_) => theme::STOP,
-        Work::Done => theme::TEXT,
-        _ => theme::DIM,
+        Work::Failed(_) | Work::Gated(_) | Work::NotApplicable(_) => palette.stop,
+        Work::Done => palette.text,
+        _ => palette.dim,
     };
     let name = state.row_name(index);
     let id = if state.hide_identity { String::new() } else { series.patient.id.clone() };
     let date = describe::date(&series.study.date);
-    let [score, peak] = result_cells(state, index);
+    let [score, peak] = result_cells(state, index, palette);
     let (passport, weight) = state.row_passport(index)?;
     let passport_text = format!("{}{passport}", mark(weight));
-    let verdict = verdict_cell(state, &row.reading, index);
-    let (dim, text) = (theme::DIM, theme::TEXT);
+    let verdict = verdict_cell(state, &row.reading, index, palette);
+    let (dim, text) = (palette.dim, palette.text);
     let one = |line: String, colour| [(line, colour), (String::new(), colour)];
     let spoken = [
         format!("Study {}: {name}", index + 1),
@@ -419,42 +421,42 @@ fn cells(state: &AppState, progress: Progress, index: usize) -> Option<Cells> {
         [(first, work_colour), (rest, work_colour)],
         score,
         peak,
-        one(passport_text, weight_colour(weight)),
+        one(passport_text, weight_colour(palette, weight)),
         verdict,
     ];
     Some(Cells { text, spoken })
 }
 
-fn result_cells(state: &AppState, index: usize) -> [[(String, Color32); 2]; 2] {
-    let nothing = || [(String::new(), theme::DIM), (String::new(), theme::DIM)];
+fn result_cells(state: &AppState, index: usize, palette: &Palette) -> [[(String, Color32); 2]; 2] {
+    let nothing = || [(String::new(), palette.dim), (String::new(), palette.dim)];
     if state.row_hidden(index) {
-        let hidden = || [("hidden".to_owned(), theme::DIM), (String::new(), theme::DIM)];
+        let hidden = || [("hidden".to_owned(), palette.dim), (String::new(), palette.dim)];
         return [hidden(), hidden()];
     }
     let Some(result) = state.seen_result(index) else { return [nothing(), nothing()] };
-    let colour = if result.doubtful || !result.model.trained { theme::WARNING } else { theme::TEXT };
+    let colour = if result.doubtful || !result.model.trained { palette.warning } else { palette.text };
     let thresholds = state.thresholds_of(&result.model);
     // Each number stands beside its own threshold: slices and the case have different ones.
     let side = |score: f32, threshold: f32| {
-        let (word, colour) = if score >= threshold { ("reaches", theme::TEXT) } else { ("below", theme::DIM) };
+        let (word, colour) = if score >= threshold { ("reaches", palette.text) } else { ("below", palette.dim) };
         (format!("{word} {}", score_text(threshold)), colour)
     };
     let case = match result.case {
         Some(case) => [(score_text(case), colour), side(case, thresholds.case)],
-        None => [("none".to_owned(), theme::DIM), (String::new(), theme::DIM)],
+        None => [("none".to_owned(), palette.dim), (String::new(), palette.dim)],
     };
     let top = result.top.map_or_else(nothing, |top| {
         let (side, _) = side(top.score, thresholds.slice);
         let place = top.z_mm.map_or_else(String::new, |z| format!("z {z:.1} mm, "));
         [
             (format!("{}, {side}", score_text(top.score)), colour),
-            (format!("{place}slice {}", top.slice + 1), theme::DIM),
+            (format!("{place}slice {}", top.slice + 1), palette.dim),
         ]
     });
     [case, top]
 }
 
-fn verdict_cell(state: &AppState, reading: &Reading, index: usize) -> [(String, Color32); 2] {
+fn verdict_cell(state: &AppState, reading: &Reading, index: usize, palette: &Palette) -> [(String, Color32); 2] {
     let own = reading.own.as_ref().map(|own| {
         let level = own.level.map_or_else(String::new, |level| format!(", {}", level.name()));
         format!("{}{level}", own.answer.name())
@@ -465,10 +467,10 @@ fn verdict_cell(state: &AppState, reading: &Reading, index: usize) -> [(String, 
     });
     let opened = reading.opened.is_some();
     match (own, said) {
-        (Some(own), said) => [(own, theme::TEXT), (said.unwrap_or_default(), theme::DIM)],
-        (None, Some(said)) => [(said, theme::TEXT), (String::new(), theme::DIM)],
-        (None, None) if opened => [("opened".to_owned(), theme::DIM), (String::new(), theme::DIM)],
-        (None, None) => [(String::new(), theme::DIM), (String::new(), theme::DIM)],
+        (Some(own), said) => [(own, palette.text), (said.unwrap_or_default(), palette.dim)],
+        (None, Some(said)) => [(said, palette.text), (String::new(), palette.dim)],
+        (None, None) if opened => [("opened".to_owned(), palette.dim), (String::new(), palette.dim)],
+        (None, None) => [(String::new(), palette.dim), (String::new(), palette.dim)],
     }
 }
 
@@ -488,7 +490,7 @@ fn honesty(ui: &mut Ui, state: &AppState) {
     let blind = "Blind first: results stay hidden for each study until you have committed your own verdict of it.";
     let lines = [seen.map(line), state.settings.blind_first.then(|| blind.to_owned())];
     for text in lines.into_iter().flatten() {
-        ui.add(egui::Label::new(RichText::new(&text).small().color(theme::WARNING)).wrap());
+        ui.add(egui::Label::new(RichText::new(&text).small().color(theme::of(ui).warning)).wrap());
     }
 }
 

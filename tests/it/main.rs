@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod cli;
+mod comfort;
 mod dicom_load;
 mod evaluate;
 mod evaluation_golden;

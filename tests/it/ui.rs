@@ -24,6 +24,12 @@ pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -
 /// As [`window`], with settings of one's own.
 pub fn window_with(size: [f32; 2], start: Start, folder: &Path, settings: &Settings) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
+    let settings = Settings { acknowledged: true, ..settings.clone() };
+    window_stored(size, start, store, &settings)
+}
+
+/// A window whose settings, these at first, lie in a store of one's own.
+pub fn window_stored(size: [f32; 2], start: Start, store: Store, settings: &Settings) -> Harness<'static, App> {
     store.write(settings);
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);

@@ -235,7 +235,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                 unsafe {
                     let own = output.at(tile * L::TILE_ROWS, column);
                     prefetch::<L, _>(tile_rows, columns, own);
-                    let aside = columns % L::WIDTH > 0;
+                    let aside = !columns.is_multiple_of(L::WIDTH);
                     let to = if aside { Grid { start: room.as_mut_ptr(), stride: MAX_PANEL } } else { own };
                     if aside && add {
                         copy(own, to, tile_rows, columns);

@@ -1,0 +1,328 @@
+//! The list of DICOM attributes, keys of one's own, themes and scaling, the first start: by label, as in `ui`.
+
+use dens::app::{App, Start, Store};
+use dens::measure::Kind;
+use dens::state::keymap::actions;
+use dens::state::{Command, Settings, Tool};
+use egui::{Event, Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+use crate::dicom_load::files::{Dcm, Encoding};
+use crate::support::zips;
+use crate::ui::{current, demo, is_loaded, press, until, window, window_stored};
+
+fn press_with(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key) {
+    harness.key_press_modifiers(modifiers, key);
+    harness.run_steps(3);
+}
+
+fn press_on(harness: &mut Harness<'_, App>, label: &str) {
+    harness.get_by_label(label).focus();
+    harness.run_steps(2);
+    press(harness, Key::Enter);
+}
+
+#[test]
+fn the_attributes_of_the_slice_are_listed_searched_and_copied_also_from_an_archive() {
+    let folder = tempfile::tempdir().expect("folder");
+    let slice = |z: i16| {
+        let mut dcm = Dcm::ct(z, f64::from(z));
+        dcm.text((0x18, 0x1030), "LO", &format!("Protocol {z}")).nested(2).bytes(Encoding::ExplicitLe)
+    };
+    let entries = [1, 2, 3, 4, 5].map(|z| zips::Entry::deflated(&format!("CT/{z}.dcm"), &slice(z)));
+    let zip = folder.path().join("a.zip");
+    std::fs::write(&zip, zips::archive(&entries, zips::Form::default())).expect("written");
+    let start = Start { path: Some(zip), ..Start::default() };
+    let mut harness = window([1280.0, 720.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    press_with(&mut harness, Modifiers::COMMAND, Key::T);
+    let read = |app: &App| app.state().attributes.shown().is_some_and(Result::is_ok);
+    until(&mut harness, "the attributes", read);
+    harness.get_by_label("(0010,0010) PatientName PN: Test^Neck");
+    harness.get_by_label("(0018,1030) ProtocolName LO: Protocol 3");
+    harness.get_by_label("(0008,1140) ReferencedImageSequence SQ: 1 item, folded").click();
+    harness.run_steps(3);
+    harness.get_by_label("Item 1 : , folded");
+
+    // A word finds, and the keyboard goes from the field to the row, whose value Ctrl+C copies.
+    harness.get_by_label("Search the attributes").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Search the attributes").type_text("protocol");
+    harness.run_steps(3);
+    assert!(harness.query_by_label_contains("PatientName").is_none());
+    harness.get_by_label("1 of 29 lines");
+    press(&mut harness, Key::ArrowDown);
+    let before = current(&harness);
+    assert!(harness.get_by_label("(0018,1030) ProtocolName LO: Protocol 3").is_focused());
+    press(&mut harness, Key::ArrowDown);
+    assert_eq!(current(&harness), before, "the arrows belong to the list");
+    harness.event(Event::Copy);
+    harness.step();
+    let copied = harness
+        .output()
+        .platform_output
+        .commands
+        .iter()
+        .any(|command| matches!(command, egui::OutputCommand::CopyText(text) if text == "Protocol 3"));
+    assert!(copied, "{:?}", harness.output().platform_output.commands);
+
+    // The list follows the slice, and hides who the patient is.
+    harness.state_mut().command(Command::ScrollBy(1));
+    until(&mut harness, "the next file", |app| !app.state().attributes.is_waiting());
+    harness.get_by_label("(0018,1030) ProtocolName LO: Protocol 2");
+    harness.get_by_label("Clear").click();
+    press_with(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
+    harness.get_by_label("(0010,0010) PatientName PN: (hidden)");
+    harness.get_by_label_contains("not shown, not found and not copied");
+    press(&mut harness, Key::Escape);
+    press(&mut harness, Key::Escape);
+    assert!(harness.query_by_label("Search the attributes").is_none());
+}
+
+#[test]
+fn the_built_in_patient_has_no_attributes_and_says_so() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press_with(&mut harness, Modifiers::COMMAND, Key::T);
+    harness.get_by_label_contains("has no DICOM attributes: the study is the built-in synthetic neck");
+    press_with(&mut harness, Modifiers::COMMAND, Key::T);
+    assert!(harness.query_by_label_contains("has no DICOM attributes").is_none());
+}
+
+#[test]
+fn the_sheet_prints_the_keys_in_force() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = window([1280.0, 720.0], Start::default(), folder.path(), false);
+    press(&mut harness, Key::Questionmark);
+    for action in actions() {
+        let keys = harness.state().state().keymap.text(action.name);
+        harness.get_by_label(&format!("{keys}: {}", action.what));
+    }
+    harness.get_by_label("Wheel: slices (Shift: five times as many)");
+    harness.get_by_label("map: dens");
+    harness.get_by_label("Change keys").click();
+    harness.run_steps(3);
+    harness.get_by_label("like Horos").click();
+    harness.run_steps(3);
+    press(&mut harness, Key::Escape);
+    press(&mut harness, Key::Questionmark);
+    harness.get_by_label("map: like Horos");
+    harness.get_by_label("M: left button: translate");
+    harness.get_by_label("L: length");
+}
+
+#[test]
+fn a_key_is_changed_its_conflict_is_told_and_it_acts_at_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    harness.get_by_label("Keys").click();
+    harness.run_steps(3);
+    // By the keyboard alone, further down than the list shows.
+    press_on(&mut harness, "Change: length");
+    harness.get_by_label_contains("Press a key for \"length\"");
+    let slice = current(&harness);
+    press(&mut harness, Key::Tab);
+    harness.get_by_label_contains("Tab means the same everywhere");
+    press(&mut harness, Key::N);
+    harness.get_by_label("N belongs to \"next peak of the strip\" already.");
+    harness.get_by_label("Leave all as it was");
+    harness.get_by_label("Take N from it");
+    harness.get_by_label("Swap: that gets D");
+    press(&mut harness, Key::Enter);
+    assert!(harness.query_by_label_contains("Press a key").is_none());
+    harness.get_by_label("yours: N");
+    harness.get_by_label("yours: D");
+    press(&mut harness, Key::Escape);
+    press(&mut harness, Key::N);
+    assert_eq!(harness.state().state().tool, Tool::Measure(Kind::Length));
+    assert_eq!(current(&harness), slice);
+    // A key that nobody has goes without a question, and Reset all brings the map back.
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    press_on(&mut harness, "Add: angle");
+    press_with(&mut harness, Modifiers::COMMAND, Key::J);
+    harness.get_by_label("yours: A, Ctrl+J");
+    press_on(&mut harness, "None: angle");
+    harness.get_by_label("yours: no key");
+    press_on(&mut harness, "Reset: angle");
+    harness.get_by_label("Reset all").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label_contains("yours:").is_none());
+    assert!(harness.state().state().settings.own_keys.is_empty());
+}
+
+#[test]
+fn a_map_of_ones_own_lies_beside_the_settings_and_its_faults_are_told() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::create_dir(folder.path().join("keymaps")).expect("a folder");
+    let text = "name = \"mine\"\n[keys]\ncine = [\"J\"]\nfly = [\"U\"]\n";
+    std::fs::write(folder.path().join("keymaps/mine.toml"), text).expect("written");
+    std::fs::write(folder.path().join("keymaps/bad.toml"), "name =").expect("written");
+    let store = Store::at(folder.path().join("settings.json"));
+    let settings = Settings { keymap: "mine".into(), acknowledged: true, ..Settings::default() };
+    let harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
+    let state = harness.state().state();
+    assert_eq!(state.keymap.text("cine"), "J");
+    let notices: Vec<&str> = state.notices.iter().map(|n| n.text.as_str()).collect();
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    assert!(notices[0].contains("bad.toml could not be understood") && notices[1].contains("\"fly\""), "{notices:?}");
+}
+
+#[test]
+fn theme_and_size_change_at_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 900.0], folder.path());
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    assert_eq!(harness.ctx.theme(), egui::Theme::Dark);
+    harness.get_by_label("Theme: light").click();
+    harness.run_steps(3);
+    assert_eq!(harness.ctx.theme(), egui::Theme::Light);
+    harness.get_by_label("Theme: dark").click();
+    harness.run_steps(3);
+    assert_eq!(harness.ctx.theme(), egui::Theme::Dark);
+    harness.get_by_label("Larger").click();
+    harness.run_steps(3);
+    harness.get_by_label("110 %");
+    press(&mut harness, Key::Escape);
+    press_with(&mut harness, Modifiers::COMMAND, Key::Equals);
+    press_with(&mut harness, Modifiers::COMMAND, Key::Plus);
+    assert_eq!(harness.state().state().settings.scale_percent, 130);
+    assert!((harness.ctx.zoom_factor() - 1.3).abs() < 1e-6);
+    press_with(&mut harness, Modifiers::COMMAND, Key::Minus);
+    assert_eq!(harness.state().state().settings.scale_percent, 120);
+    press_with(&mut harness, Modifiers::COMMAND, Key::Num0);
+    assert_eq!((harness.state().state().settings.scale_percent, harness.ctx.zoom_factor()), (100, 1.0));
+}
+
+#[test]
+fn the_top_bar_never_overlaps() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1500.0, 700.0], folder.path());
+    let buttons = [
+        "Open folder",
+        "Open file",
+        "Close",
+        "1-up",
+        "3-up",
+        "2 x 2",
+        "Window",
+        "Tool",
+        "More",
+        "Reference",
+        "Heatmap",
+        "Series",
+        "Findings",
+        "Report",
+        "Settings",
+        "?",
+    ];
+    for width in [1920.0, 1500.0, 1280.0, 1210.0, 1190.0, 1030.0, 900.0, 850.0, 760.0, 512.0] {
+        harness.set_size(egui::vec2(width, 700.0));
+        harness.run_steps(3);
+        let rects: Vec<(&str, egui::Rect)> = buttons
+            .iter()
+            .filter_map(|name| Some((*name, harness.query_by_label(name)?.rect())))
+            .filter(|(_, rect)| rect.top() < 40.0)
+            .collect();
+        assert!(rects.len() >= 3, "{width}: {rects:?}");
+        for (at, (name, rect)) in rects.iter().enumerate() {
+            assert!(rect.left() >= 0.0 && rect.right() <= width, "{width}: {name} at {rect:?}");
+            for (other, place) in &rects[at + 1..] {
+                assert!(!rect.shrink(0.5).intersects(*place), "{width}: {name} {rect:?} on {other} {place:?}");
+            }
+        }
+    }
+    harness.get_by_label("More").click();
+    harness.run_steps(3);
+    harness.get_by_label("Report").click();
+    harness.run_steps(3);
+    harness.get_by_label("Export a report");
+}
+
+#[test]
+fn the_first_page_is_read_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = Store::at(folder.path().join("settings.json"));
+    let fresh = Settings { auto_analyse: false, ..Settings::default() };
+    let mut harness = window_stored([1000.0, 700.0], Start::default(), store.clone(), &fresh);
+    harness.run_steps(3);
+    harness.get_by_label("Before you begin");
+    assert!(harness.query_all_by_label_contains("synthetic necks only").count() >= 1);
+    harness.get_by_label("Demo study");
+    harness.get_by_label("I have read this").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Before you begin").is_none() && harness.state().state().settings.acknowledged);
+    // A study that was opened from outside is not stood in the way of.
+    let start = Start { demo: true, ..Start::default() };
+    let mut harness = window_stored([1000.0, 700.0], start, store, &fresh);
+    until(&mut harness, "the demo study is there", is_loaded);
+    harness.get_by_label_contains("Image, slice");
+    assert!(harness.query_by_label("Before you begin").is_none());
+    harness.get_by_label_contains("has seen synthetic necks only: on a patient");
+    harness.get_by_label("I have read this").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("I have read this").is_none());
+}
+
+#[test]
+fn recents_are_hidden_with_the_identity() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = Store::at(folder.path().join("settings.json"));
+    let settings = Settings { recents: vec!["/data/doe^jane".into()], acknowledged: true, ..Settings::default() };
+    let mut harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
+    harness.run_steps(2);
+    harness.get_by_label("/data/doe^jane");
+    press_with(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
+    harness.get_by_label("(path hidden)");
+    assert!(harness.query_by_label_contains("doe").is_none());
+}
+
+#[test]
+fn the_wheel_and_a_drag_go_at_the_readers_pace() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let middle = harness.get_by_label_contains("Image, slice").rect().center();
+    let notch = |harness: &mut Harness<'_, App>| {
+        let before = current(harness);
+        harness.hover_at(middle);
+        harness.run_steps(1);
+        harness.event(Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, -40.0),
+            phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Trackpad,
+            modifiers: Modifiers::NONE,
+        });
+        harness.run_steps(2);
+        current(harness) - before
+    };
+    assert_eq!(notch(&mut harness), 1);
+    harness.state_mut().command(Command::SetWheelSlices(3));
+    assert_eq!(notch(&mut harness), 3);
+    let width = |h: &Harness<'_, App>| h.state().state().active.as_ref().expect("a series").window.width;
+    let dragged = |harness: &mut Harness<'_, App>| {
+        harness.state_mut().command(Command::Preset(2));
+        let before = width(harness);
+        crate::ui::drag(harness, middle, egui::vec2(40.0, 0.0));
+        width(harness) - before
+    };
+    let usual = dragged(&mut harness);
+    harness.state_mut().command(Command::SetDragSensitivity(0.25));
+    let slow = dragged(&mut harness);
+    assert!(usual > 0.0 && slow > 0.0 && slow < usual * 0.4, "{usual} and {slow}");
+}
+
+#[test]
+fn what_has_the_keyboard_scrolls_with_the_arrows() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    for label in ["Score strip", "Image, slice"] {
+        harness.get_by_label_contains(label).focus();
+        harness.run_steps(3);
+        let before = current(&harness);
+        press(&mut harness, Key::ArrowDown);
+        press(&mut harness, Key::ArrowDown);
+        assert_eq!(current(&harness), before + 2, "{label}");
+    }
+}
