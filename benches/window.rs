@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use dens::app::{App, Start, Store};
-use dens::dicom::{self, Storage, Written};
+use dens::dicom;
 use dens::jobs::JobCtx;
-use dens::phantom::{PatientSpec, patient};
 use dens::state::Settings;
 use egui::Key;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+
+mod common;
 
 /// Slices that are scrolled through.
 const SCROLLED: usize = 1500;
@@ -38,26 +39,9 @@ fn main() {
     }
 }
 
-/// A synthetic patient of at least `slices` slices as DICOM files; exactly that many are written.
+/// A synthetic patient of exactly that many slices; all are at least 130 mm long.
 fn write_study(folder: &Path, matrix: usize, slices: usize) {
-    // A patient is at least 130 mm long; whatever is beyond the wanted number is left out.
-    let spec = PatientSpec { matrix, slice_spacing_mm: Some(130.0 / slices as f64), ..PatientSpec::new(7) };
-    let made = patient(&spec, &JobCtx::detached()).expect("nobody cancels");
-    let count = made.loaded.series.slices.len();
-    assert!(count >= slices, "{count} slices instead of {slices}");
-    for index in 0..slices {
-        let uid = format!("2.25.{}", 1_000 + index);
-        let written = Written {
-            patient_name: "BENCH^SYNTHETIC",
-            study_id: "1",
-            frame_of_reference_uid: "2.25.1",
-            sop_instance_uid: &uid,
-            instance_number: index + 1,
-            storage: Storage::USUAL,
-        };
-        let file = dicom::synthetic_ct(&made.loaded, index, &written).expect("a synthetic slice");
-        std::fs::write(folder.join(format!("{index:04}.dcm")), file).expect("a file in a temporary folder");
-    }
+    common::write_study(folder, matrix, 130.0 / slices as f64, Some(slices));
 }
 
 fn window(start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {

@@ -1,6 +1,6 @@
 // Draws a plane or slab across the slices of a volume. Twin on the CPU: view::raster::plane_rgba8 over volume::Stack;
 // levels differ by what f32 cannot hold of a place.
-// Compiled together with heat.wgsl and display.wgsl.
+// Compiled together with heat.wgsl, display.wgsl and target.wgsl.
 //
 // The volume is an integer texture read with textureLoad only, as the slices are.
 

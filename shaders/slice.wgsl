@@ -1,5 +1,5 @@
 // Draws one slice: values to grey, heatmap over it. Twin on the CPU: src/view/raster.rs, bytes equal within one level.
-// Compiled together with heatmap.wgsl, heat.wgsl and display.wgsl.
+// Compiled together with heatmap.wgsl, heat.wgsl, display.wgsl and target.wgsl.
 //
 // Textures are integer ones and read with textureLoad only: exact for every CT value, no optional device feature,
 // and interpolation in our own hands (values first, window after).

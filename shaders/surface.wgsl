@@ -1,5 +1,6 @@
 // The surface of the bone by parallel rays through a coarse copy of the volume. Twin on the CPU: view::surface::rgba8;
 // levels differ where a device interpolates textures with few digits.
+// Compiled together with target.wgsl.
 
 struct View {
     // Where the ray of the first pixel's centre stands, and how that moves per pixel; voxels.
@@ -34,16 +35,6 @@ const GROUND = vec3<f32>(0.05, 0.055, 0.065);
 @group(1) @binding(1) var largest: texture_3d<f32>;
 @group(1) @binding(2) var linear: sampler;
 
-// One triangle that covers the viewport.
-@vertex
-fn vs_main(@builtin(vertex_index) index: u32) -> @builtin(position) vec4<f32> {
-    let corner = vec2<f32>(f32((index << 1u) & 2u), f32(index & 2u));
-    return vec4<f32>(corner * 2.0 - 1.0, 0.0, 1.0);
-}
-
-// Always 0, but no compiler can know: see display.wgsl.
-var<private> nothing: f32;
-
 fn level_at(voxel: vec3<f32>) -> f32 {
     return textureSampleLevel(solid, linear, (voxel + 0.5) / vec3<f32>(view.size.xyz), 0.0).r;
 }
@@ -51,7 +42,7 @@ fn level_at(voxel: vec3<f32>) -> f32 {
 // Where a ray enters and leaves the room between the outermost voxels' centres.
 fn span_of(origin: vec3<f32>) -> vec2<f32> {
     let last = vec3<f32>(view.size.xyz) - 1.0;
-    let along = view.along.xyz + nothing;
+    let along = view.along.xyz + f32(nothing);
     var span = vec2<f32>(-1.0e9, 1.0e9);
     for (var i = 0; i < 3; i++) {
         if abs(along[i]) < 1.0e-6 {
@@ -68,7 +59,7 @@ fn span_of(origin: vec3<f32>) -> vec2<f32> {
 }
 
 fn way_out(here: vec3<f32>, block: vec3<i32>) -> f32 {
-    let along = view.along.xyz + nothing;
+    let along = view.along.xyz + f32(nothing);
     var way = 3.0e38;
     for (var i = 0; i < 3; i++) {
         if abs(along[i]) >= 1.0e-6 {
@@ -112,14 +103,12 @@ fn slope(here: vec3<f32>, by: vec3<f32>) -> f32 {
     return level_at(here + by) - level_at(here - by);
 }
 
-@fragment
-fn fs_display(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
-    nothing = select(0.0, 1.0, position.x < -1.0);
+fn display_value(position: vec4<f32>) -> vec3<f32> {
     let px = floor(position.xy);
     let origin = view.first.xyz + view.per_x.xyz * px.x + view.per_y.xyz * px.y;
     let met = hit(origin);
     if met.y == 0.0 {
-        return vec4<f32>(GROUND, 1.0);
+        return GROUND;
     }
     let here = origin + view.along.xyz * met.x;
     let gradient = vec3<f32>(
@@ -135,5 +124,5 @@ fn fs_display(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> 
     }
     let behind = clamp((met.x + view.reach) / (2.0 * view.reach), 0.0, 1.0);
     let light = (AMBIENT + FACING * facing) * (1.0 - FAR_SHADE * behind);
-    return vec4<f32>(BONE * light, 1.0);
+    return BONE * light;
 }

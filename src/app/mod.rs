@@ -2,6 +2,7 @@
 //! besides the workers themselves.
 
 mod exports;
+mod keeper;
 mod measures;
 mod readings;
 mod results;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 pub use exports::created_now;
+use keeper::Keeper;
 pub use measures::MeasureStore;
 pub use readings::ReadingStore;
 pub use results::ResultStore;
@@ -60,8 +62,8 @@ pub struct App {
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     store: Option<Store>,
-    keeper: measures::Keeper,
-    readings: readings::ReadingKeeper,
+    measures: Keeper<measures::Order>,
+    readings: Keeper<readings::Order>,
     settings_changed: Option<f64>,
     /// Why nothing can be drawn, when the graphics failed.
     no_picture: Option<String>,
@@ -88,10 +90,10 @@ impl App {
         let waker = ctx.clone();
         let (sender, events) = channel();
         let wake: Wake = Arc::new(move || waker.request_repaint());
-        let measures = start.store.as_ref().map(Store::measures);
-        let keeper = measures::Keeper::start(measures, sender.clone(), wake.clone());
+        let kept = start.store.as_ref().map(Store::measures);
+        let measures = Keeper::start("measurements", kept, sender.clone(), wake.clone());
         let kept = start.store.as_ref().map(Store::readings);
-        let readings = readings::ReadingKeeper::start(kept, sender.clone(), wake.clone());
+        let readings = Keeper::start("readings", kept, sender.clone(), wake.clone());
         let mut app = Self {
             state: AppState::new(settings),
             cache: UiCache::default(),
@@ -112,7 +114,7 @@ impl App {
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             store: start.store,
-            keeper,
+            measures,
             readings,
             settings_changed: None,
             no_picture,
@@ -227,12 +229,12 @@ impl App {
             | Effect::WritePicture { .. }
             | Effect::WriteReadings { .. }
             | Effect::CopyPicture => self.export(effect),
-            Effect::ReadReadings { keys } => self.readings.read(keys),
-            Effect::SaveReading { key, reading } => self.readings.save(key, reading),
+            Effect::ReadReadings { keys } => self.readings.send(readings::Order::Read(keys)),
+            Effect::SaveReading { key, reading } => self.readings.send(readings::Order::Save(key, reading)),
             Effect::ClearResults => self.worker().clear_results(self.store.as_ref().map(|store| store.results(0))),
             Effect::SaveSettings => self.settings_changed = Some(self.ctx.input(|i| i.time)),
-            Effect::ReadMeasures { key } => self.keeper.read(key),
-            Effect::SaveMeasures { key, content } => self.keeper.save(key, content),
+            Effect::ReadMeasures { key } => self.measures.send(measures::Order::Read(key)),
+            Effect::SaveMeasures { key, content } => self.measures.send(measures::Order::Save(key, content)),
             Effect::ReadAttributes(of) => self.attributes = Some(self.worker().attributes(of)),
             Effect::CopyText(text) => self.ctx.copy_text(text),
             Effect::SetFullscreen(on) => self.ctx.send_viewport_cmd(egui::ViewportCommand::Fullscreen(on)),
@@ -373,7 +375,7 @@ impl eframe::App for App {
         {
             store.write(&self.state.settings);
         }
-        self.keeper.finish();
+        self.measures.finish();
         self.readings.finish();
     }
 }

@@ -22,6 +22,5 @@ pub fn volume_sha256(series: &Series, volume: &Volume) -> (String, &'static str)
         }
         hash.update(&bytes);
     }
-    let hex = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    (hex, if volume.is_integer() { "int16-le" } else { "float32-le" })
+    (hex::encode(hash.finalize()), if volume.is_integer() { "int16-le" } else { "float32-le" })
 }

@@ -705,7 +705,7 @@ mod tests {
             let intercept = row["rescale_intercept"].as_f64().unwrap_or(0.0) as i16;
             let value = |stored: &u16| (*stored as i16).wrapping_add(intercept).to_le_bytes();
             let bytes: Vec<u8> = image.samples.iter().flat_map(value).collect();
-            let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+            let digest = hex::encode(Sha256::digest(&bytes));
             assert_eq!(row["values_sha256"], digest, "{name}");
         }
     }

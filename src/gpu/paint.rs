@@ -33,6 +33,10 @@ impl PhysicalRect {
         let extent = |from: i32, to: i32| u32::try_from(to.saturating_sub(from)).unwrap_or(0);
         Self { left_px, top_px, width_px: extent(left_px, px(rect.max.x)), height_px: extent(top_px, px(rect.max.y)) }
     }
+    /// Corner and size.
+    fn place(&self) -> ([i32; 2], [u32; 2]) {
+        ([self.left_px, self.top_px], [self.width_px, self.height_px])
+    }
     /// The same pixels in points, for hit tests and for text on the view.
     pub fn rect(&self, pixels_per_point: f32) -> egui::Rect {
         let points = |px: f32| px / pixels_per_point;
@@ -150,8 +154,7 @@ impl egui_wgpu::CallbackTrait for ViewCallback {
             surface.forget_closed();
         }
         if let Some(views) = resources.get_mut::<Views>() {
-            let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
-            let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
+            let place = PhysicalRect::of(self.rect, screen.pixels_per_point).place();
             views.prepare(device, queue, self.view_id, &self.draw, place);
         }
         Vec::new()
@@ -191,8 +194,7 @@ impl egui_wgpu::CallbackTrait for PlaneCallback {
         resources: &mut egui_wgpu::CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(planes) = resources.get_mut::<PlaneViews>() {
-            let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
-            let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
+            let place = PhysicalRect::of(self.rect, screen.pixels_per_point).place();
             planes.prepare(device, queue, self.view_id, &self.draw, place, &self.upload);
         }
         Vec::new()
@@ -237,8 +239,7 @@ impl egui_wgpu::CallbackTrait for SurfaceCallback {
         resources: &mut egui_wgpu::CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(surface) = resources.get_mut::<SurfaceViews>() {
-            let place = PhysicalRect::of(self.rect, screen.pixels_per_point);
-            let place = ([place.left_px, place.top_px], [place.width_px, place.height_px]);
+            let place = PhysicalRect::of(self.rect, screen.pixels_per_point).place();
             surface.prepare(device, queue, &self.draw, place, self.hold, &self.progress);
         }
         Vec::new()

@@ -1,5 +1,6 @@
 //! The view pipeline: layouts and shader, built once per device and target format, never changed.
-//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl`, `shaders/heat.wgsl` and `shaders/display.wgsl`. CPU twin: [`crate::view::raster`].
+//! Shaders: `shaders/slice.wgsl` with `shaders/heatmap.wgsl`, `shaders/heat.wgsl`,
+//! `shaders/display.wgsl` and `shaders/target.wgsl`. CPU twin: [`crate::view::raster`].
 
 use super::uniforms::ViewUniforms;
 
@@ -11,7 +12,9 @@ pub const SHADER: &str = concat!(
     "\n",
     include_str!("../../shaders/heat.wgsl"),
     "\n",
-    include_str!("../../shaders/display.wgsl")
+    include_str!("../../shaders/display.wgsl"),
+    "\n",
+    include_str!("../../shaders/target.wgsl")
 );
 
 /// Built once, never changed.

@@ -20,7 +20,9 @@ pub const SHADER: &str = concat!(
     "\n",
     include_str!("../../shaders/heat.wgsl"),
     "\n",
-    include_str!("../../shaders/display.wgsl")
+    include_str!("../../shaders/display.wgsl"),
+    "\n",
+    include_str!("../../shaders/target.wgsl")
 );
 
 pub const EVEN: u32 = 64;

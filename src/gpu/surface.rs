@@ -14,8 +14,10 @@ use crate::geometry::{PatientPoint, Vec3};
 use crate::view::surface::{Camera, SurfaceDraw, SurfaceProgress};
 use crate::volume::Solid;
 
-pub const SHADER: &str = include_str!("../../shaders/surface.wgsl");
-pub const PICTURE_SHADER: &str = include_str!("../../shaders/picture.wgsl");
+pub const SHADER: &str =
+    concat!(include_str!("../../shaders/surface.wgsl"), "\n", include_str!("../../shaders/target.wgsl"));
+pub const PICTURE_SHADER: &str =
+    concat!(include_str!("../../shaders/picture.wgsl"), "\n", include_str!("../../shaders/target.wgsl"));
 
 /// What the picture is drawn into; display values.
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;

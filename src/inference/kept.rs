@@ -45,7 +45,7 @@ impl KeptKey {
         text(network.device_name());
         text(if force { "forced" } else { "gated" });
         take_voxels(&mut hash, loaded);
-        Self(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Self(hex::encode(hash.finalize()))
     }
     /// 64 hex digits.
     pub fn name(&self) -> &str {

@@ -230,7 +230,7 @@ fn refused(path: &Path, reason: String) -> ModelError {
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 /// The whole file, once its length and its header's length have been found believable.

@@ -67,7 +67,7 @@ pub fn import(
 ) -> Result<(Weights, ModelCard, ImportReport), ModelError> {
     let refused = |reason: String| ModelError::Refused { path: path.to_path_buf(), reason };
     let bytes = bytes_of(path).map_err(&refused)?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     let (read, mut notes) = read(path, &bytes).map_err(&refused)?;
     drop(bytes);
     let mut report = ImportReport::default();

@@ -78,7 +78,7 @@ impl SheetKey {
                 hash.update(slice.pixels.get(offset).unwrap_or(0.0).to_le_bytes());
             }
         }
-        Some(Self(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+        Some(Self(hex::encode(hash.finalize())))
     }
     #[cfg(test)]
     pub fn for_tests(name: &str) -> Self {

@@ -165,7 +165,7 @@ impl AppState {
                 .notice(Severity::Info, "What is kept of this study is still being read; try again in a moment.");
         }
         let Some(answer) = row.reading.draft.answer else {
-            let text = "Say first what you see: Y finding, J no finding above your threshold, U unsure; then Enter.";
+            let text = format!("Say first what you see: {}; then Enter.", self.verdict_keys());
             return self.notice(Severity::Info, text);
         };
         let draft = std::mem::take(&mut row.reading.draft);

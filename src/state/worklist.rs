@@ -29,7 +29,7 @@ impl ReadingKey {
             take(series.uid.trim());
             take(&series.slices.first().map(|s| s.path.display().to_string()).unwrap_or_default());
         }
-        Self(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Self(hex::encode(hash.finalize()))
     }
     /// Fit for a file's name.
     pub fn name(&self) -> &str {

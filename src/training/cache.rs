@@ -104,7 +104,7 @@ impl SliceRecipe {
             self.side,
             self.z_step_mm.to_bits()
         );
-        folder.join(format!("{}.slices", &hex(&Sha256::digest(key.as_bytes()))[..32]))
+        folder.join(format!("{}.slices", &hex::encode(Sha256::digest(key.as_bytes()))[..32]))
     }
 }
 
@@ -270,11 +270,6 @@ impl StoredCase {
         };
         read().map_err(|source| CacheError::Disk { path: self.path.clone(), source })
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A head for tests that make their slices themselves: `(label, boxes)` of each.

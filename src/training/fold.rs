@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::cache::{StoredCase, hex};
+use super::cache::StoredCase;
 use super::folds::Parts;
 use super::images::{Best, ImageJob, Trained, evaluate, initial};
 use super::sampler::{Item, Pools, shuffle_labels};
@@ -167,7 +167,7 @@ impl Fold<'_> {
         exec.tell(Event::Phase { fold: self.number, what: "features".into(), total: cases.len() });
         let mut all = Vec::with_capacity(cases.len());
         for (done, &case) in cases.iter().enumerate() {
-            let name = hex(&Sha256::digest(self.cases[case].id.as_bytes())[..8]);
+            let name = hex::encode(&Sha256::digest(self.cases[case].id.as_bytes())[..8]);
             let path = folder.join(format!("{name}.safetensors"));
             let kept = NamedTensors::load(&path).ok().filter(|(_, note)| *note == hash).map(|(tensors, _)| tensors);
             let tensors = match kept {
@@ -424,7 +424,7 @@ fn digest(tensors: &NamedTensors) -> String {
         hash.update(name.as_bytes());
         values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 /// Areas under the ROC curve of one part, where it has both classes.

@@ -149,19 +149,31 @@ pub fn show(
     }
     super::scrolls_with_arrows(ui, &response, cache);
     if let Some(at) = response.hover_pos() {
-        let grabbed = map.and_then(|map| measure::cursor(at, (pane, &map), state, active, cache));
-        let line = lines.iter().find(|line| line.distance(at) <= GRIP);
-        let grip = map.zip(active.planes.as_ref()).and_then(|(map, planes)| panes::turn_grip(&lines, at, &map, planes));
-        let turn = match cache.gesture {
-            Some((_, Gesture::Turn { .. })) => Some(egui::CursorIcon::Grabbing),
-            _ => grip.map(|_| egui::CursorIcon::Grab),
-        };
-        let over_image = over_image(active, pane, &place, &resolved, at);
-        if let Some(icon) =
-            grabbed.or(turn).or(line.map(Line::cursor)).or(over_image.then_some(egui::CursorIcon::Crosshair))
-        {
-            ui.ctx().set_cursor_icon(icon);
-        }
+        let on_image = over_image(active, pane, &place, &resolved, at);
+        point(ui, at, (pane, map.as_ref(), &lines), on_image, state, active, cache);
+    }
+}
+
+/// The pointer's form says what pressing would do.
+fn point(
+    ui: &egui::Ui,
+    at: Pos2,
+    (pane, map, lines): (Pane, Option<&PaneMap>, &[Line]),
+    on_image: bool,
+    state: &AppState,
+    active: &ActiveSeries,
+    cache: &UiCache,
+) {
+    let grabbed = map.and_then(|map| measure::cursor(at, (pane, map), state, active, cache));
+    let grip = map.zip(active.planes.as_ref()).and_then(|(map, planes)| panes::turn_grip(lines, at, map, planes));
+    let turn = match cache.gesture {
+        Some((_, Gesture::Turn { .. })) => Some(egui::CursorIcon::Grabbing),
+        _ => grip.map(|_| egui::CursorIcon::Grab),
+    };
+    let line = lines.iter().find(|line| line.distance(at) <= GRIP).map(Line::cursor);
+    let plain = on_image.then_some(egui::CursorIcon::Crosshair);
+    if let Some(icon) = grabbed.or(turn).or(line).or(plain) {
+        ui.ctx().set_cursor_icon(icon);
     }
 }
 

@@ -1,5 +1,7 @@
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
+use super::super::keeper::Keeper;
 use super::*;
 use crate::geometry::{PatientPoint, SlicePose, Vec3};
 use crate::measure::{Ground, Kind, Reading, Sheet, Source, Space};
@@ -87,10 +89,10 @@ fn a_file_that_cannot_be_read_is_not_written_over() {
 fn the_keeper_writes_the_last_of_many_and_ends_when_it_is_on_disk() {
     let (_folder, store, key) = store();
     let (events, answers) = channel();
-    let mut keeper = Keeper::start(Some(store.clone()), events, Arc::new(|| {}));
-    keeper.read(key.clone());
+    let mut keeper = Keeper::start("test", Some(store.clone()), events, Arc::new(|| {}));
+    keeper.send(Order::Read(key.clone()));
     for n in 1..=50 {
-        keeper.save(key.clone(), content(n));
+        keeper.send(Order::Save(key.clone(), content(n)));
     }
     keeper.finish();
     assert_eq!(store.read(&key).expect("read").content, content(50));
