@@ -111,6 +111,9 @@ pub struct TrainArgs {
     #[arg(long, conflicts_with = "resume")]
     pub crossfit: bool,
     /// Weight file whose backbone the training begins with
+    ///
+    /// Also the best backbone of a stage of another run (RUN/fold-K/crops/best.safetensors), so that crops can grow from run to
+    /// run. Cases that it was trained on must not be held out here: the same data sets, folds and seed deal the same parts.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub weights: Option<PathBuf>,
     /// Epochs of stage 1 at most

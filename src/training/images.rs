@@ -16,7 +16,9 @@ use super::sampler::{Item, Pools, Shown};
 use super::settings::{CropStage, ImageStage};
 use super::{Event, Exec, TrainError};
 use crate::evaluation::roc_auc;
-use crate::model::{Architecture, Evaluated, NamedTensors, OptimiserState, Places, TrainBackbone, Weights};
+use crate::model::{
+    Architecture, DevicePreference, Evaluated, NamedTensors, OptimiserState, Places, TrainBackbone, Weights,
+};
 use crate::random::Stream;
 
 /// Slices per forward pass outside training.
@@ -34,6 +36,9 @@ const VALIDATION_CROPS_PER_SLICE: usize = 8;
 const VALIDATION_STREAM: usize = 1 << 31;
 /// Tensor of the head that learns places.
 const LOCAL_HEAD: &str = "local.weight";
+/// Tensors that tell a stage's weights from a whole network's.
+const FIRST_LAYER: &str = "backbone.conv1.weight";
+const HEAD: &str = "head.weight";
 
 /// The slices that an epoch is judged by: at most `limit`, half of them positive where there are as many, in their order.
 fn judges(all: &[Item], limit: Option<usize>, seed: u64) -> Vec<Item> {
@@ -72,7 +77,7 @@ pub(super) struct ImageJob<'a> {
     pub(super) name: &'a str,
     /// Sets this backbone's streams apart from those of the fold's others.
     pub(super) part: usize,
-    pub(super) initial: Option<&'a Weights>,
+    pub(super) initial: Option<&'a Initial>,
     /// Checkpoints lie here.
     pub(super) folder: PathBuf,
 }
@@ -219,7 +224,11 @@ impl ImageJob<'_> {
     /// checkpoint is kept in each case but the first. Crops are asked for and there is no box to cut them by.
     pub(super) fn run(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
         let normal = statistics(self.cases, &self.pools, exec)?;
-        let start = self.initial.map_or(Start::Seeded, Start::File);
+        let start = match self.initial {
+            None => Start::Seeded,
+            Some(Initial::Network(weights)) => Start::File(weights),
+            Some(Initial::Stage(tensors)) => Start::After(tensors),
+        };
         let Some(stage) = self.crops else { return self.slices(normal).run(start, exec) };
         let lesson = self.crop_lesson(stage, normal)?;
         let Trained { backbone, best, fed, .. } = lesson.run(start, exec)?;
@@ -645,14 +654,34 @@ impl LessonRun<'_> {
     }
 }
 
+/// What `--weights` named.
+pub(super) enum Initial {
+    Network(Weights),
+    /// The best backbone of a stage of another run, with its local head.
+    Stage(NamedTensors),
+}
+
 /// Weights to begin from, if they have this backbone.
-pub(super) fn initial(path: &Path, network: &Architecture) -> Result<Weights, TrainError> {
+pub(super) fn initial(path: &Path, network: &Architecture) -> Result<Initial, TrainError> {
+    if let Ok((tensors, _)) = NamedTensors::load(path)
+        && tensors.0.contains_key(FIRST_LAYER)
+        && !tensors.0.contains_key(HEAD)
+    {
+        let mut trial = TrainBackbone::new(network, 0, DevicePreference::Cpu)?;
+        return match trial.load_tensors(&tensors) {
+            Ok(()) => Ok(Initial::Stage(tensors)),
+            Err(error) => {
+                let (name, ours) = (path.display(), network.backbone.name());
+                Err(TrainError::Refused(format!("{name}: a stage's weights, but not of {ours} ({error})")))
+            }
+        };
+    }
     let (weights, card, _) = Weights::load(path)?;
     if card.network.backbone != network.backbone {
         let (theirs, ours) = (card.network.backbone.name(), network.backbone.name());
         return Err(TrainError::Refused(format!("{}: its backbone is {theirs}, not {ours}", path.display())));
     }
-    Ok(weights)
+    Ok(Initial::Network(weights))
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl<L: Lanes> Conv<L> {
     fn reads_in_place(&self) -> bool {
         let ConvShape { channels_in, kernel, stride, .. } = self.shape;
         let bytes = channels_in * size_of::<L::Value>();
-        kernel == 1 && stride == 1 && channels_in.is_multiple_of(L::PAIR) && !bytes.is_multiple_of(2048)
+        kernel == 1 && stride == 1 && channels_in.is_multiple_of(L::PAIR * L::BLOCK) && !bytes.is_multiple_of(2048)
     }
 
     /// Rows and panels of one task, by shape alone: about sixteen tasks where the picture is small.

@@ -4,6 +4,9 @@
 //! is compiled once for each instruction set: its `run` must be `#[inline(always)]`, so that it becomes part of a function
 //! for which the compiler may use those instructions.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
 use super::Precision;
 
 /// What a forward pass keeps of an activation.
@@ -34,6 +37,9 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// Rows and vectors of sums that fit the registers beside the operands.
     const TILE_ROWS: usize;
     const TILE_VECTORS: usize;
+    /// Inner steps that one multiplication takes: 1, or more where the processor has registers for tiles. Both sides of a
+    /// product are filled up to whole blocks, and the left side's steps lie side by side in its rows.
+    const BLOCK: usize = 1;
 
     fn zero() -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
@@ -60,10 +66,32 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn larger(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Asks for the cache line at this address.
     unsafe fn prefetch(_address: *const u8) {}
+    /// Makes tile registers ready for so many rows.
+    #[inline(always)]
+    unsafe fn begin_tiles(_rows: usize) {}
+    #[inline(always)]
+    unsafe fn end_tiles() {}
+    /// `to = from + left * weights` by tile registers, where there are such.
+    #[inline(always)]
+    unsafe fn multiply_tile(_product: TileProduct<Self::Value>) {
+        unreachable!("no tile registers");
+    }
     fn to_f32(value: Self::Value) -> f32;
     fn from_f32(value: f32) -> Self::Value;
     /// Runs `job` with these instructions.
     unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output;
+}
+
+/// What [`Lanes::multiply_tile`] multiplies. Each side is a start and the values from row to row.
+pub(super) struct TileProduct<V> {
+    pub(super) rows: usize,
+    pub(super) vectors: usize,
+    pub(super) left: (*const V, usize),
+    pub(super) weights: *const V,
+    /// Whole blocks, at least one.
+    pub(super) steps: usize,
+    pub(super) from: (*const f32, usize),
+    pub(super) to: (*mut f32, usize),
 }
 
 /// A loop that is compiled for each instruction set.
@@ -77,6 +105,8 @@ pub(super) trait Job<L: Lanes> {
 /// An instruction set and the precision of activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    AmxBf16,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     #[cfg(target_arch = "x86_64")]
@@ -95,6 +125,9 @@ impl Isa {
             use std::arch::is_x86_feature_detected as has;
             if has!("avx512f") && has!("avx512bw") && has!("avx512vl") {
                 if has!("avx512bf16") {
+                    if tiles::available() {
+                        all.push(Self::AmxBf16);
+                    }
                     all.push(Self::Avx512Bf16);
                 }
                 all.push(Self::Avx512);
@@ -117,7 +150,7 @@ impl Isa {
     /// Whether activations and weights are bfloat16.
     pub(super) fn is_half(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if self == Self::Avx512Bf16 {
+        if matches!(self, Self::AmxBf16 | Self::Avx512Bf16) {
             return true;
         }
         false
@@ -170,13 +203,17 @@ macro_rules! single_values {
 pub(super) mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Bf16, Job, Lanes};
+    use super::tiles::{self, Place};
+    use super::{Bf16, Job, Lanes, TileProduct};
 
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512;
     /// Pairs of bfloat16 multiplied, f32 sums.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512Bf16;
+    /// The same, whole tiles at a time.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct AmxBf16;
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx2;
 
@@ -190,6 +227,11 @@ pub(super) mod x86 {
         // SAFETY: as above.
         unsafe { job.run() }
     }
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    fn on_amx_bf16<J: Job<AmxBf16>>(job: J) -> J::Output {
+        // SAFETY: as above; tile registers are named in `asm!` alone.
+        unsafe { job.run() }
+    }
     #[target_feature(enable = "avx2,fma")]
     fn on_avx2<J: Job<Avx2>>(job: J) -> J::Output {
         // SAFETY: as above.
@@ -201,7 +243,6 @@ pub(super) mod x86 {
         () => {
             type Vector = __m512;
             const WIDTH: usize = 16;
-            const TILE_ROWS: usize = 12;
             const TILE_VECTORS: usize = 2;
             #[inline(always)]
             fn zero() -> __m512 {
@@ -246,72 +287,107 @@ pub(super) mod x86 {
     impl Lanes for Avx512 {
         single_values!(__m512);
         f32_of_512!();
+        const TILE_ROWS: usize = 12;
         #[inline(always)]
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
             unsafe { on_avx512(job) }
         }
     }
 
+    /// What lanes of 512 bits share whose values are bfloat16.
+    macro_rules! bf16_of_512 {
+        () => {
+            f32_of_512!();
+            type Value = Bf16;
+            type Single = Avx512;
+            const PAIR: usize = 2;
+            #[inline(always)]
+            unsafe fn load_values(from: *const Bf16) -> __m512 {
+                unsafe {
+                    let half = _mm256_loadu_si256(from.cast());
+                    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
+                }
+            }
+            #[inline(always)]
+            unsafe fn store_values(to: *mut Bf16, vector: __m512) {
+                unsafe {
+                    let half: __m256bh = _mm512_cvtneps_pbh(vector);
+                    _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
+                }
+            }
+            #[inline(always)]
+            unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
+                unsafe {
+                    let half = |from| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(Self::load(from)));
+                    let (low, high) = (_mm512_cvtepu16_epi32(half(a)), _mm512_cvtepu16_epi32(half(b)));
+                    _mm512_storeu_si512(to.cast(), _mm512_or_si512(low, _mm512_slli_epi32::<16>(high)));
+                }
+            }
+            #[inline(always)]
+            unsafe fn repeat(from: *const Bf16) -> __m512 {
+                unsafe { _mm512_castsi512_ps(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+            }
+            #[inline(always)]
+            unsafe fn operand(from: *const Bf16) -> __m512 {
+                unsafe { _mm512_loadu_ps(from.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn multiply_add(left: __m512, right: __m512, sum: __m512) -> __m512 {
+                unsafe {
+                    let (left, right) =
+                        (std::mem::transmute::<__m512, __m512bh>(left), std::mem::transmute::<__m512, __m512bh>(right));
+                    _mm512_dpbf16_ps(sum, left, right)
+                }
+            }
+            #[inline(always)]
+            fn to_f32(value: Bf16) -> f32 {
+                f32::from_bits(u32::from(value.0) << 16)
+            }
+            #[inline(always)]
+            fn from_f32(value: f32) -> Bf16 {
+                if value.is_nan() {
+                    return Bf16(0x7fc0);
+                }
+                // To the nearest, ties to even.
+                let bits = value.to_bits();
+                let round = 0x7fff + (bits >> 16 & 1);
+                Bf16((bits.wrapping_add(round) >> 16) as u16)
+            }
+        };
+    }
+
     impl Lanes for Avx512Bf16 {
-        type Value = Bf16;
-        type Single = Avx512;
-        const PAIR: usize = 2;
-        f32_of_512!();
-        #[inline(always)]
-        unsafe fn load_values(from: *const Bf16) -> __m512 {
-            unsafe {
-                let half = _mm256_loadu_si256(from.cast());
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn store_values(to: *mut Bf16, vector: __m512) {
-            unsafe {
-                let half: __m256bh = _mm512_cvtneps_pbh(vector);
-                _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
-            }
-        }
-        #[inline(always)]
-        unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
-            unsafe {
-                let half = |from| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(Self::load(from)));
-                let (low, high) = (_mm512_cvtepu16_epi32(half(a)), _mm512_cvtepu16_epi32(half(b)));
-                _mm512_storeu_si512(to.cast(), _mm512_or_si512(low, _mm512_slli_epi32::<16>(high)));
-            }
-        }
-        #[inline(always)]
-        unsafe fn repeat(from: *const Bf16) -> __m512 {
-            unsafe { _mm512_castsi512_ps(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
-        }
-        #[inline(always)]
-        unsafe fn operand(from: *const Bf16) -> __m512 {
-            unsafe { _mm512_loadu_ps(from.cast()) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(left: __m512, right: __m512, sum: __m512) -> __m512 {
-            unsafe {
-                let (left, right) =
-                    (std::mem::transmute::<__m512, __m512bh>(left), std::mem::transmute::<__m512, __m512bh>(right));
-                _mm512_dpbf16_ps(sum, left, right)
-            }
-        }
-        #[inline(always)]
-        fn to_f32(value: Bf16) -> f32 {
-            f32::from_bits(u32::from(value.0) << 16)
-        }
-        #[inline(always)]
-        fn from_f32(value: f32) -> Bf16 {
-            if value.is_nan() {
-                return Bf16(0x7fc0);
-            }
-            // To the nearest, ties to even.
-            let bits = value.to_bits();
-            let round = 0x7fff + (bits >> 16 & 1);
-            Bf16((bits.wrapping_add(round) >> 16) as u16)
-        }
+        bf16_of_512!();
+        const TILE_ROWS: usize = 12;
         #[inline(always)]
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
             unsafe { on_avx512_bf16(job) }
+        }
+    }
+
+    impl Lanes for AmxBf16 {
+        bf16_of_512!();
+        const TILE_ROWS: usize = 2 * tiles::ROWS;
+        const BLOCK: usize = tiles::PAIRS;
+        #[inline(always)]
+        unsafe fn begin_tiles(rows: usize) {
+            unsafe { tiles::begin(rows) }
+        }
+        #[inline(always)]
+        unsafe fn end_tiles() {
+            unsafe { tiles::end() }
+        }
+        #[inline(always)]
+        unsafe fn multiply_tile(product: TileProduct<Bf16>) {
+            let TileProduct { rows, vectors, left, weights, steps, from, to } = product;
+            let left = Place { start: left.0.cast(), stride: left.1 * size_of::<Bf16>() };
+            let [from, to] = [(from.0, from.1), (to.0.cast_const(), to.1)]
+                .map(|(start, stride)| Place { start: start.cast(), stride: stride * size_of::<f32>() });
+            unsafe { tiles::multiply(rows, vectors, left, weights.cast(), steps / Self::BLOCK, from, to) }
+        }
+        #[inline(always)]
+        unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+            unsafe { on_amx_bf16(job) }
         }
     }
 

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::super::resnet::ConvShape;
 use super::lanes::{Job, Lanes};
 use super::maps::Arena;
-use super::product::{Accumulate, Grid, Left, panel_columns};
+use super::product::{Accumulate, Grid, Left, inner_steps, panel_columns};
 use super::scratch::with_scratch;
 
 /// Tasks that a product is cut into where its shape has no more.
@@ -176,7 +176,7 @@ impl<L: Lanes> Learn<L> {
                         left: Left { start: rows.as_ptr(), tile: stride * L::TILE_ROWS, row: stride, step: L::PAIR },
                         count: range.len(),
                         right,
-                        steps: depth.div_ceil(L::PAIR),
+                        steps: inner_steps::<L>(depth),
                         columns,
                         panels: panel..(panel + task_panels).min(panels),
                         output: output.at(range.start, 0),
@@ -200,7 +200,7 @@ impl<L: Lanes> Learn<L> {
             .zip(d_output.par_chunks(tile_pixels * channels))
             .for_each(|(to, rows)| {
                 with_scratch::<L, _>(|scratch| {
-                    let line = sized(&mut scratch.rows, channels.next_multiple_of(L::WIDTH) * L::PAIR);
+                    let line = sized(&mut scratch.rows, channels.next_multiple_of(L::WIDTH) * L::PAIR * L::BLOCK);
                     // SAFETY: the lanes are this machine's.
                     unsafe { L::dispatch(TurnOnSide { rows, channels, line, to }) }
                 });
@@ -218,7 +218,7 @@ impl<L: Lanes> Learn<L> {
             let columns = first..(first + TASK_COLUMNS).min(depth);
             for tile in lane * lane_tiles..((lane + 1) * lane_tiles).min(tiles) {
                 let range = tile * tile_pixels..((tile + 1) * tile_pixels).min(pixels);
-                let steps = range.len().div_ceil(L::PAIR);
+                let steps = inner_steps::<L>(range.len());
                 with_scratch::<L, _>(|scratch| {
                     let right = sized(&mut scratch.rows, steps * TASK_COLUMNS * L::PAIR);
                     // SAFETY: the lanes are this machine's; every task has columns of its own in its lane's sums.
@@ -228,8 +228,8 @@ impl<L: Lanes> Learn<L> {
                             left: Left {
                                 start: tiles_left[tile * tile_values..].as_ptr(),
                                 tile: steps * L::TILE_ROWS * L::PAIR,
-                                row: L::PAIR,
-                                step: L::TILE_ROWS * L::PAIR,
+                                row: if L::BLOCK > 1 { steps * L::PAIR } else { L::PAIR },
+                                step: if L::BLOCK > 1 { L::PAIR } else { L::TILE_ROWS * L::PAIR },
                             },
                             count: channels,
                             right,
@@ -292,7 +292,7 @@ impl<L: Lanes> Learn<L> {
                             },
                             count: range.len(),
                             right,
-                            steps: channels.div_ceil(L::PAIR),
+                            steps: inner_steps::<L>(channels),
                             columns: depth,
                             panels: 0..depth.div_ceil(panel_columns::<L>()),
                             output: Grid { start: d_windows.as_mut_ptr(), stride: depth },
@@ -326,7 +326,7 @@ impl<L: Lanes> Learn<L> {
 
     /// `fill` is called with the first column of each panel and its place.
     fn packed(&self, depth: usize, columns: usize, fill: impl Fn(usize, &mut [L::Value]) + Sync) -> Vec<L::Value> {
-        let step_values = depth.div_ceil(L::PAIR) * L::PAIR;
+        let step_values = inner_steps::<L>(depth) * L::PAIR;
         let length = columns.next_multiple_of(L::WIDTH) * step_values;
         let mut packed = self.values.take(length);
         let panel = panel_columns::<L>();
@@ -497,7 +497,7 @@ impl<L: Lanes> Job<L> for Gather<'_, L::Value> {
                 narrow::<L>(&picture[start..start + length], &mut to[before..before + length]);
                 to[before + length..].fill(L::Value::default());
             }
-            row[depth..depth.next_multiple_of(L::PAIR)].fill(L::Value::default());
+            row[depth..inner_steps::<L>(depth) * L::PAIR].fill(L::Value::default());
         }
     }
 }
@@ -519,7 +519,28 @@ impl<L: Lanes> Job<L> for TurnOnSide<'_, L::Value> {
     unsafe fn run(self) {
         let Self { rows, channels, line, to } = self;
         let step_values = L::TILE_ROWS * L::PAIR;
-        let steps = (rows.len() / channels).div_ceil(L::PAIR);
+        let steps = inner_steps::<L>(rows.len() / channels);
+        if L::BLOCK > 1 {
+            // Each channel's pairs one after the other.
+            let width = channels.next_multiple_of(L::WIDTH) * L::PAIR;
+            let blocks = rows.chunks(channels * L::PAIR * L::BLOCK);
+            for (block, pixels) in blocks.enumerate() {
+                let pairs = pixels.chunks(channels * L::PAIR);
+                line[width * pairs.len()..].fill(L::Value::default());
+                for (pair, to) in pairs.zip(line.chunks_exact_mut(width)) {
+                    let (a, b) = pair.split_at(channels);
+                    interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), to);
+                }
+                for channel in 0..channels {
+                    let to = &mut to[(channel * steps + block * L::BLOCK) * L::PAIR..][..L::BLOCK * L::PAIR];
+                    let from = line[channel * L::PAIR..].chunks(width);
+                    for (to, from) in to.chunks_exact_mut(L::PAIR).zip(from) {
+                        to.copy_from_slice(&from[..L::PAIR]);
+                    }
+                }
+            }
+            return;
+        }
         for (step, pair) in rows.chunks(channels * L::PAIR).enumerate() {
             let (a, b) = pair.split_at(channels);
             interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), line);
@@ -552,7 +573,7 @@ impl<L: Lanes> Job<L> for PackWindows<'_, L::Value> {
     unsafe fn run(self) {
         let Self { windows, range, columns, to } = self;
         let width = columns.len();
-        let steps = range.len().div_ceil(L::PAIR);
+        let steps = inner_steps::<L>(range.len());
         let panel = panel_columns::<L>();
         let mut lines = [[0.0f32; TASK_COLUMNS]; 2];
         for step in 0..steps {
@@ -590,12 +611,12 @@ impl<L: Lanes> Job<L> for PackColumns<'_, L::Value> {
     #[inline(always)]
     unsafe fn run(self) {
         let Self { values, depth, columns, first, to } = self;
-        let steps = depth.div_ceil(L::PAIR);
+        let steps = inner_steps::<L>(depth);
         let width = to.len() / (steps * L::PAIR);
         let mut line = [L::Value::default(); 2 * PACKED_STEPS];
         for first_step in (0..steps).step_by(PACKED_STEPS) {
             let count = PACKED_STEPS.min(steps - first_step);
-            let range = first_step * L::PAIR..((first_step + count) * L::PAIR).min(depth);
+            let range = (first_step * L::PAIR).min(depth)..((first_step + count) * L::PAIR).min(depth);
             for column in 0..width {
                 let line = &mut line[..count * L::PAIR];
                 line.fill(L::Value::default());
@@ -627,11 +648,15 @@ impl<'b, L: Lanes, F: Fn(usize) -> &'b [f32]> Job<L> for PackRows<'_, F, L::Valu
     #[inline(always)]
     unsafe fn run(self) {
         let Self { row, depth, columns, first, to } = self;
-        let steps = depth.div_ceil(L::PAIR);
+        let steps = inner_steps::<L>(depth);
         let width = to.len() / (steps * L::PAIR);
         let own = first..(first + width).min(columns);
         for (step, to) in to.chunks_exact_mut(width * L::PAIR).enumerate() {
             let index = step * L::PAIR;
+            if index >= depth {
+                to.fill(L::Value::default());
+                continue;
+            }
             let a = &row(index)[own.clone()];
             let b = (L::PAIR == 2 && index + 1 < depth).then(|| &row(index + 1)[own.clone()]);
             interleave::<L>(a, b, to);

@@ -1,7 +1,7 @@
 //! The backbone on the CPU: channels last, batch norm folded into the weights, bias, shortcut and ReLU done while the sums
 //! are in registers, buffers used again.
 //!
-//! `lanes` is the one place that names instruction sets, `product` the matrix product under every convolution, `conv` a
+//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `product` the matrix product under every convolution, `conv` a
 //! convolution as such a product over gathered windows, `winograd` the shorter way for 3 x 3 kernels, `pool` the stem's
 //! pooling, `learn` convolutions with their gradients, `maps` activations and their buffers, `scratch` what a thread keeps.
 //! Unsafe code lives in `lanes` (instructions), `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 
 use conv::{After, Conv};
 #[cfg(target_arch = "x86_64")]
-use lanes::x86::{Avx2, Avx512, Avx512Bf16};
+use lanes::x86::{AmxBf16, Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Job, Lanes, Portable};
 use learn::Learn;
 pub(super) use learn::{InputGradient, Learner, Size, output_size};
@@ -52,6 +52,11 @@ pub(super) enum Precision {
 macro_rules! with_lanes {
     ($isa:expr, $lanes:ident => $body:expr) => {
         match $isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 => {
+                type $lanes = AmxBf16;
+                $body
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => {
                 type $lanes = Avx512Bf16;
@@ -258,7 +263,7 @@ impl Single {
         let folded = Folded { weight, scale: vec![1.0; channels], shift: vec![0.0; channels] };
         Self(match Isa::best(Precision::Single) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 => Box::new(Conv::<Avx512>::new(shape, folded, false)),
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::AmxBf16 => Box::new(Conv::<Avx512>::new(shape, folded, false)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Box::new(Conv::<Avx2>::new(shape, folded, false)),
             Isa::Portable => Box::new(Conv::<Portable>::new(shape, folded, false)),

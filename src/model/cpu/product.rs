@@ -1,9 +1,10 @@
 //! The matrix product under every convolution: rows of values by packed weights, with bias, shortcut and ReLU while the
 //! sums are still in registers.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::lanes::{Job, Lanes};
+use super::lanes::{Job, Lanes, TileProduct};
 
 /// Inner steps whose weights (of one panel) and rows (of one tile) stay in the nearest caches.
 const SLICE_STEPS: usize = 512;
@@ -19,7 +20,7 @@ pub(super) struct Packed<L: Lanes> {
 impl<L: Lanes> Packed<L> {
     /// `value(column, index)` for `index` below `depth`.
     pub(super) fn new(depth: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let steps = depth.div_ceil(L::PAIR);
+        let steps = inner_steps::<L>(depth);
         let mut values = Vec::with_capacity(steps * columns.next_multiple_of(L::WIDTH) * L::PAIR);
         for first in (0..columns).step_by(panel_columns::<L>()) {
             let width = (columns - first).min(panel_columns::<L>()).next_multiple_of(L::WIDTH);
@@ -43,7 +44,7 @@ impl<L: Lanes> Packed<L> {
     }
 
     fn steps(&self) -> usize {
-        self.depth.div_ceil(L::PAIR)
+        inner_steps::<L>(self.depth)
     }
 
     /// The panel's weights, its first column and its number of columns.
@@ -54,6 +55,11 @@ impl<L: Lanes> Packed<L> {
         let length = columns.next_multiple_of(L::WIDTH) * self.steps() * L::PAIR;
         (&self.values[start..start + length], first, columns)
     }
+}
+
+/// Inner steps of a product, filled up to whole blocks.
+pub(super) fn inner_steps<L: Lanes>(depth: usize) -> usize {
+    depth.div_ceil(L::PAIR).next_multiple_of(L::BLOCK)
 }
 
 /// Columns of a full panel.
@@ -115,6 +121,7 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
         if steps > SLICE_STEPS && sums.len() < count * width {
             sums.resize(count * width, 0.0);
         }
+        let mut ready = Ready::<L>::default();
         for first_step in (0..steps).step_by(SLICE_STEPS) {
             let slice = SLICE_STEPS.min(steps - first_step);
             let (is_first, is_last) = (first_step == 0, first_step + slice == steps);
@@ -159,6 +166,7 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
                         },
                         to: if is_last { done } else { partial },
                     };
+                    ready.for_rows(tile_rows);
                     tile.run_rows(tile_rows, vectors);
                     if is_last {
                         finish::<L>(done, tile_rows, columns, shortcut, relu, output);
@@ -220,6 +228,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
     unsafe fn run(self) {
         let Self { left, count, right, steps, output, .. } = self;
         let tiles = count.div_ceil(L::TILE_ROWS);
+        let mut ready = Ready::<L>::default();
         for first_step in (0..steps).step_by(SLICE_STEPS) {
             let slice = SLICE_STEPS.min(steps - first_step);
             let add = self.add || first_step > 0;
@@ -229,14 +238,15 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                 let columns = (self.columns - column).min(panel_columns::<L>());
                 let vectors = columns.div_ceil(L::WIDTH);
                 let tile_rows = (count - tile * L::TILE_ROWS).min(L::TILE_ROWS);
-                let mut room = [0.0; MAX_ROWS * MAX_PANEL];
+                let mut room = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
                 // SAFETY: both sides and the output are as large as the fields say; a tile that reaches beyond the last
                 // column works on a copy.
                 unsafe {
                     let own = output.at(tile * L::TILE_ROWS, column);
                     prefetch::<L, _>(tile_rows, columns, own);
                     let aside = !columns.is_multiple_of(L::WIDTH);
-                    let to = if aside { Grid { start: room.as_mut_ptr(), stride: MAX_PANEL } } else { own };
+                    let to =
+                        if aside { Grid { start: room.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL } } else { own };
                     if aside && add {
                         copy(own, to, tile_rows, columns);
                     }
@@ -251,6 +261,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                         from: if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } },
                         to,
                     };
+                    ready.for_rows(tile_rows);
                     tile.run_rows(tile_rows, vectors);
                     if aside {
                         copy(to, own, tile_rows, columns);
@@ -273,8 +284,45 @@ unsafe fn copy(from: Grid<f32>, to: Grid<f32>, rows: usize, columns: usize) {
 
 /// Room for one panel of the widest lanes.
 const MAX_PANEL: usize = 32;
-/// Rows of the highest tile.
-const MAX_ROWS: usize = 12;
+/// Rows of the highest tile, and of the highest that is made in vector registers.
+const MAX_ROWS: usize = 32;
+const MAX_REGISTER_ROWS: usize = 12;
+
+/// Tile registers and the rows they are ready for.
+struct Ready<L: Lanes> {
+    rows: usize,
+    lanes: PhantomData<L>,
+}
+
+impl<L: Lanes> Default for Ready<L> {
+    #[inline(always)]
+    fn default() -> Self {
+        Self { rows: 0, lanes: PhantomData }
+    }
+}
+
+impl<L: Lanes> Ready<L> {
+    /// # Safety
+    /// The instruction set of `L` is there.
+    #[inline(always)]
+    unsafe fn for_rows(&mut self, rows: usize) {
+        if L::BLOCK > 1 && self.rows != rows {
+            self.rows = rows;
+            // SAFETY: passed on.
+            unsafe { L::begin_tiles(rows) }
+        }
+    }
+}
+
+impl<L: Lanes> Drop for Ready<L> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if L::BLOCK > 1 && self.rows > 0 {
+            // SAFETY: they were made ready, so they are there.
+            unsafe { L::end_tiles() }
+        }
+    }
+}
 
 /// One tile of sums, as large as the registers hold: `to = from + rows * weights`.
 struct Tile<L: Lanes> {
@@ -294,7 +342,17 @@ impl<L: Lanes> Tile<L> {
     unsafe fn run_rows(&self, rows: usize, vectors: usize) {
         // SAFETY: passed on.
         unsafe {
-            if vectors == 1 {
+            if L::BLOCK > 1 {
+                L::multiply_tile(TileProduct {
+                    rows,
+                    vectors,
+                    left: (self.rows.start, self.rows.stride),
+                    weights: self.weights,
+                    steps: self.steps,
+                    from: (self.from.start, self.from.stride),
+                    to: (self.to.start, self.to.stride),
+                });
+            } else if vectors == 1 {
                 self.run_vectors::<1>(rows);
             } else {
                 self.run_vectors::<2>(rows);
@@ -318,7 +376,7 @@ impl<L: Lanes> Tile<L> {
                 9 => self.run::<9, V>(),
                 10 => self.run::<10, V>(),
                 11 => self.run::<11, V>(),
-                _ => self.run::<MAX_ROWS, V>(),
+                _ => self.run::<MAX_REGISTER_ROWS, V>(),
             }
         }
     }
