@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::super::keeper::Keeper;
 use super::*;
