@@ -66,7 +66,7 @@ pub(super) fn features(
         assert!(out.iter().all(|case| !trained.fed.contains(case)), "a case was shown to the backbone it is kept from");
         let map = Map::fit(&rows(&other, &trained, &bridge, "features to be carried over", exec)?, &targets);
         let prior = other.pools.prior_shift(other.stage.sampling) as f32;
-        for (&case, mut features) in out.iter().zip(fold.features(job.cases, &out, &trained, prior, positive, exec)?) {
+        for (&case, mut features) in out.iter().zip(fold.features(&out, &trained, prior, positive, exec)?) {
             features.features = map.apply(&features.features);
             found[case] = Some(features);
         }

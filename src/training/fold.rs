@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::StoredCase;
 use super::folds::Parts;
-use super::images::{Best, ImageJob, Trained, evaluate, initial};
+use super::images::{Best, ImageJob, Trained, initial};
 use super::sampler::{Item, Pools, shuffle_labels};
 use super::sequence::{CaseFeatures, CaseJob};
 use super::settings::Settings;
@@ -17,7 +17,9 @@ use crate::evaluation::{
     Calibration, CasePrediction, OperatingPoint, Scaling, SlicePrediction, TARGET, calibrate, high_sensitivity,
     high_specificity, hottest_cell_touches, roc_auc, sigmoid, youden,
 };
-use crate::model::{Architecture, FeatureDistance, ModelCard, NamedTensors, Network, SliceForward, Weights};
+use crate::model::{
+    Architecture, FeatureDistance, ModelCard, NamedTensors, Network, SliceForward, TrainSequence, Weights,
+};
 use crate::random::Stream;
 
 /// Slices per forward pass through the finished network.
@@ -90,7 +92,7 @@ impl Fold<'_> {
         } else {
             None
         };
-        let of = |cases: &[usize]| self.features(&stored, cases, &trained, shift, &positive, exec);
+        let of = |cases: &[usize]| self.features(cases, &trained, shift, &positive, exec);
         let train_features = match crossed {
             Some(features) => features,
             None => of(&self.parts.train)?,
@@ -154,14 +156,15 @@ impl Fold<'_> {
     /// Features of every stored slice of some cases, from the disk where this backbone made them before.
     pub(super) fn features(
         &self,
-        stored: &[StoredCase],
         cases: &[usize],
         trained: &Trained,
         shift: f32,
         positive: &[bool],
         exec: &Exec<'_>,
     ) -> Result<Vec<CaseFeatures>, TrainError> {
-        let hash = digest(&trained.backbone.tensors()?);
+        let tensors = trained.backbone.tensors()?;
+        let hash = digest(&tensors);
+        let network = self.with_seeded_sequence(tensors, trained, exec)?;
         let folder = self.folder().join("features");
         std::fs::create_dir_all(&folder).map_err(|error| TrainError::disk(&folder, error))?;
         exec.tell(Event::Phase { fold: self.number, what: "features".into(), total: cases.len() });
@@ -173,11 +176,7 @@ impl Fold<'_> {
             let tensors = match kept {
                 Some(tensors) => tensors,
                 None => {
-                    let items: Vec<Item> = (0..stored[case].head.slices.len())
-                        .map(|slice| Item { case, slice, positive: false })
-                        .collect();
-                    let normal = (trained.mean, trained.std);
-                    let found = evaluate(&trained.backbone, stored, &items, normal, exec, |_| {})?;
+                    let found = self.slices(&network, &self.cases[case], exec)?;
                     let mut tensors = NamedTensors::default();
                     let logits = found.iter().map(|one| one.logit).collect();
                     let features: Vec<f32> = found.iter().flat_map(|one| one.features.iter().copied()).collect();
@@ -266,20 +265,9 @@ impl Fold<'_> {
         let mut all = Vec::with_capacity(cases.len());
         for (done, &index) in cases.iter().enumerate() {
             let case = &self.cases[index];
-            let mut slices = Vec::new();
-            let mut features = Vec::new();
-            let count = case.stored.head.slices.len();
-            for first in (0..count).step_by(BATCH) {
-                exec.ctx.check()?;
-                let batch: Vec<usize> = (first..count.min(first + BATCH)).collect();
-                let planes: Vec<Vec<u8>> =
-                    batch.par_iter().map(|&slice| case.stored.planes(slice)).collect::<Result<_, _>>()?;
-                let values: Vec<f32> = planes.iter().flatten().map(|&value| f32::from(value) / 255.0).collect();
-                for (slice, forward) in batch.iter().zip(network.forward_slices(&values, batch.len())?) {
-                    slices.push(self.slice_prediction(case, *slice, &forward));
-                    features.push(forward.features);
-                }
-            }
+            let found = self.slices(network, case, exec)?;
+            let slices = found.iter().enumerate().map(|(slice, one)| self.slice_prediction(case, slice, one)).collect();
+            let features: Vec<Vec<f32>> = found.into_iter().map(|one| one.features).collect();
             let logit = f64::from(network.forward_case(&features)?.logit);
             all.push(CasePrediction {
                 id: case.id.clone(),
@@ -300,6 +288,35 @@ impl Fold<'_> {
             exec.tell(Event::Batch { done: done + 1, loss: None });
         }
         Ok(all)
+    }
+
+    /// What the backbone says of every stored slice of a case.
+    fn slices(&self, network: &Network, case: &Case, exec: &Exec<'_>) -> Result<Vec<SliceForward>, TrainError> {
+        let count = case.stored.head.slices.len();
+        let mut found = Vec::with_capacity(count);
+        for first in (0..count).step_by(BATCH) {
+            exec.ctx.check()?;
+            let batch: Vec<usize> = (first..count.min(first + BATCH)).collect();
+            let planes: Vec<Vec<u8>> =
+                batch.par_iter().map(|&slice| case.stored.planes(slice)).collect::<Result<_, _>>()?;
+            let values: Vec<f32> = planes.iter().flatten().map(|&value| f32::from(value) / 255.0).collect();
+            found.extend(network.forward_slices(&values, batch.len())?);
+        }
+        Ok(found)
+    }
+
+    /// The backbone as a program will run it, which is quicker than a backbone that can learn, before there is a sequence
+    /// network to it.
+    fn with_seeded_sequence(
+        &self,
+        mut tensors: NamedTensors,
+        trained: &Trained,
+        exec: &Exec<'_>,
+    ) -> Result<Network, TrainError> {
+        tensors.absorb("", TrainSequence::new(&self.network, 0)?.tensors());
+        let weights = Weights::from_tensors(&self.network, &tensors)?;
+        let card = read_card(ModelCard::template(&self.network, trained.mean, trained.std))?;
+        Ok(Network::from_weights(&weights, card, exec.device)?)
     }
 
     fn slice_prediction(&self, case: &Case, slice: usize, forward: &SliceForward) -> SlicePrediction {

@@ -289,6 +289,38 @@ fn crops_teach_what_whole_slices_then_know() {
 }
 
 #[test]
+fn a_training_begins_with_what_another_runs_crops_taught() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = boxed_cases(folder.path(), 40);
+    let mut settings = crop_settings();
+    settings.images.steps.epochs = 0;
+    settings.crops.as_mut().unwrap().steps.epochs = 4;
+    let first = folder.path().join("first");
+    train(&settings, &cases, &first, 2, None).unwrap();
+    let learned = first.join("fold-1/crops/best.safetensors");
+    // One epoch that hardly moves: what it knows, it knew.
+    let crops = settings.crops.as_mut().unwrap();
+    (crops.steps.epochs, crops.steps.learning_rate) = (1, 1e-9);
+    let auc = |weights: Option<&Path>, out: &str| {
+        let settings = Settings { weights: weights.map(Path::to_path_buf), ..settings.clone() };
+        let out = folder.path().join(out);
+        train(&settings, &cases, &out, 2, None).unwrap();
+        let log = log::read(&out.join("log.csv")).unwrap();
+        log.iter().find(|row| row.stage == "crops").unwrap().validation_auc.unwrap()
+    };
+    let (with, without) = (auc(Some(&learned), "with"), auc(None, "without"));
+    assert!(with > 0.85 && without < with - 0.1, "{with} {without}");
+    // Of another backbone, or cut short.
+    let (mut tensors, _) = crate::model::NamedTensors::load(&learned).unwrap();
+    tensors.0.remove("backbone.bn1.weight");
+    let broken = folder.path().join("broken.safetensors");
+    tensors.save("", &broken).unwrap();
+    settings.weights = Some(broken);
+    let error = train(&settings, &cases, &folder.path().join("none"), 2, None).unwrap_err().to_string();
+    assert!(error.contains("broken.safetensors") && error.contains("nano") && error.contains("bn1"), "{error}");
+}
+
+#[test]
 fn a_training_with_crops_goes_on_where_it_was_stopped_and_ends_bit_equal() {
     let folder = tempfile::tempdir().unwrap();
     let cases = boxed_cases(folder.path(), 16);
