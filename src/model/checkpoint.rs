@@ -15,6 +15,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use half::f16;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value, json};
@@ -35,6 +36,8 @@ const HEADER_LIMIT_BYTES: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// Whether all but the statistics of batch norms are numbers of half precision, and are written as such.
+    half: bool,
 }
 
 impl Weights {
@@ -131,7 +134,7 @@ impl Weights {
         if let Some((name, (shape, values))) = wrong {
             return Err(ModelError::Forward(format!("{name} has {} values for the shape {shape:?}", values.len())));
         }
-        Ok(Self { tensors })
+        Ok(Self { tensors, half: false })
     }
 
     /// The values of one tensor.
@@ -143,8 +146,32 @@ impl Weights {
         found.ok_or_else(|| ModelError::Forward(format!("the weights have no tensor {name}")))
     }
 
+    /// The same rounded to half precision, except for the statistics of batch norms: a file of half the size.
+    ///
+    /// # Errors
+    /// A value is larger than half precision has them.
+    pub fn halved(&self) -> Result<Self, ModelError> {
+        let mut tensors = self.tensors.clone();
+        for (name, (_, values)) in tensors.iter_mut().filter(|(name, _)| !is_statistic(name)) {
+            for value in values {
+                let rounded = f16::from_f32(*value).to_f32();
+                if !rounded.is_finite() {
+                    return Err(ModelError::Forward(format!("{name} holds {value}, too large for half precision")));
+                }
+                *value = rounded;
+            }
+        }
+        Ok(Self { tensors, half: true })
+    }
+
+    /// Whether [`Weights::save`] writes half precision.
+    pub fn is_half(&self) -> bool {
+        self.half
+    }
+
     /// Replaces the values of a tensor that is there, by as many.
     pub(super) fn set(&mut self, name: &str, values: Vec<f32>) {
+        self.half = false;
         match self.tensors.get_mut(name) {
             Some((_, old)) if old.len() == values.len() => *old = values,
             _ => unreachable!("only tensors of the layout are set"),
@@ -178,9 +205,11 @@ impl Weights {
         let mut header = Map::new();
         header.insert("__metadata__".into(), json!({ "format": "pt", CARD_KEY: card.json.to_string() }));
         let mut offset = 0;
+        let half = |name: &str| self.half && !is_statistic(name);
         for (name, (shape, values)) in &self.tensors {
-            let end = offset + values.len() * size_of::<f32>();
-            header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [offset, end] }));
+            let (dtype, bytes) = if half(name) { ("F16", 2) } else { ("F32", 4) };
+            let end = offset + values.len() * bytes;
+            header.insert(name.clone(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, end] }));
             offset = end;
         }
         let mut header = Value::Object(header).to_string().into_bytes();
@@ -192,9 +221,11 @@ impl Weights {
         };
         put(&(header.len() as u64).to_le_bytes())?;
         put(&header)?;
-        for (_, values) in self.tensors.values() {
+        for (name, (_, values)) in &self.tensors {
             for chunk in values.chunks(1 << 16) {
-                if cfg!(target_endian = "little") {
+                if half(name) {
+                    put(&chunk.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect::<Vec<u8>>())?;
+                } else if cfg!(target_endian = "little") {
                     put(bytemuck::cast_slice(chunk))?;
                 } else {
                     put(&chunk.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
@@ -223,6 +254,11 @@ impl Weights {
         let (weights, card) = parse(bytes).map_err(|reason| refused(name, reason))?;
         Ok((weights, card, sha256))
     }
+}
+
+/// Means and variances that batch norms have measured, which may be large and stay f32.
+fn is_statistic(name: &str) -> bool {
+    name.ends_with(".running_mean") || name.ends_with(".running_var")
 }
 
 fn refused(path: &Path, reason: String) -> ModelError {
@@ -278,7 +314,10 @@ fn parse(bytes: &[u8]) -> Result<(Weights, ModelCard), String> {
     });
     // Collected in the layout's order, so that of several faults the same one is named every time.
     let read: Vec<Result<_, String>> = read.collect();
-    Ok((Weights { tensors: read.into_iter().collect::<Result<_, _>>()? }, card))
+    let is_half = |(name, _): &(String, _)| matches!(tensors.tensor(name), Ok(view) if view.dtype() == Dtype::F16);
+    let mut learned = Weights::layout(&card.network).into_iter().filter(|(name, _)| !is_statistic(name));
+    let half = learned.all(|tensor| is_half(&tensor));
+    Ok((Weights { tensors: read.into_iter().collect::<Result<_, _>>()?, half }, card))
 }
 
 fn unreadable_safetensors(error: safetensors::SafeTensorError) -> String {
@@ -426,6 +465,30 @@ mod tests {
         check_refused(&bytes, "cut short or has bytes beyond");
         bytes.truncate(bytes.len() - 12);
         check_refused(&bytes, "cut short or has bytes beyond");
+    }
+
+    #[test]
+    fn half_precision_is_written_as_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = Architecture::nano(8, Pooling::Last);
+        let value = |name: &str| if name.ends_with("running_var") { 70_000.1 } else { 0.1 };
+        let weights = Weights::from_fn(&network, |name, shape| vec![value(name); shape.iter().product()]).unwrap();
+        let card = ModelCard::from_json(ModelCard::template(&network, [0.0; 3], [1.0; 3])).unwrap();
+        let [single, half, again] = ["single", "half", "again"].map(|name| folder.path().join(name));
+        weights.save(&card, &single).unwrap();
+        let rounded = weights.halved().unwrap();
+        let sha256 = rounded.save(&card, &half).unwrap();
+        let (read, card, read_sha256) = Weights::load(&half).unwrap();
+        assert!(read == rounded && read.is_half() && read_sha256 == sha256);
+        assert_eq!(read.tensor("head.bias").unwrap(), [f16::from_f32(0.1).to_f32()]);
+        assert_eq!(read.tensor("backbone.bn1.running_var").unwrap()[0], 70_000.1);
+        // What is read is written with the same bytes.
+        assert_eq!(read.save(&card, &again).unwrap(), sha256);
+        let length = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
+        assert!(length(&half) < 0.6 * length(&single));
+        assert!(!Weights::load(&single).unwrap().0.is_half());
+        let large = Weights::from_fn(&network, |_, shape| vec![70_000.0; shape.iter().product()]).unwrap();
+        assert!(large.halved().unwrap_err().to_string().contains("holds 70000"));
     }
 
     #[test]

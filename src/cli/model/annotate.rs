@@ -11,7 +11,7 @@ use crate::model::{ModelCard, Weights};
 /// What `dens evaluate --out F.json` calls its layout.
 const EVALUATION_SCHEMA: &str = "dens.evaluation/1";
 /// Where a card lists the SHA-256 of the files that it was annotated from: results of those are results of this one.
-const SAME_WEIGHTS: &str = "same_weights_as";
+pub(super) const SAME_WEIGHTS: &str = "same_weights_as";
 
 #[derive(Debug, Args)]
 pub(super) struct AnnotateArgs {

@@ -15,7 +15,8 @@ use crate::random::{Stream, scramble};
 /// depend on them.
 #[derive(Debug, Args)]
 pub(super) struct TimeArgs {
-    /// A weight file, or "untrained" for ResNet-50 with seeded weights (default: the weights that ship)
+    /// A weight file, nano or resnet50 for the weights that ship, or untrained for ResNet-50 with seeded ones (default: as an
+    /// analysis chooses)
     #[arg(long)]
     model: Option<std::path::PathBuf>,
     #[arg(long, value_enum, default_value_t)]
