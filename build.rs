@@ -1,10 +1,12 @@
-//! Says whether a weight file ships with the program, so that it can be built without one.
+//! Says which weight files ship with the program, so that it can be built without them.
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(shipped_model)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=models");
-    if std::path::Path::new("models/dens-nano.safetensors").is_file() {
-        println!("cargo::rustc-cfg=shipped_model");
+    for name in ["nano", "resnet50"] {
+        println!("cargo::rustc-check-cfg=cfg(shipped_{name})");
+        if std::path::Path::new(&format!("models/dens-{name}.safetensors")).is_file() {
+            println!("cargo::rustc-cfg=shipped_{name}");
+        }
     }
 }

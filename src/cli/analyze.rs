@@ -92,6 +92,9 @@ pub fn analyse_loaded(loaded: &LoadedSeries, load_seconds: f64, wishes: Wishes<'
     if !model.trained {
         eprintln!("dens: {UNTRAINED}");
     }
+    if let Some(choice) = &model.choice {
+        eprintln!("dens: {choice}");
+    }
     let request = Request {
         loaded: loaded.clone(),
         network,

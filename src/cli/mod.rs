@@ -191,7 +191,10 @@ pub struct AnalyzeArgs {
     pub path: PathBuf,
     #[arg(long)]
     pub series: Option<usize>,
-    /// Weight file (.safetensors with a model card), or "untrained" (default: the best one in models/, else built in)
+    /// Weight file (.safetensors with a model card), or nano, resnet50 or untrained
+    ///
+    /// Without it: what DENS_MODEL names, else the best file in models/ beside the program, else of the two that are built in
+    /// ResNet-50 where it takes at most two minutes for 300 slices.
     #[arg(long)]
     pub model: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
@@ -233,7 +236,10 @@ pub struct ReportArgs {
 pub struct WorklistArgs {
     /// Folder or zip archive with one or many studies
     pub path: PathBuf,
-    /// Weight file (.safetensors with a model card), or "untrained" (default: the best one in models/, else built in)
+    /// Weight file (.safetensors with a model card), or nano, resnet50 or untrained
+    ///
+    /// Without it: what DENS_MODEL names, else the best file in models/ beside the program, else of the two that are built in
+    /// ResNet-50 where it takes at most two minutes for 300 slices.
     #[arg(long)]
     pub model: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]

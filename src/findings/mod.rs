@@ -50,6 +50,8 @@ pub struct ModelInfo {
     pub operating: Operating,
     /// The card as stored in the file, for reports.
     pub card: serde_json::Value,
+    /// Why the program chose this network and how long it takes, where nobody named one.
+    pub choice: Option<String>,
 }
 
 /// How a model's numbers are to be read, from its card.
@@ -417,6 +419,7 @@ pub mod tests {
             recipe: "paper/1".into(),
             operating: Operating::default(),
             card: serde_json::Value::Null,
+            choice: None,
         };
         let volume = crate::volume::Volume::new(vec![Arc::new(crate::volume::Slice {
             rows: 1,

@@ -135,6 +135,7 @@ pub fn model_info(network: &Network) -> ModelInfo {
         recipe: card.recipe.clone(),
         operating: card.operating(),
         card: card.json.clone(),
+        choice: network.choice().map(str::to_owned),
     }
 }
 
@@ -167,7 +168,7 @@ pub fn analyse_or_on_cpu(
     };
     let Some(note) = device_failure(request.network.device_name(), &failed) else { return Err(failed) };
     log::warn!("{note}");
-    let network = Arc::new(default_network(weights, DevicePreference::Cpu)?);
+    let network = Arc::new(start::again(weights, request.network.sha256(), DevicePreference::Cpu)?);
     let mut findings = analyse(&Request { network, ..request.clone() }, ctx, on_event)?;
     findings.warnings.insert(0, note);
     Ok(findings)

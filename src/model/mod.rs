@@ -61,6 +61,7 @@ pub struct Network {
     sequence: Blstm,
     card: ModelCard,
     sha256: String,
+    choice: Option<String>,
 }
 
 /// What the card says, in the form the rest of the program needs.
@@ -185,7 +186,17 @@ impl Network {
         device: DevicePreference,
     ) -> Result<Self, ModelError> {
         let placed = device::place(weights, &card, device)?;
-        Ok(Self { placed, sequence: Blstm::new(&card.network, weights)?, card, sha256 })
+        Ok(Self { placed, sequence: Blstm::new(&card.network, weights)?, card, sha256, choice: None })
+    }
+
+    /// The same with a sentence on why it was chosen, for who has named none.
+    pub fn chosen(self, why: String) -> Self {
+        Self { choice: Some(why), ..self }
+    }
+
+    /// Why it was chosen, where the program chose.
+    pub fn choice(&self) -> Option<&str> {
+        self.choice.as_deref()
     }
 
     pub fn card(&self) -> &ModelCard {

@@ -165,6 +165,9 @@ fn model(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
             if !model.name.contains(&model.architecture) {
                 ui.label(RichText::new(&model.architecture).small().color(theme::of(ui).dim));
             }
+            if let Some(choice) = &model.choice {
+                ui.label(RichText::new(choice).small().color(theme::of(ui).dim));
+            }
         }
         None => {
             ui.label(RichText::new("no network has been read yet").small().color(theme::of(ui).dim));

@@ -4,7 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn dens(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dens")).args(args).current_dir(folder).output().expect("dens starts")
+    Command::new(env!("CARGO_BIN_EXE_dens"))
+        .args(args)
+        .env("DENS_MODEL", "nano")
+        .current_dir(folder)
+        .output()
+        .expect("dens starts")
 }
 
 /// What `dens` says when it refuses: exit code 1, one sentence, no panic.

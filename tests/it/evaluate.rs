@@ -49,7 +49,12 @@ fn case(id: &str, label: bool, stream: &mut Stream) -> CasePrediction {
 }
 
 fn dens(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dens")).args(args).current_dir(folder).output().expect("dens starts")
+    Command::new(env!("CARGO_BIN_EXE_dens"))
+        .args(args)
+        .env("DENS_MODEL", "nano")
+        .current_dir(folder)
+        .output()
+        .expect("dens starts")
 }
 
 fn stderr(output: &Output) -> String {

@@ -135,6 +135,7 @@ fn model() -> Arc<ModelInfo> {
         recipe: "paper/1".into(),
         operating: dens::findings::Operating::default(),
         card: serde_json::Value::Null,
+        choice: None,
     })
 }
 

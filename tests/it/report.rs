@@ -156,6 +156,7 @@ fn findings(loaded: &LoadedSeries, score: impl Fn(usize) -> f32, trained: bool) 
         recipe: "paper/1".into(),
         operating: dens::findings::Operating::default(),
         card: serde_json::json!({"seed": 7, "licence": "MIT OR Apache-2.0"}),
+        choice: None,
     };
     let provenance = Provenance {
         model: Arc::new(model),

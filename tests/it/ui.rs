@@ -18,7 +18,9 @@ use crate::support::{shared_data, zips};
 /// A window of this size whose settings live in a folder that is thrown away. Draws with a graphics adapter where
 /// there is one; labels and keys work without.
 pub fn window(size: [f32; 2], start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
-    window_with(size, start, folder, &Settings { auto_analyse, ..Settings::default() })
+    // The small network, however fast this machine is.
+    let model = Some("nano".into());
+    window_with(size, start, folder, &Settings { auto_analyse, model, ..Settings::default() })
 }
 
 /// As [`window`], with settings of one's own.
@@ -240,6 +242,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
             recipe: "paper/1".into(),
             operating: dens::findings::Operating::default(),
             card: serde_json::Value::Null,
+            choice: None,
         }),
         volume: loaded.volume.id(),
         series_uid: loaded.series.uid.clone(),

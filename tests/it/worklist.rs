@@ -44,7 +44,7 @@ fn opened(path: &Path, folder: &Path, settings: &Settings) -> Harness<'static, A
 }
 
 fn by_hand() -> Settings {
-    Settings { auto_analyse: false, ..Settings::default() }
+    Settings { auto_analyse: false, model: Some("nano".into()), ..Settings::default() }
 }
 
 fn all_ended(app: &App) -> bool {
