@@ -51,11 +51,12 @@ const PATIENCE_SECONDS: f64 = 120.0;
 /// Names a weight file for who has given none.
 const VARIABLE: &str = "DENS_MODEL";
 
-/// The network of a weight file. Without one: that of the environment variable `DENS_MODEL`, else the best file in `models/` beside the executable, else one built in
-/// (ResNet-50 where this device is fast enough for it, else the small one; [`Network::choice`] says which and why),
-/// else a seeded, untrained network whose card says so. `nano`, `resnet50` and [`UNTRAINED_NAME`] ask for one of those. Seeding takes some
-/// seconds: it runs twice over a few slices of the demo study, so that its scores and maps vary as a trained one's do.
-/// Computes on the rayon pool it is called in, and called from elsewhere leaves a core's worth of room.
+/// The network of a weight file. Without one: that of the environment variable `DENS_MODEL`, else the best file in `models/`
+/// beside the executable, else one built in (ResNet-50 where this device is fast enough for it, else the small one;
+/// [`Network::choice`] says which and why), else a seeded, untrained network whose card says so. `nano`, `resnet50` and
+/// [`UNTRAINED_NAME`] ask for one of those. Seeding takes some seconds: it runs twice over a few slices of the demo study, so
+/// that its scores and maps vary as a trained one's do. Computes on the rayon pool it is called in, and called from elsewhere
+/// leaves a core's worth of room.
 ///
 /// # Errors
 /// The weight file is refused, with the reason. A device that does not work is no error but [`Network::device_note`].

@@ -1,9 +1,10 @@
 //! The backbone on the CPU: channels last, batch norm folded into the weights, bias, shortcut and ReLU done while the sums
 //! are in registers, buffers used again.
 //!
-//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `product` the matrix product under every convolution, `conv` a
-//! convolution as such a product over gathered windows, `winograd` the shorter way for 3 x 3 kernels, `pool` the stem's
-//! pooling, `learn` convolutions with their gradients, `maps` activations and their buffers, `scratch` what a thread keeps.
+//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `product` the matrix product
+//! under every convolution, `conv` a convolution as such a product over gathered windows, `winograd` the shorter way for
+//! 3 x 3 kernels, `pool` the stem's pooling, `learn` convolutions with their gradients, `maps` activations and their buffers,
+//! `scratch` what a thread keeps.
 //! Unsafe code lives in `lanes` (instructions), `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
 //! their callers check) and nowhere else.
 //!
