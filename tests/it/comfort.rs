@@ -160,7 +160,8 @@ fn a_map_of_ones_own_lies_beside_the_settings_and_its_faults_are_told() {
     std::fs::write(folder.path().join("keymaps/mine.toml"), text).expect("written");
     std::fs::write(folder.path().join("keymaps/bad.toml"), "name =").expect("written");
     let store = Store::at(folder.path().join("settings.json"));
-    let settings = Settings { keymap: "mine".into(), acknowledged: true, ..Settings::default() };
+    let settings =
+        Settings { keymap: "mine".into(), acknowledged: true, model: Some("nano".into()), ..Settings::default() };
     let harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
     let state = harness.state().state();
     assert_eq!(state.keymap.text("cine"), "J");
@@ -269,7 +270,12 @@ fn the_first_page_is_read_once() {
 fn recents_are_hidden_with_the_identity() {
     let folder = tempfile::tempdir().expect("folder");
     let store = Store::at(folder.path().join("settings.json"));
-    let settings = Settings { recents: vec!["/data/doe^jane".into()], acknowledged: true, ..Settings::default() };
+    let settings = Settings {
+        recents: vec!["/data/doe^jane".into()],
+        acknowledged: true,
+        model: Some("nano".into()),
+        ..Settings::default()
+    };
     let mut harness = window_stored([1000.0, 700.0], Start::default(), store, &settings);
     harness.run_steps(2);
     harness.get_by_label("/data/doe^jane");

@@ -115,7 +115,8 @@ fn the_queue_analyses_every_study_that_it_can_and_results_are_kept() {
     harness.get_by_label("study 1 of 3");
     // Another start finds the result, says that it is an earlier one, and computes it anew when asked.
     close(harness);
-    let mut harness = opened(&images, folder.path(), &Settings::default());
+    let small = Settings { model: Some("nano".into()), ..Settings::default() };
+    let mut harness = opened(&images, folder.path(), &small);
     press(&mut harness, Key::Enter);
     until(&mut harness, "the kept result", |app| matches!(app.state().analysis, AnalysisState::Done));
     harness.get_by_label_contains("computed earlier, 2");
@@ -182,7 +183,9 @@ fn the_list_is_walked_filtered_and_left_by_keys() {
 fn blind_first_shows_nothing_of_a_result_before_the_verdict_and_logs_it() {
     let folder = tempfile::tempdir().expect("folder");
     let images = necks(folder.path(), 2);
-    let settings = Settings { blind_first: true, reader: "R1".into(), show_series: false, ..Settings::default() };
+    let model = Some("nano".into());
+    let settings =
+        Settings { blind_first: true, reader: "R1".into(), show_series: false, model, ..Settings::default() };
     let mut harness = opened(&images, folder.path(), &settings);
     until(&mut harness, "the end of the queue", all_ended);
     harness.run_steps(3);
