@@ -1,16 +1,9 @@
 //! The command line as a person or a script uses it.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-fn dens(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dens"))
-        .args(args)
-        .env("DENS_MODEL", "nano")
-        .current_dir(folder)
-        .output()
-        .expect("dens starts")
-}
+use crate::support::{dens, dens_command};
 
 /// What `dens` says when it refuses: exit code 1, one sentence, no panic.
 #[track_caller]
@@ -23,11 +16,11 @@ fn check_refusal(output: &Output, says: &str) {
 /// As [`dens`], on a machine without a display.
 #[cfg(target_os = "linux")]
 fn dens_without_display(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dens"));
+    let mut command = dens_command(args, folder);
     for name in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
         command.env_remove(name);
     }
-    command.args(args).current_dir(folder).output().expect("dens starts")
+    command.output().expect("dens starts")
 }
 
 #[cfg(target_os = "linux")]

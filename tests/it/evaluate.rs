@@ -1,11 +1,13 @@
 //! `dens evaluate` from the command line, on the predictions of a training run.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use dens::evaluation::{CasePrediction, Fracture, SlicePrediction, sigmoid};
 use dens::random::Stream;
 use serde_json::Value;
+
+use crate::support::dens;
 
 /// Three folds of 20 cases, every fourth fractured, with scores that are somewhat right.
 fn run_folder(run: &Path) {
@@ -46,15 +48,6 @@ fn case(id: &str, label: bool, stream: &mut Stream) -> CasePrediction {
         twin: None,
         baselines: [("mean-bone-hu".to_owned(), stream.unit())].into(),
     }
-}
-
-fn dens(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dens"))
-        .args(args)
-        .env("DENS_MODEL", "nano")
-        .current_dir(folder)
-        .output()
-        .expect("dens starts")
 }
 
 fn stderr(output: &Output) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{Refusal, read_json};
+use super::{Refusal, may_write, read_json};
 use crate::model::{ModelCard, Weights};
 
 /// What `dens evaluate --out F.json` calls its layout.
@@ -37,12 +37,7 @@ pub(super) struct AnnotateArgs {
 }
 
 pub(super) fn run(args: &AnnotateArgs) -> Result<(), Refusal> {
-    if args.out.exists() && !args.replace {
-        return Err(Refusal(format!(
-            "{} is there already; nothing was done. Add --replace, or name another file",
-            args.out.display()
-        )));
-    }
+    may_write(&args.out, args.replace)?;
     let (weights, card, sha256) = Weights::load(&args.file).map_err(Refusal::from_error)?;
     let mut json = card.json;
     let mut known = strings(&json, SAME_WEIGHTS);

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Refusal;
-use crate::cli::{DeviceChoice, load};
-use crate::model::{ModelCard, Network, Weights};
+use super::{Refusal, may_write};
+use crate::model::{DevicePreference, ModelCard, Network, Weights};
 
 #[derive(Debug, Args)]
 pub(super) struct HalveArgs {
@@ -23,12 +22,7 @@ pub(super) struct HalveArgs {
 }
 
 pub(super) fn run(args: &HalveArgs) -> Result<(), Refusal> {
-    if args.out.exists() && !args.replace {
-        return Err(Refusal(format!(
-            "{} is there already; nothing was done. Add --replace, or name another file",
-            args.out.display()
-        )));
-    }
+    may_write(&args.out, args.replace)?;
     let (weights, card, sha256) = Weights::load(&args.file).map_err(Refusal::from_error)?;
     if weights.is_half() {
         return Err(Refusal(format!("{} is in half precision already; nothing was done", args.file.display())));
@@ -41,8 +35,8 @@ pub(super) fn run(args: &HalveArgs) -> Result<(), Refusal> {
         fields.insert("rounded_from".into(), sha256.into());
     }
     let card = |json| ModelCard::from_json(json).map_err(Refusal);
-    let device = load::device_preference(DeviceChoice::Cpu);
-    let network = Network::from_weights(&halved, card(json.clone())?, device).map_err(Refusal::from_error)?;
+    let network =
+        Network::from_weights(&halved, card(json.clone())?, DevicePreference::Cpu).map_err(Refusal::from_error)?;
     json["golden"] = network.golden().map_err(Refusal::from_error)?;
     let card = card(json)?;
     let sha256 = halved.save(&card, &args.out).map_err(Refusal::from_error)?;

@@ -110,6 +110,15 @@ struct VerifyArgs {
     device: DeviceChoice,
 }
 
+/// Refuses to write over a file that nobody has given up.
+fn may_write(out: &Path, replace: bool) -> Result<(), Refusal> {
+    if out.exists() && !replace {
+        let out = out.display();
+        return Err(Refusal(format!("{out} is there already; nothing was done. Add --replace, or name another file")));
+    }
+    Ok(())
+}
+
 pub fn run(args: &ModelArgs) -> Result<(), Refusal> {
     match &args.command {
         ModelCommand::Show(args) => show(args),
@@ -202,12 +211,7 @@ fn plain(text: &str) -> String {
 }
 
 fn import_file(args: &ImportArgs) -> Result<(), Refusal> {
-    if args.out.exists() && !args.replace {
-        return Err(Refusal(format!(
-            "{} is there already; nothing was done. Add --replace, or name another file",
-            args.out.display()
-        )));
-    }
+    may_write(&args.out, args.replace)?;
     if args.window_norm != "fixed" {
         return Err(Refusal(format!(
             "weights trained with window_norm {:?} expect pictures that this program does not make (only fixed windows)",

@@ -14,7 +14,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
-use super::lanes::{Job, Lanes};
+use super::lanes::{Job, Lanes, Value};
 use super::maps::Arena;
 use super::product::{Accumulate, Grid, Left, inner_steps, panel_columns};
 use super::scratch::with_scratch;
@@ -517,30 +517,17 @@ impl<L: Lanes> Job<L> for TurnOnSide<'_, L::Value> {
 
     #[inline(always)]
     unsafe fn run(self) {
+        if L::BLOCK > 1 { self.by_channels::<L>() } else { self.by_steps::<L>() }
+    }
+}
+
+impl<V: Value> TurnOnSide<'_, V> {
+    /// For vector registers: in a tile one step of all channels after the other.
+    #[inline(always)]
+    fn by_steps<L: Lanes<Value = V>>(self) {
         let Self { rows, channels, line, to } = self;
         let step_values = L::TILE_ROWS * L::PAIR;
         let steps = inner_steps::<L>(rows.len() / channels);
-        if L::BLOCK > 1 {
-            // Each channel's pairs one after the other.
-            let width = channels.next_multiple_of(L::WIDTH) * L::PAIR;
-            let blocks = rows.chunks(channels * L::PAIR * L::BLOCK);
-            for (block, pixels) in blocks.enumerate() {
-                let pairs = pixels.chunks(channels * L::PAIR);
-                line[width * pairs.len()..].fill(L::Value::default());
-                for (pair, to) in pairs.zip(line.chunks_exact_mut(width)) {
-                    let (a, b) = pair.split_at(channels);
-                    interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), to);
-                }
-                for channel in 0..channels {
-                    let to = &mut to[(channel * steps + block * L::BLOCK) * L::PAIR..][..L::BLOCK * L::PAIR];
-                    let from = line[channel * L::PAIR..].chunks(width);
-                    for (to, from) in to.chunks_exact_mut(L::PAIR).zip(from) {
-                        to.copy_from_slice(&from[..L::PAIR]);
-                    }
-                }
-            }
-            return;
-        }
         for (step, pair) in rows.chunks(channels * L::PAIR).enumerate() {
             let (a, b) = pair.split_at(channels);
             interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), line);
@@ -552,6 +539,29 @@ impl<L: Lanes> Job<L> for TurnOnSide<'_, L::Value> {
                 } else {
                     to[..from.len()].copy_from_slice(from);
                     to[from.len()..].fill(L::Value::default());
+                }
+            }
+        }
+    }
+
+    /// For tile registers: all steps of one channel after the other.
+    #[inline(always)]
+    fn by_channels<L: Lanes<Value = V>>(self) {
+        let Self { rows, channels, line, to } = self;
+        let steps = inner_steps::<L>(rows.len() / channels);
+        let width = channels.next_multiple_of(L::WIDTH) * L::PAIR;
+        for (block, pixels) in rows.chunks(channels * L::PAIR * L::BLOCK).enumerate() {
+            let pairs = pixels.chunks(channels * L::PAIR);
+            line[width * pairs.len()..].fill(L::Value::default());
+            for (pair, to) in pairs.zip(line.chunks_exact_mut(width)) {
+                let (a, b) = pair.split_at(channels);
+                interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), to);
+            }
+            for channel in 0..channels {
+                let to = &mut to[(channel * steps + block * L::BLOCK) * L::PAIR..][..L::BLOCK * L::PAIR];
+                let from = line[channel * L::PAIR..].chunks(width);
+                for (to, from) in to.chunks_exact_mut(L::PAIR).zip(from) {
+                    to.copy_from_slice(&from[..L::PAIR]);
                 }
             }
         }

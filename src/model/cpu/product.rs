@@ -247,8 +247,12 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                     let aside = !columns.is_multiple_of(L::WIDTH);
                     let to =
                         if aside { Grid { start: room.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL } } else { own };
-                    if aside && add {
-                        copy(own, to, tile_rows, columns);
+                    if aside {
+                        // Whole vectors are read.
+                        room.as_mut_ptr().write_bytes(0, tile_rows * MAX_PANEL);
+                        if add {
+                            copy(own, to, tile_rows, columns);
+                        }
                     }
                     let tile = Tile::<L> {
                         rows: Grid {

@@ -2,7 +2,8 @@
 
 pub mod zips;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 /// The folder of real DICOM beside the project, or `None` with a line on standard error.
 /// `DENS_REQUIRE_DATA=1` turns the skip into a failure.
@@ -14,4 +15,16 @@ pub fn shared_data() -> Option<PathBuf> {
     assert!(std::env::var_os("DENS_REQUIRE_DATA").is_none(), "the shared test data are not at {}", path.display());
     eprintln!("SKIPPED: the shared test data are not beside the project");
     None
+}
+
+/// What the program says and how it ends, run in this folder with the small network, however fast this machine is.
+pub fn dens(args: &[&str], folder: &Path) -> Output {
+    dens_command(args, folder).output().expect("dens starts")
+}
+
+/// As [`dens`], before it is started.
+pub fn dens_command(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dens"));
+    command.args(args).env("DENS_MODEL", "nano").current_dir(folder);
+    command
 }

@@ -103,45 +103,6 @@ pub(super) struct Place {
     pub(super) stride: usize,
 }
 
-/// The loop over the inner dimension, for sums of `$lower` (0 or 1: whether there are more than 16 rows) by `$second` (whether
-/// there are more than 16 columns). A line that belongs to rows or columns that are not there is left out.
-macro_rules! product {
-    ($left:expr, $weights:expr, $row:literal, $block:literal, $blocks:expr, $from:expr, $to:expr,
-     [$($load:literal),*], [$($left_lower:literal)?], [$($second:literal)?], [$($multiply:literal),*], [$($store:literal),*]) => {
-        asm!(
-            "tileloadd tmm0, [{from} + {from_stride}]",
-            $($load,)*
-            "2:",
-            "tileloadd tmm4, [{left} + {left_stride}]",
-            "tileloadd tmm6, [{weights} + {row}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            $($second,)?
-            $($left_lower,)?
-            $($multiply,)*
-            "add {left}, 64",
-            "add {lower}, 64",
-            concat!("add {weights}, ", $block),
-            "dec {blocks}",
-            "jnz 2b",
-            "tilestored [{to} + {to_stride}], tmm0",
-            $($store,)*
-            left = inout(reg) $left.start => _,
-            lower = inout(reg) $left.start.wrapping_add(ROWS * $left.stride) => _,
-            left_stride = in(reg) $left.stride,
-            weights = inout(reg) $weights => _,
-            row = in(reg) $row as usize,
-            blocks = inout(reg) $blocks => _,
-            from = inout(reg) $from.start => _,
-            from_stride = in(reg) $from.stride,
-            to = inout(reg) $to.start => _,
-            to_stride = in(reg) $to.stride,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        )
-    };
-}
-
 /// `to = from + left * weights` for `rows` rows and `vectors` (1 or 2) vectors of 16 columns; `weights` holds, for each pair of
 /// the inner dimension, the pairs of all columns side by side. `blocks` of 16 pairs, at least one.
 ///
@@ -157,17 +118,47 @@ pub(super) unsafe fn multiply(
     from: Place,
     to: Place,
 ) {
+    // Sums of up to 16 rows by 16 columns, and what more there is for more of either: loads before the loop, loads and
+    // products in it, stores after it.
+    macro_rules! product {
+        ($vectors:literal, [$($load:literal),*], [$($more:literal),*], [$($store:literal),*]) => {
+            asm!(
+                "tileloadd tmm0, [{from} + {from_stride}]",
+                $($load,)*
+                "2:",
+                "tileloadd tmm4, [{left} + {left_stride}]",
+                "tileloadd tmm6, [{weights} + {row}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                $($more,)*
+                "add {left}, 64",
+                "add {lower}, 64",
+                "add {weights}, {block}",
+                "dec {blocks}",
+                "jnz 2b",
+                "tilestored [{to} + {to_stride}], tmm0",
+                $($store,)*
+                left = inout(reg) left.start => _,
+                lower = inout(reg) left.start.wrapping_add(ROWS * left.stride) => _,
+                left_stride = in(reg) left.stride,
+                weights = inout(reg) weights => _,
+                row = in(reg) 64 * $vectors as usize,
+                block = const 64 * PAIRS * $vectors,
+                blocks = inout(reg) blocks => _,
+                from = inout(reg) from.start => _,
+                from_stride = in(reg) from.stride,
+                to = inout(reg) to.start => _,
+                to_stride = in(reg) to.stride,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            )
+        };
+    }
     // SAFETY: passed on.
     unsafe {
         match (rows > ROWS, vectors > 1) {
             (true, true) => product!(
-                left,
-                weights,
-                128,
-                "2048",
-                blocks,
-                from,
-                to,
+                2,
                 [
                     "tileloadd tmm1, [{from} + {from_stride} + 64]",
                     "lea {from}, [{from} + 8*{from_stride}]",
@@ -175,9 +166,13 @@ pub(super) unsafe fn multiply(
                     "tileloadd tmm2, [{from} + {from_stride}]",
                     "tileloadd tmm3, [{from} + {from_stride} + 64]"
                 ],
-                ["tileloadd tmm5, [{lower} + {left_stride}]"],
-                ["tileloadd tmm7, [{weights} + {row} + 64]"],
-                ["tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm1, tmm4, tmm7", "tdpbf16ps tmm3, tmm5, tmm7"],
+                [
+                    "tileloadd tmm7, [{weights} + {row} + 64]",
+                    "tileloadd tmm5, [{lower} + {left_stride}]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                ],
                 [
                     "tilestored [{to} + {to_stride} + 64], tmm1",
                     "lea {to}, [{to} + 8*{to_stride}]",
@@ -187,21 +182,13 @@ pub(super) unsafe fn multiply(
                 ]
             ),
             (true, false) => product!(
-                left,
-                weights,
-                64,
-                "1024",
-                blocks,
-                from,
-                to,
+                1,
                 [
                     "lea {from}, [{from} + 8*{from_stride}]",
                     "lea {from}, [{from} + 8*{from_stride}]",
                     "tileloadd tmm2, [{from} + {from_stride}]"
                 ],
-                ["tileloadd tmm5, [{lower} + {left_stride}]"],
-                [],
-                ["tdpbf16ps tmm2, tmm5, tmm6"],
+                ["tileloadd tmm5, [{lower} + {left_stride}]", "tdpbf16ps tmm2, tmm5, tmm6"],
                 [
                     "lea {to}, [{to} + 8*{to_stride}]",
                     "lea {to}, [{to} + 8*{to_stride}]",
@@ -209,20 +196,12 @@ pub(super) unsafe fn multiply(
                 ]
             ),
             (false, true) => product!(
-                left,
-                weights,
-                128,
-                "2048",
-                blocks,
-                from,
-                to,
+                2,
                 ["tileloadd tmm1, [{from} + {from_stride} + 64]"],
-                [],
-                ["tileloadd tmm7, [{weights} + {row} + 64]"],
-                ["tdpbf16ps tmm1, tmm4, tmm7"],
+                ["tileloadd tmm7, [{weights} + {row} + 64]", "tdpbf16ps tmm1, tmm4, tmm7"],
                 ["tilestored [{to} + {to_stride} + 64], tmm1"]
             ),
-            (false, false) => product!(left, weights, 64, "1024", blocks, from, to, [], [], [], [], []),
+            (false, false) => product!(1, [], [], []),
         }
     }
 }
