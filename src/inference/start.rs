@@ -127,8 +127,7 @@ fn choice(seconds: f64) -> (bool, String) {
     if seconds <= PATIENCE_SECONDS {
         (true, format!("ResNet-50: about {about} for {slices} slices on this device"))
     } else {
-        let why = format!("small network: ResNet-50 would need about {about} for {slices} slices on this device");
-        (false, format!("{why}; --model {} asks for it all the same", LARGE.name))
+        (false, format!("small network: ResNet-50 would need about {about} for {slices} slices on this device"))
     }
 }
 
@@ -199,7 +198,7 @@ mod tests {
         assert!(large && why.contains("about 25 s for 300 slices"), "{why}");
         assert!(choice(0.2).1.contains("about 1 s"));
         let (large, why) = choice(431.0);
-        assert!(!large && why.contains("about 430 s") && why.contains("--model resnet50"), "{why}");
+        assert!(!large && why.contains("small") && why.contains("about 430 s"), "{why}");
         assert!(!choice(f64::INFINITY).0 && choice(PATIENCE_SECONDS).0);
     }
 

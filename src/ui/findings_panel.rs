@@ -188,10 +188,24 @@ fn model(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         if ui.small_button("Other weights").on_hover_text("A .safetensors file with a model card").clicked() {
             commands.push(Command::PickModel);
         }
-        if state.settings.model.is_some() && ui.small_button("Built-in weights").clicked() {
-            commands.push(Command::UseModel(None));
+        if state.settings.model.is_some() {
+            if ui.small_button("Built-in weights").clicked() {
+                commands.push(Command::UseModel(None));
+            }
+        } else if was_too_slow(state) && ui.small_button("Use ResNet-50").on_hover_text(SLOW_HINT).clicked() {
+            commands.push(Command::UseModel(Some(PAPERS_NETWORK.into())));
         }
     });
+}
+
+/// Asks for the paper's network, where a weight file is asked for.
+const PAPERS_NETWORK: &str = "resnet50";
+const SLOW_HINT: &str = "However long it takes; Built-in weights leaves the choice to the program again";
+
+/// Whether the program chose the small network because the paper's would take too long.
+fn was_too_slow(state: &AppState) -> bool {
+    let model = state.findings().map(|f| &f.provenance.model).or(state.model.as_ref());
+    model.is_some_and(|model| model.choice.is_some() && !model.architecture.starts_with("ResNet-50"))
 }
 
 fn trained_line(model: &ModelInfo) -> String {

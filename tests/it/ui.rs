@@ -242,7 +242,7 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
             recipe: "paper/1".into(),
             operating: dens::findings::Operating::default(),
             card: serde_json::Value::Null,
-            choice: None,
+            choice: Some("small network: too slow here".into()),
         }),
         volume: loaded.volume.id(),
         series_uid: loaded.series.uid.clone(),
@@ -262,6 +262,21 @@ fn pretend_analysis(harness: &mut Harness<'_, App>) {
     }
     app.command(Command::CancelAnalysis);
     harness.run_steps(3);
+}
+
+#[test]
+fn the_choice_of_the_network_is_told_and_can_be_turned_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let start = Start { demo: true, ..Start::default() };
+    let settings = Settings { auto_analyse: false, ..Settings::default() };
+    let mut harness = window_with([1280.0, 800.0], start, folder.path(), &settings);
+    until(&mut harness, "the demo study is there", is_loaded);
+    pretend_analysis(&mut harness);
+    harness.get_by_label("small network: too slow here");
+    harness.get_by_label("Use ResNet-50").click();
+    harness.run_steps(2);
+    assert_eq!(harness.state().state().settings.model.as_deref(), Some(Path::new("resnet50")));
+    harness.get_by_label("Built-in weights");
 }
 
 #[test]
