@@ -71,6 +71,12 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn begin_tiles(_rows: usize) {}
     #[inline(always)]
     unsafe fn end_tiles() {}
+    /// Turns `BLOCK` rows of `WIDTH` pairs of values to `WIDTH` rows of `BLOCK` pairs, where there are tile registers; strides are
+    /// values from row to row.
+    #[inline(always)]
+    unsafe fn transpose_pairs(_from: *const Self::Value, _stride: usize, _to: *mut Self::Value, _to_stride: usize) {
+        unreachable!("no tile registers");
+    }
     /// `to = from + left * weights` by tile registers, where there are such.
     #[inline(always)]
     unsafe fn multiply_tile(_product: TileProduct<Self::Value>) {
@@ -365,6 +371,47 @@ pub(super) mod x86 {
         }
     }
 
+    /// Sixteen rows of as many 32-bit values turned on their side: neighbours, pairs of neighbours, then quarters of registers
+    /// change places.
+    ///
+    /// # Safety
+    /// AVX-512 is there; rows lie `stride` and `to_stride` values apart.
+    #[inline(always)]
+    unsafe fn transpose_16_by_16(from: *const i32, stride: usize, to: *mut i32, to_stride: usize) {
+        unsafe {
+            let rows: [__m512i; 16] = std::array::from_fn(|row| _mm512_loadu_si512(from.add(row * stride).cast()));
+            let mut twos = rows;
+            for at in (0..16).step_by(2) {
+                twos[at] = _mm512_unpacklo_epi32(rows[at], rows[at + 1]);
+                twos[at + 1] = _mm512_unpackhi_epi32(rows[at], rows[at + 1]);
+            }
+            // In `fours[4 * k + c]` the quarter `q` holds column `4 * q + c` of rows `4 * k` to `4 * k + 3`.
+            let mut fours = twos;
+            for at in (0..16).step_by(4) {
+                fours[at] = _mm512_unpacklo_epi64(twos[at], twos[at + 2]);
+                fours[at + 1] = _mm512_unpackhi_epi64(twos[at], twos[at + 2]);
+                fours[at + 2] = _mm512_unpacklo_epi64(twos[at + 1], twos[at + 3]);
+                fours[at + 3] = _mm512_unpackhi_epi64(twos[at + 1], twos[at + 3]);
+            }
+            const EVEN: i32 = 0x88;
+            const ODD: i32 = 0xdd;
+            for column in 0..4 {
+                let [a, b, c, d] = std::array::from_fn(|k| fours[4 * k + column]);
+                let (even, more_even) = (_mm512_shuffle_i32x4::<EVEN>(a, b), _mm512_shuffle_i32x4::<EVEN>(c, d));
+                let (odd, more_odd) = (_mm512_shuffle_i32x4::<ODD>(a, b), _mm512_shuffle_i32x4::<ODD>(c, d));
+                let turned = [
+                    _mm512_shuffle_i32x4::<EVEN>(even, more_even),
+                    _mm512_shuffle_i32x4::<EVEN>(odd, more_odd),
+                    _mm512_shuffle_i32x4::<ODD>(even, more_even),
+                    _mm512_shuffle_i32x4::<ODD>(odd, more_odd),
+                ];
+                for (quarter, row) in turned.into_iter().enumerate() {
+                    _mm512_storeu_si512(to.add((4 * quarter + column) * to_stride).cast(), row);
+                }
+            }
+        }
+    }
+
     impl Lanes for AmxBf16 {
         bf16_of_512!();
         const TILE_ROWS: usize = 2 * tiles::ROWS;
@@ -376,6 +423,10 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn end_tiles() {
             unsafe { tiles::end() }
+        }
+        #[inline(always)]
+        unsafe fn transpose_pairs(from: *const Bf16, stride: usize, to: *mut Bf16, to_stride: usize) {
+            unsafe { transpose_16_by_16(from.cast(), stride / 2, to.cast(), to_stride / 2) }
         }
         #[inline(always)]
         unsafe fn multiply_tile(product: TileProduct<Bf16>) {

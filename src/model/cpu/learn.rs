@@ -25,8 +25,10 @@ const TASKS: usize = 16;
 const GATHERED_VALUES: usize = 96 * 1024;
 /// Tiles of rows in a task at least and at most.
 const TASK_TILES: [usize; 2] = [4, 24];
-/// Columns of a product that are worth a task.
+/// Columns of a product that are worth a task, and with tile registers, which multiply quicker than the left side can be read
+/// again.
 const TASK_COLUMNS: usize = 128;
+const MAX_TASK_COLUMNS: usize = 256;
 /// Inner steps of the weights' gradient that are packed at a time: both sides stay in a core's cache.
 const INNER_STEPS: usize = 192;
 /// Tiles of inner steps that are worth sums of their own.
@@ -80,13 +82,13 @@ pub(in super::super) trait Learner: Send + Sync {
     /// `output` is overwritten.
     fn forward(&self, shape: &ConvShape, weight: &[f32], input: &[f32], size: Size, output: &mut [f32]);
 
-    /// Sets the weights' gradient, and the input's where one is wanted.
+    /// Sets the weights' gradient and the input's, where they are wanted.
     fn backward(
         &self,
         layer: (&ConvShape, &[f32]),
         input: (&[f32], Size),
         d_output: &[f32],
-        d_weight: &mut [f32],
+        d_weight: Option<&mut [f32]>,
         d_input: Option<InputGradient<'_>>,
     );
 }
@@ -110,13 +112,15 @@ impl<L: Lanes> Learner for Learn<L> {
         (shape, weight): (&ConvShape, &[f32]),
         (input, size): (&[f32], Size),
         d_output: &[f32],
-        d_weight: &mut [f32],
+        d_weight: Option<&mut [f32]>,
         d_input: Option<InputGradient<'_>>,
     ) {
         let windows = Windows::of(shape, input, size);
         let out = output_size(shape, size);
         assert_eq!(d_output.len(), out.values(), "the output's gradient");
-        self.weight_gradient(&windows, d_output, shape.channels_out, d_weight);
+        if let Some(d_weight) = d_weight {
+            self.weight_gradient(&windows, d_output, shape.channels_out, d_weight);
+        }
         let Some(InputGradient { values: d_input, add }) = d_input else { return };
         assert_eq!(d_input.len(), size.values(), "the input's gradient");
         let ConvShape { channels_in, channels_out, kernel, stride, padding, .. } = *shape;
@@ -194,18 +198,18 @@ impl<L: Lanes> Learn<L> {
         let tile_pixels = INNER_STEPS * L::PAIR;
         let tiles = pixels.div_ceil(tile_pixels);
         let tile_values = channels.next_multiple_of(L::TILE_ROWS) * tile_pixels;
-        let mut left = self.values.take(tiles * tile_values);
-        left[..tiles * tile_values]
-            .par_chunks_mut(tile_values)
-            .zip(d_output.par_chunks(tile_pixels * channels))
-            .for_each(|(to, rows)| {
-                with_scratch::<L, _>(|scratch| {
-                    let line = sized(&mut scratch.rows, channels.next_multiple_of(L::WIDTH) * L::PAIR * L::BLOCK);
-                    // SAFETY: the lanes are this machine's.
-                    unsafe { L::dispatch(TurnOnSide { rows, channels, line, to }) }
-                });
+        let task_columns = if L::BLOCK > 1 { MAX_TASK_COLUMNS } else { TASK_COLUMNS };
+        let ranges = depth.div_ceil(task_columns);
+        let rows = |tile: usize| {
+            &d_output[tile * tile_pixels * channels..][..tile_range(tile, tile_pixels, pixels).len() * channels]
+        };
+        // Several tasks read a tile of the left side, so it is turned before; one alone turns it when it comes to it.
+        let mut left = self.values.take(if ranges > 1 { tiles * tile_values } else { 0 });
+        if ranges > 1 {
+            left[..tiles * tile_values].par_chunks_mut(tile_values).enumerate().for_each(|(tile, to)| {
+                with_scratch::<L, _>(|scratch| turn::<L>(rows(tile), channels, &mut scratch.line, to));
             });
-        let ranges = depth.div_ceil(TASK_COLUMNS);
+        }
         let lanes = TASKS.div_ceil(ranges).min(tiles.div_ceil(LANE_TILES)).max(1);
         let lane_tiles = tiles.div_ceil(lanes);
         let lanes = tiles.div_ceil(lane_tiles);
@@ -214,19 +218,26 @@ impl<L: Lanes> Learn<L> {
         let target = Grid { start: target, stride: depth };
         let tiles_left = &left;
         (0..lanes * ranges).into_par_iter().for_each(|task| {
-            let (lane, first) = (task / ranges, task % ranges * TASK_COLUMNS);
-            let columns = first..(first + TASK_COLUMNS).min(depth);
+            let (lane, first) = (task / ranges, task % ranges * task_columns);
+            let columns = first..(first + task_columns).min(depth);
             for tile in lane * lane_tiles..((lane + 1) * lane_tiles).min(tiles) {
-                let range = tile * tile_pixels..((tile + 1) * tile_pixels).min(pixels);
+                let range = tile_range(tile, tile_pixels, pixels);
                 let steps = inner_steps::<L>(range.len());
                 with_scratch::<L, _>(|scratch| {
-                    let right = sized(&mut scratch.rows, steps * TASK_COLUMNS * L::PAIR);
+                    let right = sized(&mut scratch.rows, steps * task_columns * L::PAIR);
+                    let left = if ranges > 1 {
+                        &tiles_left[tile * tile_values..][..tile_values]
+                    } else {
+                        let left = sized(&mut scratch.left, tile_values);
+                        turn::<L>(rows(tile), channels, &mut scratch.line, left);
+                        left
+                    };
                     // SAFETY: the lanes are this machine's; every task has columns of its own in its lane's sums.
                     unsafe {
                         L::dispatch(PackWindows { windows, range, columns: columns.clone(), to: right });
                         L::dispatch(Accumulate::<L> {
                             left: Left {
-                                start: tiles_left[tile * tile_values..].as_ptr(),
+                                start: left.as_ptr(),
                                 tile: steps * L::TILE_ROWS * L::PAIR,
                                 row: if L::BLOCK > 1 { steps * L::PAIR } else { L::PAIR },
                                 step: if L::BLOCK > 1 { L::PAIR } else { L::TILE_ROWS * L::PAIR },
@@ -336,6 +347,18 @@ impl<L: Lanes> Learn<L> {
     }
 }
 
+/// The pixels of a tile of inner steps.
+fn tile_range(tile: usize, tile_pixels: usize, pixels: usize) -> Range<usize> {
+    tile * tile_pixels..((tile + 1) * tile_pixels).min(pixels)
+}
+
+/// Some pixels of the output's gradient as the left side of a product over pixels.
+fn turn<L: Lanes>(rows: &[f32], channels: usize, line: &mut Vec<L::Value>, to: &mut [L::Value]) {
+    let line = sized(line, channels.next_multiple_of(L::WIDTH) * L::PAIR * L::BLOCK);
+    // SAFETY: the lanes are this machine's.
+    unsafe { L::dispatch(TurnOnSide { rows, channels, line, to }) }
+}
+
 /// Values from one gathered row to the next: a line further than the row is long, so that the rows of a tile do not fall on
 /// the same lines of the cache.
 fn row_stride<L: Lanes>(depth: usize) -> usize {
@@ -412,24 +435,26 @@ impl<'a> Windows<'a> {
         }
     }
 
-    /// Values `columns` of a pixel's window.
+    /// Values `columns` of a pixel's window, a kernel row at a time: those lie side by side.
     #[inline(always)]
     fn part(&self, pixel: usize, columns: Range<usize>, to: &mut [f32]) {
-        let channels = self.size.channels;
-        let (picture, [top, left]) = self.place(pixel);
-        let mut at = columns.start;
-        while at < columns.end {
-            let (position, channel) = (at / channels, at % channels);
-            let length = (channels - channel).min(columns.end - at);
-            let to = &mut to[at - columns.start..][..length];
-            let y = (top + position / self.kernel).wrapping_sub(self.padding);
-            let x = (left + position % self.kernel).wrapping_sub(self.padding);
-            if y < self.size.rows && x < self.size.columns {
-                to.copy_from_slice(&picture[(y * self.size.columns + x) * channels + channel..][..length]);
-            } else {
+        let run = self.kernel * self.size.channels;
+        let (picture, origin) = self.place(pixel);
+        for kernel_row in columns.start / run..columns.end.div_ceil(run) {
+            let base = kernel_row * run;
+            let (from, until) = (columns.start.max(base) - base, columns.end.min(base + run) - base);
+            let to = &mut to[base + from - columns.start..][..until - from];
+            let Some((start, before, length)) = self.inside(origin, kernel_row) else {
                 to.fill(0.0);
+                continue;
+            };
+            let first = before.clamp(from, until);
+            let last = (before + length).clamp(first, until);
+            to[..first - from].fill(0.0);
+            if last > first {
+                to[first - from..last - from].copy_from_slice(&picture[start + first - before..][..last - first]);
             }
-            at += length;
+            to[last - from..].fill(0.0);
         }
     }
 }
@@ -557,7 +582,16 @@ impl<V: Value> TurnOnSide<'_, V> {
                 let (a, b) = pair.split_at(channels);
                 interleave::<L>(a, Some(b).filter(|b| !b.is_empty()), to);
             }
-            for channel in 0..channels {
+            let whole = channels / L::WIDTH * L::WIDTH;
+            for channel in (0..whole).step_by(L::WIDTH) {
+                let to = &mut to[(channel * steps + block * L::BLOCK) * L::PAIR..];
+                assert!(to.len() >= ((L::WIDTH - 1) * steps + L::BLOCK) * L::PAIR, "room for the channels");
+                let from = &line[channel * L::PAIR..];
+                assert!(from.len() >= ((L::BLOCK - 1) * width) + L::WIDTH * L::PAIR, "a line of each pair of pixels");
+                // SAFETY: as long as was just checked; called from jobs only.
+                unsafe { L::transpose_pairs(from.as_ptr(), width, to.as_mut_ptr(), steps * L::PAIR) }
+            }
+            for channel in whole..channels {
                 let to = &mut to[(channel * steps + block * L::BLOCK) * L::PAIR..][..L::BLOCK * L::PAIR];
                 let from = line[channel * L::PAIR..].chunks(width);
                 for (to, from) in to.chunks_exact_mut(L::PAIR).zip(from) {
@@ -585,7 +619,7 @@ impl<L: Lanes> Job<L> for PackWindows<'_, L::Value> {
         let width = columns.len();
         let steps = inner_steps::<L>(range.len());
         let panel = panel_columns::<L>();
-        let mut lines = [[0.0f32; TASK_COLUMNS]; 2];
+        let mut lines = [[0.0f32; MAX_TASK_COLUMNS]; 2];
         for step in 0..steps {
             for (index, line) in lines.iter_mut().enumerate().take(L::PAIR) {
                 let pixel = range.start + step * L::PAIR + index;

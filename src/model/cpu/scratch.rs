@@ -6,8 +6,11 @@ use std::collections::HashMap;
 
 use super::lanes::Lanes;
 
+#[derive(Default)]
 pub(super) struct Scratch<V> {
     pub(super) rows: Vec<V>,
+    pub(super) left: Vec<V>,
+    pub(super) line: Vec<V>,
     pub(super) sums: Vec<f32>,
 }
 
@@ -17,9 +20,7 @@ thread_local! {
 
 pub(super) fn with_scratch<L: Lanes, R>(then: impl FnOnce(&mut Scratch<L::Value>) -> R) -> R {
     SCRATCH.with_borrow_mut(|all| {
-        let entry = all
-            .entry(TypeId::of::<L::Value>())
-            .or_insert_with(|| Box::new(Scratch::<L::Value> { rows: Vec::new(), sums: Vec::new() }));
+        let entry = all.entry(TypeId::of::<L::Value>()).or_insert_with(|| Box::new(Scratch::<L::Value>::default()));
         then(entry.downcast_mut().expect("keyed by its type"))
     })
 }

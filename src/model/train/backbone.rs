@@ -181,6 +181,25 @@ impl TrainBackbone {
         self.options = options;
     }
 
+    /// From now on the convolutions of these parts (`conv1`, `layer1` to `layer4`) keep their weights; their batch norms go on
+    /// learning.
+    ///
+    /// # Errors
+    /// There is no such part.
+    pub fn freeze(&mut self, parts: &[String]) -> Result<(), ModelError> {
+        for part in parts {
+            let prefix = format!("backbone.{part}.");
+            let inside = |p: &&mut Parameter| p.shape.len() == 4 && p.name.starts_with(&prefix);
+            let mut any = false;
+            self.parameters.iter_mut().filter(inside).for_each(|p| (p.frozen, any) = (true, true));
+            if !any {
+                let backbone = self.network.backbone.name();
+                return Err(ModelError::Forward(format!("{backbone} has no part {part:?} that could be frozen")));
+            }
+        }
+        Ok(())
+    }
+
     /// The device in words.
     pub fn device_name(&self) -> &str {
         &self.device_name

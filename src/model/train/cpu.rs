@@ -228,7 +228,7 @@ impl CpuBackbone {
                         (&self.shapes[index], &weight.values),
                         (&maps[input].values, maps[input].size),
                         &gradient,
-                        &mut weight.gradient,
+                        (!weight.frozen).then_some(&mut weight.gradient[..]),
                         d_input.as_mut().map(|d| InputGradient { values: &mut d.values, add: d.add }),
                     );
                     gradients[input] = d_input.map(|d| d.values);

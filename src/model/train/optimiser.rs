@@ -44,6 +44,8 @@ pub(super) struct Parameter {
     pub(super) shape: Vec<usize>,
     pub(super) values: Vec<f32>,
     pub(super) gradient: Vec<f32>,
+    /// Stays what it is.
+    pub(super) frozen: bool,
     first: Vec<f32>,
     second: Vec<f32>,
 }
@@ -51,13 +53,14 @@ pub(super) struct Parameter {
 impl Parameter {
     pub(super) fn new(name: String, shape: Vec<usize>, values: Vec<f32>) -> Self {
         let zeros = vec![0.0; values.len()];
-        Self { name, shape, gradient: zeros.clone(), first: zeros.clone(), second: zeros, values }
+        Self { name, shape, gradient: zeros.clone(), frozen: false, first: zeros.clone(), second: zeros, values }
     }
 }
 
-/// Norm of all gradients together.
+/// Norm of all gradients together that lead anywhere.
 fn norm(parameters: &[Parameter]) -> f64 {
-    let stretches: Vec<&[f32]> = parameters.iter().flat_map(|p| p.gradient.chunks(STRETCH)).collect();
+    let moving = parameters.iter().filter(|p| !p.frozen);
+    let stretches: Vec<&[f32]> = moving.flat_map(|p| p.gradient.chunks(STRETCH)).collect();
     let squares = |stretch: &[f32]| stretch.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
     let parts: Vec<f64> = stretches.into_par_iter().map(squares).collect();
     parts.into_iter().sum::<f64>().sqrt()
@@ -74,7 +77,7 @@ pub(super) fn adam(parameters: &mut [Parameter], options: &AdamOptions, steps: &
     let step = (rate / correction.0) as f32;
     let root = (1.0 / correction.1.sqrt()) as f32;
     let epsilon = options.epsilon as f32;
-    for parameter in parameters {
+    for parameter in parameters.iter_mut().filter(|p| !p.frozen) {
         let keep = if parameter.shape.len() > 1 { (1.0 - rate * options.weight_decay) as f32 } else { 1.0 };
         let stretches = parameter
             .values
@@ -150,6 +153,16 @@ mod tests {
         let options = AdamOptions { clip_norm: Some(1.0), ..AdamOptions::default() };
         assert!((adam(&mut parameters, &options, &mut 0, 0.1) - 5.0).abs() < 1e-9);
         assert!((parameters[0].first[0] - 0.06).abs() < 1e-6, "a tenth of 3/5");
+    }
+
+    #[test]
+    fn what_is_frozen_stays_and_counts_for_nothing() {
+        let make = |name: &str| Parameter::new(name.into(), vec![2, 1], vec![1.0; 2]);
+        let mut parameters = [make("moving"), Parameter { frozen: true, ..make("frozen") }];
+        parameters.iter_mut().for_each(|p| p.gradient = vec![3.0, 4.0]);
+        let options = AdamOptions { weight_decay: 0.1, ..AdamOptions::default() };
+        assert!((adam(&mut parameters, &options, &mut 0, 0.1) - 5.0).abs() < 1e-9);
+        assert!(parameters[0].values[0] < 1.0 && parameters[1].values == [1.0; 2]);
     }
 
     #[test]

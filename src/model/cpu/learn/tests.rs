@@ -44,7 +44,7 @@ impl Example {
         let (mut d_weight, mut d_input) = (vec![f32::NAN; weight.len()], vec![f32::NAN; input.len()]);
         let mut backward = |d_input: &mut Vec<f32>, add: bool| {
             let to = InputGradient { values: d_input, add };
-            learner.backward((shape, weight), (input, *size), d_output, &mut d_weight, Some(to));
+            learner.backward((shape, weight), (input, *size), d_output, Some(&mut d_weight), Some(to));
         };
         backward(&mut d_input, false);
         let mut twice = d_input.clone();
@@ -52,7 +52,7 @@ impl Example {
         let largest = d_input.iter().fold(0.0f32, |most, d| most.max(d.abs()));
         assert!(twice.iter().zip(&d_input).all(|(twice, once)| (twice - 2.0 * once).abs() < 1e-5 * largest));
         let mut alone = vec![f32::NAN; weight.len()];
-        learner.backward((shape, weight), (input, *size), d_output, &mut alone, None);
+        learner.backward((shape, weight), (input, *size), d_output, Some(&mut alone), None);
         assert_eq!(alone, d_weight);
         [output, d_weight, d_input]
     }
