@@ -116,10 +116,16 @@ pub struct TrainArgs {
     /// run. Cases that it was trained on must not be held out here: the same data sets, folds and seed deal the same parts.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub weights: Option<PathBuf>,
+    /// Part of the backbone whose convolutions keep the weights of --weights; may be given several times
+    ///
+    /// conv1 or layer1 to layer4. Batch norms go on learning.
+    #[arg(long, value_name = "PART", requires = "weights", conflicts_with = "resume")]
+    pub freeze: Vec<String>,
     /// Epochs of stage 1 at most
     ///
-    /// 0, with --crops only: the crops' backbone is used as it is, apart from its batch norms' running statistics and its last
-    /// layer, which are measured and fitted on whole slices.
+    /// 0 with --crops: the crops' backbone is used, apart from its batch norms' running statistics and its last layer, which are
+    /// measured and fitted on whole slices. 0 with --weights alone: their backbone is used as it is, its features are made once
+    /// for all folds, and stage 2 alone is trained.
     #[arg(long, conflicts_with = "resume")]
     pub epochs: Option<usize>,
     /// Slices shown in an epoch of stage 1 [default: 8000 with practical and nano, else all]
@@ -135,6 +141,12 @@ pub struct TrainArgs {
     /// Learning rate of stage 1
     #[arg(long, conflicts_with = "resume")]
     pub lr: Option<f64>,
+    /// Blur half of the slices of stage 1, by a standard deviation of so many pixels at most [default: 0]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "resume")]
+    pub blur: Option<f64>,
+    /// Add noise to half of the slices of stage 1, with a standard deviation of so many HU at most [default: 0]
+    #[arg(long, value_name = "HU", conflicts_with = "resume")]
+    pub noise: Option<f64>,
     /// Epochs of stage 2 at most
     #[arg(long, conflicts_with = "resume")]
     pub case_epochs: Option<usize>,
@@ -156,6 +168,9 @@ pub struct TrainArgs {
     /// Folder of preprocessed slices, shared by runs [default: the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Folder of the features of a backbone that is not trained (--epochs 0 --weights FILE), shared by runs [default: RUN/features]
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
     /// Where the networks run
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
@@ -195,6 +210,7 @@ pub fn run_command(args: &TrainArgs) -> Result<(), Refusal> {
         settings: settings(args)?,
         out: args.out.clone(),
         cache: args.cache.clone().unwrap_or_else(default_cache),
+        features: args.features.clone(),
         threads: args.threads.unwrap_or_else(all_cores),
         device: device_preference(args.device),
         resume: args.resume,
@@ -328,6 +344,8 @@ fn settings(args: &TrainArgs) -> Result<Settings, Refusal> {
     set(&mut settings.images.steps.batch, &args.batch);
     set(&mut settings.images.steps.learning_rate, &args.lr);
     set(&mut settings.images.box_weight, &args.box_weight);
+    set(&mut settings.images.augmentation.blur_px, &args.blur);
+    set(&mut settings.images.augmentation.noise_hu, &args.noise);
     set(&mut settings.cases.steps.epochs, &args.case_epochs);
     set(&mut settings.cases.steps.learning_rate, &args.case_lr);
     if args.epoch_images.is_some() {
@@ -340,7 +358,7 @@ fn settings(args: &TrainArgs) -> Result<Settings, Refusal> {
         Some(SamplingChoice::PaperUniform) => Sampling::PaperUniform,
         Some(SamplingChoice::ClassAware) | None => Sampling::ClassAware,
     };
-    settings.weights = args.weights.clone();
+    (settings.weights, settings.frozen) = (args.weights.clone(), args.freeze.clone());
     settings.crops = crop_stage(args, backbone)?;
     (settings.crossfit, settings.seed, settings.shuffle_labels) = (args.crossfit, args.seed, args.shuffle_labels);
     Ok(settings)

@@ -19,10 +19,24 @@ pub struct Augmentation {
     pub scale: f64,
     /// Added to what lies between black and white, HU.
     pub offset_hu: f64,
+    /// Standard deviation of a blur at most, pixels; every other slice has one.
+    #[serde(default)]
+    pub blur_px: f64,
+    /// Standard deviation of added noise at most, HU; every other slice has some.
+    #[serde(default)]
+    pub noise_hu: f64,
 }
 
 impl Augmentation {
-    pub const NONE: Self = Self { flip_probability: 0.0, rotation_deg: 0.0, shift: 0.0, scale: 0.0, offset_hu: 0.0 };
+    pub const NONE: Self = Self {
+        flip_probability: 0.0,
+        rotation_deg: 0.0,
+        shift: 0.0,
+        scale: 0.0,
+        offset_hu: 0.0,
+        blur_px: 0.0,
+        noise_hu: 0.0,
+    };
     /// Flip and rotation as in the paper.
     pub const PAPER: Self = Self { flip_probability: 0.5, rotation_deg: 10.0, ..Self::NONE };
     /// A little more, for less data.
@@ -31,13 +45,19 @@ impl Augmentation {
     pub fn draw(&self, stream: &mut Stream) -> Warp {
         let flip = stream.chance(self.flip_probability);
         let mut spread = |range: f64| stream.between(-range, range);
-        Warp {
+        let warp = Warp {
             flip,
             rotation_deg: spread(self.rotation_deg),
             shift: [spread(self.shift), spread(self.shift)],
             scale: 1.0 + spread(self.scale),
             offset_hu: spread(self.offset_hu) as f32,
-        }
+            ..Warp::IDENTITY
+        };
+        // Drawn last, so that what is drawn above does not depend on them.
+        let mut half_of_them = |most: f64| if stream.chance(0.5) { stream.between(0.0, most) as f32 } else { 0.0 };
+        let (blur_px, noise_hu) = (half_of_them(self.blur_px), half_of_them(self.noise_hu));
+        let noise_seed = if noise_hu > 0.0 { stream.next_u64() } else { 0 };
+        Warp { blur_px, noise_hu, noise_seed, ..warp }
     }
 }
 
@@ -51,10 +71,23 @@ pub struct Warp {
     pub shift: [f64; 2],
     pub scale: f64,
     pub offset_hu: f32,
+    /// Standard deviations.
+    pub blur_px: f32,
+    pub noise_hu: f32,
+    pub noise_seed: u64,
 }
 
 impl Warp {
-    pub const IDENTITY: Self = Self { flip: false, rotation_deg: 0.0, shift: [0.0, 0.0], scale: 1.0, offset_hu: 0.0 };
+    pub const IDENTITY: Self = Self {
+        flip: false,
+        rotation_deg: 0.0,
+        shift: [0.0, 0.0],
+        scale: 1.0,
+        offset_hu: 0.0,
+        blur_px: 0.0,
+        noise_hu: 0.0,
+        noise_seed: 0,
+    };
 
     /// Black and white stay what they are: what lies beyond a window stays beyond it.
     fn shifted(&self, value: f32, channel: usize) -> f32 {
@@ -62,6 +95,47 @@ impl Warp {
             return value;
         }
         (value + self.offset_hu / WINDOW_WIDTH_HU[channel]).clamp(0.0, 1.0)
+    }
+
+    /// A softer kernel and a lower dose: blurs `planes`, three of `side x side` values 0 to 1, and adds noise to what is
+    /// neither black nor white, the same in HU in all channels.
+    fn degrade(&self, planes: &mut [f32], side: usize) {
+        let area = side * side;
+        if self.blur_px > 0.0 {
+            planes.chunks_exact_mut(area).for_each(|plane| blur(plane, side, self.blur_px));
+        }
+        if self.noise_hu > 0.0 {
+            let mut stream = Stream::new(self.noise_seed, 0);
+            for at in 0..area {
+                let noise_hu = self.noise_hu * stream.normal() as f32;
+                for (channel, width) in WINDOW_WIDTH_HU.into_iter().enumerate() {
+                    let value = &mut planes[channel * area + at];
+                    if *value > 0.0 && *value < 1.0 {
+                        *value = (*value + noise_hu / width).clamp(0.0, 1.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gaussian blur of a square; beyond the edge lies what stands at it.
+fn blur(plane: &mut [f32], side: usize, sigma_px: f32) {
+    let reach = (3.0 * sigma_px).ceil() as usize;
+    let bell = |at: usize| libm::expf(-0.5 * (at as f32 / sigma_px).powi(2));
+    let total: f32 = bell(0) + 2.0 * (1..=reach).map(bell).sum::<f32>();
+    let kernel: Vec<f32> = (0..=reach).map(|at| bell(at) / total).collect();
+    let mut line = vec![0.0; side + 2 * reach];
+    for (step, next) in [(1, side), (side, 1)] {
+        for start in (0..side).map(|index| index * next) {
+            for (at, value) in line.iter_mut().enumerate() {
+                *value = plane[start + at.saturating_sub(reach).min(side - 1) * step];
+            }
+            for (at, window) in line.windows(2 * reach + 1).enumerate() {
+                let pairs = (1..=reach).map(|off| kernel[off] * (window[reach - off] + window[reach + off]));
+                plane[start + at * step] = kernel[0] * window[reach] + pairs.sum::<f32>();
+            }
+        }
     }
 }
 
@@ -114,10 +188,13 @@ impl Cut {
                 };
                 for channel in 0..3 {
                     let plane = &planes[channel * slice_area..(channel + 1) * slice_area];
-                    let value = warp.shifted(taps.sample(plane, slice_side), channel);
-                    out[channel * area + to] = (value - mean[channel]) / std[channel];
+                    out[channel * area + to] = warp.shifted(taps.sample(plane, slice_side), channel);
                 }
             }
+        }
+        warp.degrade(out, side);
+        for ((plane, mean), std) in out.chunks_exact_mut(area).zip(mean).zip(std) {
+            plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
         }
     }
 
@@ -208,6 +285,38 @@ mod tests {
         let out = warped(&planes, Warp::IDENTITY);
         assert!(out.iter().zip(&planes).all(|(&o, &p)| o == f32::from(p) / 255.0));
         assert_eq!(Augmentation::NONE.draw(&mut Stream::named(1, "t", 0)), Warp::IDENTITY);
+    }
+
+    #[test]
+    fn a_blur_keeps_the_sum_and_widens_by_its_variance() {
+        let planes = blob(16.0, 16.0);
+        let [sharp, soft] = [0.0, 1.5].map(|blur_px| warped(&planes, Warp { blur_px, ..Warp::IDENTITY }));
+        let moments = |out: &[f32]| {
+            let plane = &out[..SIDE * SIDE];
+            let total: f64 = plane.iter().map(|&v| f64::from(v)).sum();
+            let across = |i: usize| ((i % SIDE) as f64 - 16.0).powi(2);
+            (total, plane.iter().enumerate().map(|(i, &v)| across(i) * f64::from(v)).sum::<f64>() / total)
+        };
+        let ((sum, variance), (soft_sum, soft_variance)) = (moments(&sharp), moments(&soft));
+        assert!((soft_sum / sum - 1.0).abs() < 1e-3, "{soft_sum} for {sum}");
+        assert!((soft_variance - variance - 1.5 * 1.5).abs() < 0.02, "{soft_variance} from {variance}");
+    }
+
+    #[test]
+    fn noise_has_its_hu_in_each_window_and_spares_black_and_white() {
+        let warp = Warp { noise_hu: 20.0, noise_seed: 7, ..Warp::IDENTITY };
+        let out = warped(&vec![128; 3 * SIDE * SIDE], warp);
+        let noise: Vec<Vec<f32>> = out
+            .chunks(SIDE * SIDE)
+            .zip(WINDOW_WIDTH_HU)
+            .map(|(plane, width)| plane.iter().map(|v| (v - 128.0 / 255.0) * width).collect())
+            .collect();
+        let rms = (noise[1].iter().map(|n| n * n).sum::<f32>() / noise[1].len() as f32).sqrt();
+        assert!((rms - 20.0).abs() < 1.5, "{rms}");
+        assert!(noise[0].iter().zip(&noise[2]).all(|(a, b)| (a - b).abs() < 0.01), "one noise in all windows");
+        for value in [0, 255] {
+            assert!(warped(&vec![value; 3 * SIDE * SIDE], warp).iter().all(|&v| v == f32::from(value) / 255.0));
+        }
     }
 
     #[test]
@@ -338,7 +447,7 @@ mod tests {
                 rotation_deg: expected.rotation_deg,
                 shift: expected.shift_px.map(|px| px / side as f64),
                 scale: expected.scale,
-                offset_hu: 0.0,
+                ..Warp::IDENTITY
             };
             let mut out = vec![0.0; 3 * side * side];
             Cut::whole(side, warp).apply(&waves(side), [0.0; 3], [1.0; 3], &mut out);
@@ -359,14 +468,14 @@ mod tests {
         fn a_blob_goes_where_the_matrix_says(
             angle in -10.0f64..10.0, sx in -0.05f64..0.05, sy in -0.05f64..0.05, scale in 0.9f64..1.1, flip in any::<bool>()
         ) {
-            let out = warped(&blob(20.0, 12.0), Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, offset_hu: 0.0 });
+            let out = warped(&blob(20.0, 12.0), Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, ..Warp::IDENTITY });
             let centre = (SIDE as f64 - 1.0) / 2.0;
             let (x, y) = ((if flip { -1.0 } else { 1.0 }) * (20.0 - centre), 12.0 - centre);
             let (sin, cos) = angle.to_radians().sin_cos();
             let expected_x = scale * (cos * x + sin * y) + centre + sx * SIDE as f64;
             let expected_y = scale * (-sin * x + cos * y) + centre + sy * SIDE as f64;
             let (at_x, at_y) = centroid(&out);
-            let warp = Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, offset_hu: 0.0 };
+            let warp = Warp { flip, rotation_deg: angle, shift: [sx, sy], scale, ..Warp::IDENTITY };
             let moved = Cut::whole(SIDE, warp).moved(&[18.5, 10.5, 22.5, 14.5]);
             let middle = [moved[0] + moved[2], moved[1] + moved[3]].map(|sum| sum / 2.0 - 0.5);
             prop_assert!((middle[0] - expected_x).abs() < 1e-9 && (middle[1] - expected_y).abs() < 1e-9);
@@ -381,6 +490,9 @@ mod tests {
             prop_assert!(warp.rotation_deg.abs() <= a.rotation_deg && (warp.scale - 1.0).abs() <= a.scale);
             prop_assert!(warp.shift.iter().all(|s| s.abs() <= a.shift));
             prop_assert!(f64::from(warp.offset_hu.abs()) <= a.offset_hu);
+            let scanner = Augmentation { blur_px: 0.8, noise_hu: 30.0, ..a }.draw(&mut Stream::named(1, "t", index));
+            prop_assert!((0.0..=0.8).contains(&scanner.blur_px) && (0.0..=30.0).contains(&scanner.noise_hu));
+            prop_assert_eq!(Warp { blur_px: 0.0, noise_hu: 0.0, noise_seed: 0, ..scanner }, warp);
         }
     }
 }

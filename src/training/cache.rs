@@ -254,6 +254,11 @@ fn open(path: &Path) -> std::io::Result<StoredCase> {
 }
 
 impl StoredCase {
+    /// Names the content and how it was cut; two cases of one key are the same.
+    pub fn key(&self) -> String {
+        self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The `3 * side * side` values of the `slice`-th stored slice.
     ///
     /// # Errors

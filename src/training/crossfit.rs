@@ -49,6 +49,7 @@ pub(super) fn features(
         }
         let other = ImageJob {
             cases: job.cases,
+            names: job.names,
             validation: job.validation.clone(),
             crops: job.crops,
             stage: job.stage,
@@ -58,7 +59,8 @@ pub(super) fn features(
             name: &name,
             part: part + 1,
             initial: job.initial,
-            folder,
+            frozen: job.frozen,
+            folder: folder.clone(),
             pools,
         };
         let trained = other.run(exec)?;
@@ -66,7 +68,9 @@ pub(super) fn features(
         assert!(out.iter().all(|case| !trained.fed.contains(case)), "a case was shown to the backbone it is kept from");
         let map = Map::fit(&rows(&other, &trained, &bridge, "features to be carried over", exec)?, &targets);
         let prior = other.pools.prior_shift(other.stage.sampling) as f32;
-        for (&case, mut features) in out.iter().zip(fold.features(&out, &trained, prior, positive, exec)?) {
+        let made = fold.features(&trained, &folder, prior, exec)?.of(&out, "features", exec)?;
+        for (&case, made) in out.iter().zip(made) {
+            let mut features = made.labelled(positive[case]);
             features.features = map.apply(&features.features);
             found[case] = Some(features);
         }

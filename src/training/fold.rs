@@ -2,28 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::cache::StoredCase;
+use super::cache::{StoredCase, StoredSlice};
+use super::features::{Features, SliceFeatures};
 use super::folds::Parts;
 use super::images::{Best, ImageJob, Trained, initial};
 use super::sampler::{Item, Pools, shuffle_labels};
-use super::sequence::{CaseFeatures, CaseJob};
+use super::sequence::CaseJob;
 use super::settings::Settings;
 use super::{Case, Event, Exec, FoldSummary, TrainError};
 use crate::evaluation::{
     Calibration, CasePrediction, OperatingPoint, Scaling, SlicePrediction, TARGET, calibrate, high_sensitivity,
-    high_specificity, hottest_cell_touches, roc_auc, sigmoid, youden,
+    high_specificity, roc_auc, sigmoid, youden,
 };
-use crate::model::{
-    Architecture, FeatureDistance, ModelCard, NamedTensors, Network, SliceForward, TrainSequence, Weights,
-};
+use crate::model::{Architecture, FeatureDistance, ModelCard, NamedTensors, Network, Weights};
 use crate::random::Stream;
-
-/// Slices per forward pass through the finished network.
-const BATCH: usize = 16;
 
 /// One fold of a run.
 pub(super) struct Fold<'a> {
@@ -55,6 +49,7 @@ impl Fold<'_> {
         let folder = self.folder();
         std::fs::create_dir_all(&folder).map_err(|error| TrainError::disk(&folder, error))?;
         let stored: Vec<StoredCase> = self.cases.iter().map(|case| case.stored.clone()).collect();
+        let names: Vec<String> = self.cases.iter().map(|case| case.id.clone()).collect();
         let train = self.training_items(&stored);
         let positive = self.case_labels();
         let pools = Pools::new(&train, |case| positive[case]);
@@ -67,6 +62,7 @@ impl Fold<'_> {
         }
         let job = ImageJob {
             cases: &stored,
+            names: &names,
             validation: labelled(&stored, &self.parts.inner),
             crops: self.settings.crops.as_ref(),
             stage: &images,
@@ -76,6 +72,7 @@ impl Fold<'_> {
             name: "images",
             part: 0,
             initial: weights.as_ref(),
+            frozen: &self.settings.frozen,
             folder: folder.clone(),
             pools,
         };
@@ -85,19 +82,26 @@ impl Fold<'_> {
             self.parts.test.iter().all(|case| !trained.fed.contains(case)),
             "a test case was shown to the backbone of its fold"
         );
-        let shift = job.pools.prior_shift(self.settings.images.sampling) as f32;
+        let seen_before = self.seen_before(&trained, exec);
+        let natural = trained.given.as_ref().is_some_and(|given| given.natural);
+        let shift = if natural { 0.0 } else { job.pools.prior_shift(self.settings.images.sampling) as f32 };
         let prevalence = job.pools.prevalence();
         let crossed = if self.settings.crossfit {
             Some(super::crossfit::features(self, &job, &trained, &train, &positive, exec)?)
         } else {
             None
         };
-        let of = |cases: &[usize]| self.features(cases, &trained, shift, &positive, exec);
+        let features = self.features(&trained, &folder, shift, exec)?;
+        let labelled = |(&case, found): (&usize, &SliceFeatures)| found.labelled(positive[case]);
         let train_features = match crossed {
             Some(features) => features,
-            None => of(&self.parts.train)?,
+            None => {
+                let found = features.of(&self.parts.train, "features", exec)?;
+                self.parts.train.iter().zip(&found).map(labelled).collect()
+            }
         };
-        let validation = of(&self.parts.inner)?;
+        let inner = features.of(&self.parts.inner, "features", exec)?;
+        let validation = self.parts.inner.iter().zip(&inner).map(labelled).collect();
         let width = self.network.features();
         let known = train_features.iter().map(|case| case.features.chunks_exact(width).map(<[f32]>::to_vec).collect());
         let known: Vec<Vec<Vec<f32>>> = known.collect();
@@ -111,7 +115,45 @@ impl Fold<'_> {
             folder,
         };
         let (sequence, best_cases) = case_job.run(exec)?;
-        self.finish(&trained, sequence, shift, Facts { prevalence, best_cases, positive, features: known }, exec)
+        let test = features.of(&self.parts.test, "test", exec)?;
+        let facts = Facts { prevalence, best_cases, positive, features: known, inner, test, seen_before };
+        self.finish(&trained, sequence, shift, facts, exec)
+    }
+
+    /// What the backbone makes of slices; a backbone that is used as it came serves all folds.
+    pub(super) fn features(
+        &self,
+        trained: &Trained,
+        folder: &Path,
+        shift: f32,
+        exec: &Exec<'_>,
+    ) -> Result<Features<'_>, TrainError> {
+        let folder = match (&trained.given, &exec.features) {
+            (None, _) => folder.join("features"),
+            (Some(_), None) => self.run.join("features"),
+            (Some(_), Some(shared)) => shared.clone(),
+        };
+        Features::new((self.cases, self.number), (&self.network, trained), folder, shift, exec)
+    }
+
+    /// How many test cases a backbone that came with `--weights` has seen, where that is known: figures of those are not held
+    /// out.
+    fn seen_before(&self, trained: &Trained, exec: &Exec<'_>) -> Option<usize> {
+        let seen = &trained.given.as_ref()?.seen;
+        let of_test = self.parts.test.iter().filter(|&&case| seen.cases.contains(&self.cases[case].id)).count();
+        let (number, count) = (self.number, self.parts.test.len());
+        if of_test > 0 {
+            exec.tell(Event::Note(format!(
+                "fold {number}: the backbone of --weights was trained on {of_test} of the {count} test cases, so their figures \
+                 are not held out: of this fold stage 2 alone is"
+            )));
+        } else if seen.and_others && count > 0 {
+            exec.tell(Event::Note(format!(
+                "fold {number}: the weights do not say which cases their backbone was trained on; the figures of the test part \
+                 are held out only if none of its cases was among them"
+            )));
+        }
+        (!seen.and_others || of_test > 0).then_some(of_test)
     }
 
     /// The labels that stage 2 learns; dealt anew over the training part where labels are to be shuffled.
@@ -153,49 +195,6 @@ impl Fold<'_> {
         )))
     }
 
-    /// Features of every stored slice of some cases, from the disk where this backbone made them before.
-    pub(super) fn features(
-        &self,
-        cases: &[usize],
-        trained: &Trained,
-        shift: f32,
-        positive: &[bool],
-        exec: &Exec<'_>,
-    ) -> Result<Vec<CaseFeatures>, TrainError> {
-        let tensors = trained.backbone.tensors()?;
-        let hash = digest(&tensors);
-        let network = self.with_seeded_sequence(tensors, trained, exec)?;
-        let folder = self.folder().join("features");
-        std::fs::create_dir_all(&folder).map_err(|error| TrainError::disk(&folder, error))?;
-        exec.tell(Event::Phase { fold: self.number, what: "features".into(), total: cases.len() });
-        let mut all = Vec::with_capacity(cases.len());
-        for (done, &case) in cases.iter().enumerate() {
-            let name = hex::encode(&Sha256::digest(self.cases[case].id.as_bytes())[..8]);
-            let path = folder.join(format!("{name}.safetensors"));
-            let kept = NamedTensors::load(&path).ok().filter(|(_, note)| *note == hash).map(|(tensors, _)| tensors);
-            let tensors = match kept {
-                Some(tensors) => tensors,
-                None => {
-                    let found = self.slices(&network, &self.cases[case], exec)?;
-                    let mut tensors = NamedTensors::default();
-                    let logits = found.iter().map(|one| one.logit).collect();
-                    let features: Vec<f32> = found.iter().flat_map(|one| one.features.iter().copied()).collect();
-                    tensors.insert("features", vec![found.len(), self.network.features()], features);
-                    tensors.insert("logits", vec![found.len()], logits);
-                    tensors.save(&hash, &path)?;
-                    tensors
-                }
-            };
-            all.push(CaseFeatures {
-                features: tensors.values("features")?.to_vec(),
-                logits: tensors.values("logits")?.iter().map(|logit| logit + shift).collect(),
-                positive: positive[case],
-            });
-            exec.tell(Event::Batch { done: done + 1, loss: None });
-        }
-        Ok(all)
-    }
-
     /// Joins the parts to one network, asks it about validation and test, and writes what came out.
     fn finish(
         &self,
@@ -214,8 +213,8 @@ impl Fold<'_> {
         self.describe(&mut card, trained, &facts);
         let plain = read_card(card.clone())?;
         let network = Network::from_weights(&weights, plain, exec.device)?;
-        let inner = self.predict(&network, &self.parts.inner, "validation", exec)?;
-        let test = self.predict(&network, &self.parts.test, "test", exec)?;
+        let inner = self.predict(&network, &self.parts.inner, &facts.inner)?;
+        let test = self.predict(&network, &self.parts.test, &facts.test)?;
         let output = Output::of(&inner);
         output.note(self.number, exec);
         output.write(&mut card);
@@ -253,29 +252,25 @@ impl Fold<'_> {
         write().map_err(|error| TrainError::disk(&path, error))
     }
 
-    /// What the finished network says of some cases.
+    /// What the finished network says of some cases, whose slices it has seen.
     fn predict(
         &self,
         network: &Network,
         cases: &[usize],
-        what: &str,
-        exec: &Exec<'_>,
+        found: &[SliceFeatures],
     ) -> Result<Vec<CasePrediction>, TrainError> {
-        exec.tell(Event::Phase { fold: self.number, what: what.to_owned(), total: cases.len() });
-        let mut all = Vec::with_capacity(cases.len());
-        for (done, &index) in cases.iter().enumerate() {
+        let width = self.network.features();
+        let one = |(&index, found): (&usize, &SliceFeatures)| {
             let case = &self.cases[index];
-            let found = self.slices(network, case, exec)?;
-            let slices = found.iter().enumerate().map(|(slice, one)| self.slice_prediction(case, slice, one)).collect();
-            let features: Vec<Vec<f32>> = found.into_iter().map(|one| one.features).collect();
+            let features: Vec<Vec<f32>> = found.features.chunks_exact(width).map(<[f32]>::to_vec).collect();
             let logit = f64::from(network.forward_case(&features)?.logit);
-            all.push(CasePrediction {
+            Ok(CasePrediction {
                 id: case.id.clone(),
                 patient: case.patient.clone(),
                 label: case.stored.head.fractured,
                 logit,
                 score: sigmoid(logit),
-                slices,
+                slices: slice_predictions(case, found),
                 fractures: case.stored.head.fractures.clone(),
                 sex: case.sex,
                 age_years: case.age_years,
@@ -284,54 +279,9 @@ impl Fold<'_> {
                 source: case.source.clone(),
                 twin: case.twin.clone(),
                 baselines: case.stored.head.baselines.clone(),
-            });
-            exec.tell(Event::Batch { done: done + 1, loss: None });
-        }
-        Ok(all)
-    }
-
-    /// What the backbone says of every stored slice of a case.
-    fn slices(&self, network: &Network, case: &Case, exec: &Exec<'_>) -> Result<Vec<SliceForward>, TrainError> {
-        let count = case.stored.head.slices.len();
-        let mut found = Vec::with_capacity(count);
-        for first in (0..count).step_by(BATCH) {
-            exec.ctx.check()?;
-            let batch: Vec<usize> = (first..count.min(first + BATCH)).collect();
-            let planes: Vec<Vec<u8>> =
-                batch.par_iter().map(|&slice| case.stored.planes(slice)).collect::<Result<_, _>>()?;
-            let values: Vec<f32> = planes.iter().flatten().map(|&value| f32::from(value) / 255.0).collect();
-            found.extend(network.forward_slices(&values, batch.len())?);
-        }
-        Ok(found)
-    }
-
-    /// The backbone as a program will run it, which is quicker than a backbone that can learn, before there is a sequence
-    /// network to it.
-    fn with_seeded_sequence(
-        &self,
-        mut tensors: NamedTensors,
-        trained: &Trained,
-        exec: &Exec<'_>,
-    ) -> Result<Network, TrainError> {
-        tensors.absorb("", TrainSequence::new(&self.network, 0)?.tensors());
-        let weights = Weights::from_tensors(&self.network, &tensors)?;
-        let card = read_card(ModelCard::template(&self.network, trained.mean, trained.std))?;
-        Ok(Network::from_weights(&weights, card, exec.device)?)
-    }
-
-    fn slice_prediction(&self, case: &Case, slice: usize, forward: &SliceForward) -> SlicePrediction {
-        let stored = &case.stored.head.slices[slice];
-        let (cells, side) = ([forward.cam_size; 2], self.network.input_side as f64);
-        let peak_in_box = hottest_cell_touches(&forward.cam, cells, [0.0, 0.0, side, side], &stored.boxes);
-        let logit = f64::from(forward.logit);
-        SlicePrediction {
-            index: stored.index,
-            logit,
-            score: sigmoid(logit),
-            label: stored.label,
-            level: stored.level,
-            peak_in_box,
-        }
+            })
+        };
+        cases.iter().zip(found).map(one).collect()
     }
 
     /// The card's words on where the weights come from; `on` completes "trained on".
@@ -367,6 +317,12 @@ impl Fold<'_> {
                 "validation_loss": facts.best_cases.loss
             },
         });
+        if let Some(given) = &trained.given {
+            // Stage 1 belongs to another run.
+            card["training"]["image_stage"] = Value::Null;
+            card["training"]["backbone"] = given.story.clone();
+            card["training"]["held_out"]["seen_by_backbone"] = json!(facts.seen_before);
+        }
         if let Some(crops) = trained.crops {
             card["training"]["crop_stage"] = json!({
                 "side": crops.side,
@@ -387,6 +343,26 @@ struct Facts {
     positive: Vec<bool>,
     /// Of the training cases' slices.
     features: Vec<Vec<Vec<f32>>>,
+    inner: Vec<SliceFeatures>,
+    test: Vec<SliceFeatures>,
+    /// Test cases that a backbone was trained on before it came here; `None`: unknown, or it was trained here.
+    seen_before: Option<usize>,
+}
+
+fn slice_predictions(case: &Case, found: &SliceFeatures) -> Vec<SlicePrediction> {
+    let known = found.logits.iter().zip(&found.peak_in_box);
+    let one = |(stored, (&logit, &peak_in_box)): (&StoredSlice, (&f32, &Option<bool>))| {
+        let logit = f64::from(logit);
+        SlicePrediction {
+            index: stored.index,
+            logit,
+            score: sigmoid(logit),
+            label: stored.label,
+            level: stored.level,
+            peak_in_box,
+        }
+    };
+    case.stored.head.slices.iter().zip(known).map(one).collect()
 }
 
 /// Labelled slices of some cases.
@@ -432,16 +408,6 @@ fn kind_of(datasets: &[String]) -> &str {
 
 fn read_card(card: Value) -> Result<ModelCard, TrainError> {
     ModelCard::from_json(card).map_err(TrainError::Refused)
-}
-
-/// SHA-256 of tensors by name and value.
-fn digest(tensors: &NamedTensors) -> String {
-    let mut hash = Sha256::new();
-    for (name, (_, values)) in &tensors.0 {
-        hash.update(name.as_bytes());
-        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
-    }
-    hex::encode(hash.finalize())
 }
 
 /// Areas under the ROC curve of one part, where it has both classes.

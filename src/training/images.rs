@@ -17,7 +17,7 @@ use super::settings::{CropStage, ImageStage};
 use super::{Event, Exec, TrainError};
 use crate::evaluation::roc_auc;
 use crate::model::{
-    Architecture, DevicePreference, Evaluated, NamedTensors, OptimiserState, Places, TrainBackbone, Weights,
+    Architecture, DevicePreference, Evaluated, ModelCard, NamedTensors, OptimiserState, Places, TrainBackbone, Weights,
 };
 use crate::random::Stream;
 
@@ -63,6 +63,8 @@ pub(super) type Normal = ([f32; 3], [f32; 3]);
 /// What one backbone is trained from.
 pub(super) struct ImageJob<'a> {
     pub(super) cases: &'a [StoredCase],
+    /// Their ids.
+    pub(super) names: &'a [String],
     pub(super) pools: Pools,
     /// Labelled slices of the inner validation.
     pub(super) validation: Vec<Item>,
@@ -78,6 +80,8 @@ pub(super) struct ImageJob<'a> {
     /// Sets this backbone's streams apart from those of the fold's others.
     pub(super) part: usize,
     pub(super) initial: Option<&'a Initial>,
+    /// As in [`super::Settings`].
+    pub(super) frozen: &'a [String],
     /// Checkpoints lie here.
     pub(super) folder: PathBuf,
 }
@@ -92,6 +96,35 @@ pub(super) struct Trained {
     pub(super) fed: BTreeSet<usize>,
     /// What it learned before whole slices.
     pub(super) crops: Option<LearnedCrops>,
+    /// Where it was not trained here.
+    pub(super) given: Option<Given>,
+}
+
+/// A backbone that is used as it came with `--weights`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Given {
+    pub(super) seen: Seen,
+    /// Its logits speak of the natural prevalence already.
+    pub(super) natural: bool,
+    /// For the model card: what is known of its training.
+    pub(super) story: serde_json::Value,
+}
+
+/// The cases whose slices or crops were shown to a backbone, for training or validation, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) cases: BTreeSet<String>,
+    /// It began with weights that do not say what they have seen.
+    pub(super) and_others: bool,
+}
+
+/// What stands beside the tensors of a stage's best state, enough to use the backbone as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StageNote {
+    mean: [f32; 3],
+    std: [f32; 3],
+    seen: Seen,
+    best: Best,
 }
 
 /// What the crops came to.
@@ -122,6 +155,9 @@ enum Start<'a> {
 /// Epochs over one kind of picture, from the first to the best.
 pub(super) struct Lesson<'a> {
     pub(super) cases: &'a [StoredCase],
+    names: &'a [String],
+    /// By the weights that it begins with.
+    seen_before: Seen,
     source: Source<'a>,
     validation: Vec<Shown>,
     pub(super) stage: ImageStage,
@@ -131,6 +167,7 @@ pub(super) struct Lesson<'a> {
     pub(super) fold: usize,
     name: String,
     part: usize,
+    frozen: &'a [String],
     folder: PathBuf,
     pub(super) normal: Normal,
 }
@@ -223,30 +260,71 @@ impl ImageJob<'_> {
     /// The loss stopped being a number, a slice or a checkpoint cannot be read or written, or the work was cancelled; a
     /// checkpoint is kept in each case but the first. Crops are asked for and there is no box to cut them by.
     pub(super) fn run(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
+        if self.stage.steps.epochs == 0 && self.crops.is_none() {
+            return self.as_given(exec);
+        }
         let normal = statistics(self.cases, &self.pools, exec)?;
-        let start = match self.initial {
-            None => Start::Seeded,
-            Some(Initial::Network(weights)) => Start::File(weights),
-            Some(Initial::Stage(tensors)) => Start::After(tensors),
+        let (start, seen) = match self.initial {
+            None => (Start::Seeded, Seen::default()),
+            Some(Initial::Network(weights, _)) => (Start::File(weights), Seen::unknown()),
+            Some(Initial::Stage(tensors, note)) => {
+                (Start::After(tensors), note.as_ref().map_or_else(Seen::unknown, |note| note.seen.clone()))
+            }
         };
-        let Some(stage) = self.crops else { return self.slices(normal).run(start, exec) };
-        let lesson = self.crop_lesson(stage, normal)?;
+        let Some(stage) = self.crops else { return self.slices(normal, seen).run(start, exec) };
+        let lesson = self.crop_lesson(stage, normal, seen.clone())?;
         let Trained { backbone, best, fed, .. } = lesson.run(start, exec)?;
         let learned = backbone.tensors()?;
         // Two of them may be too much for a card.
         drop(backbone);
-        let mut trained = self.slices(normal).run(Start::After(&learned), exec)?;
+        let seen = Seen { cases: seen.cases.into_iter().chain(named(&fed, self.names)).collect(), ..seen };
+        let mut trained = self.slices(normal, seen).run(Start::After(&learned), exec)?;
         trained.fed.extend(fed);
         let shown = best.epoch * (stage.epoch_crops - stage.epoch_crops % stage.steps.batch);
         trained.crops = Some(LearnedCrops { side: stage.side, shown, best });
         Ok(trained)
     }
 
-    fn slices(&self, normal: Normal) -> Lesson<'_> {
+    /// The backbone of the weight file, as it is.
+    fn as_given(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
+        let (backbone, normal, given) = match self.initial {
+            Some(Initial::Network(weights, card)) => {
+                let backbone = TrainBackbone::from_weights(&self.network, weights, exec.device)?;
+                let story = card.json["training"].clone();
+                (backbone, (card.mean, card.std), Given { seen: Seen::unknown(), natural: true, story })
+            }
+            Some(Initial::Stage(tensors, Some(note))) => {
+                let mut backbone = TrainBackbone::new(&self.network, self.seed, exec.device)?;
+                backbone.load_tensors(tensors)?;
+                let story = serde_json::json!({
+                    "cases": note.seen.cases.len(), "and_others": note.seen.and_others, "epoch": note.best.epoch,
+                    "validation_auc": note.best.auc, "validation_loss": note.best.loss,
+                });
+                (backbone, (note.mean, note.std), Given { seen: note.seen.clone(), natural: false, story })
+            }
+            Some(Initial::Stage(_, None)) => {
+                return Err(TrainError::Refused(
+                    "the checkpoint of --weights does not say how its slices were normalised, so its backbone cannot be used as \
+                     it is; a checkpoint of this version of dens or a whole model (RUN/fold-K/model.safetensors) can"
+                        .into(),
+                ));
+            }
+            None => {
+                return Err(TrainError::Refused("no epoch, and no --weights that could be used as they are".into()));
+            }
+        };
+        let best = Best { epoch: 0, auc: None, loss: f64::NAN };
+        let (mean, std) = normal;
+        Ok(Trained { backbone, mean, std, best, fed: BTreeSet::new(), crops: None, given: Some(given) })
+    }
+
+    fn slices(&self, normal: Normal, seen_before: Seen) -> Lesson<'_> {
         let side = self.network.input_side;
         let whole = |&item: &Item| Shown::slice(item, side, Warp::IDENTITY, &[]);
         Lesson {
             cases: self.cases,
+            names: self.names,
+            seen_before,
             source: Source::Slices(&self.pools),
             validation: judges(&self.validation, self.stage.validation_images, self.seed).iter().map(whole).collect(),
             stage: *self.stage,
@@ -255,12 +333,13 @@ impl ImageJob<'_> {
             fold: self.fold,
             name: self.name.to_owned(),
             part: self.part,
+            frozen: self.frozen,
             folder: self.folder.clone(),
             normal,
         }
     }
 
-    fn crop_lesson(&self, stage: &CropStage, normal: Normal) -> Result<Lesson<'_>, TrainError> {
+    fn crop_lesson(&self, stage: &CropStage, normal: Normal, seen_before: Seen) -> Result<Lesson<'_>, TrainError> {
         let sides = Sides { slice: self.network.input_side, crop: stage.side };
         let training = Crops::new(self.cases, &self.pools, sides, stage.augmentation);
         let pools = Pools::new(&self.validation, |case| self.cases[case].head.fractured);
@@ -285,7 +364,7 @@ impl ImageJob<'_> {
             network: Architecture { input_side: stage.side, ..self.network },
             name: self.name.replacen("images", "crops", 1),
             folder,
-            ..self.slices(normal)
+            ..self.slices(normal, seen_before)
         })
     }
 }
@@ -313,7 +392,18 @@ impl Lesson<'_> {
         backbone.load_tensors(&tensors)?;
         let best = progress.best.ok_or_else(|| TrainError::Refused("no epoch was kept".into()))?;
         let (mean, std) = self.normal;
-        Ok(Trained { backbone, mean, std, best, fed: progress.fed, crops: None })
+        Ok(Trained { backbone, mean, std, best, fed: progress.fed, crops: None, given: None })
+    }
+
+    /// For the best state.
+    fn note(&self, fed: &BTreeSet<usize>, best: Best) -> Result<String, TrainError> {
+        let seen = Seen {
+            cases: self.seen_before.cases.iter().cloned().chain(named(fed, self.names)).collect(),
+            and_others: self.seen_before.and_others,
+        };
+        let (mean, std) = self.normal;
+        let note = serde_json::to_string(&StageNote { mean, std, seen, best });
+        note.map_err(|error| TrainError::disk(&self.best(), error.into()))
     }
 
     fn begin(&self, start: Start<'_>, exec: &Exec<'_>) -> Result<TrainBackbone, TrainError> {
@@ -334,6 +424,7 @@ impl Lesson<'_> {
         if let Some(tensors) = before.filter(|_| knows_places) {
             backbone.load_tensors(tensors)?;
         }
+        backbone.freeze(self.frozen)?;
         Ok(backbone)
     }
 
@@ -394,6 +485,17 @@ impl Lesson<'_> {
         })?;
         Ok(Some(progress))
     }
+}
+
+impl Seen {
+    fn unknown() -> Self {
+        Self { cases: BTreeSet::new(), and_others: true }
+    }
+}
+
+/// Ids of some cases.
+fn named<'a>(cases: &'a BTreeSet<usize>, names: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    cases.iter().filter_map(|&case| names.get(case).cloned())
 }
 
 /// Mean and standard deviation of each channel over the training slices (method A11), from exact counts.
@@ -541,7 +643,7 @@ impl LessonRun<'_> {
         };
         let better = now.beats(progress.best.as_ref());
         if better {
-            self.backbone.tensors()?.save("", &lesson.best())?;
+            self.backbone.tensors()?.save(&lesson.note(&progress.fed, now)?, &lesson.best())?;
             (progress.best, progress.waited) = (Some(now), 0);
         } else {
             progress.waited += 1;
@@ -603,7 +705,7 @@ impl LessonRun<'_> {
         let started = Instant::now();
         progress.fed.extend(super::transfer::fit_to_slices(self.lesson, self.backbone, self.exec)?);
         let now = self.validate(progress, 0)?;
-        self.backbone.tensors()?.save("", &self.lesson.best())?;
+        self.backbone.tensors()?.save(&self.lesson.note(&progress.fed, now)?, &self.lesson.best())?;
         (progress.best, progress.finished) = (Some(now), true);
         self.exec.log(LogRow {
             fold: self.lesson.fold,
@@ -656,20 +758,20 @@ impl LessonRun<'_> {
 
 /// What `--weights` named.
 pub(super) enum Initial {
-    Network(Weights),
-    /// The best backbone of a stage of another run, with its local head.
-    Stage(NamedTensors),
+    Network(Weights, Box<ModelCard>),
+    /// The best backbone of a stage of another run, with its local head, and what stands beside it.
+    Stage(NamedTensors, Option<StageNote>),
 }
 
 /// Weights to begin from, if they have this backbone.
 pub(super) fn initial(path: &Path, network: &Architecture) -> Result<Initial, TrainError> {
-    if let Ok((tensors, _)) = NamedTensors::load(path)
+    if let Ok((tensors, note)) = NamedTensors::load(path)
         && tensors.0.contains_key(FIRST_LAYER)
         && !tensors.0.contains_key(HEAD)
     {
         let mut trial = TrainBackbone::new(network, 0, DevicePreference::Cpu)?;
         return match trial.load_tensors(&tensors) {
-            Ok(()) => Ok(Initial::Stage(tensors)),
+            Ok(()) => Ok(Initial::Stage(tensors, serde_json::from_str(&note).ok())),
             Err(error) => {
                 let (name, ours) = (path.display(), network.backbone.name());
                 Err(TrainError::Refused(format!("{name}: a stage's weights, but not of {ours} ({error})")))
@@ -681,7 +783,7 @@ pub(super) fn initial(path: &Path, network: &Architecture) -> Result<Initial, Tr
         let (theirs, ours) = (card.network.backbone.name(), network.backbone.name());
         return Err(TrainError::Refused(format!("{}: its backbone is {theirs}, not {ours}", path.display())));
     }
-    Ok(Initial::Network(weights))
+    Ok(Initial::Network(weights, Box::new(card)))
 }
 
 #[cfg(test)]

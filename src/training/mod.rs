@@ -23,6 +23,7 @@ pub mod cache;
 mod crops;
 mod crossfit;
 pub mod dataset;
+mod features;
 mod fold;
 pub mod folds;
 mod images;
@@ -67,6 +68,8 @@ pub struct Request {
     pub out: PathBuf,
     /// Folder of preprocessed slices.
     pub cache: PathBuf,
+    /// Where the features of a backbone that is not trained lie; `None`: in the run.
+    pub features: Option<PathBuf>,
     pub threads: usize,
     pub device: DevicePreference,
     /// Go on with the run in `out` instead of beginning one.
@@ -175,6 +178,7 @@ pub type OnEvent<'a> = &'a (dyn Fn(&Event) + Sync);
 struct Exec<'a> {
     ctx: &'a JobCtx,
     device: DevicePreference,
+    features: Option<PathBuf>,
     on_event: OnEvent<'a>,
     log: Mutex<RunLog>,
     log_path: PathBuf,
@@ -220,6 +224,7 @@ pub fn run(request: &Request, ctx: &JobCtx, on_event: OnEvent<'_>) -> Result<Sum
     let exec = Exec {
         ctx,
         device: request.device,
+        features: request.features.clone(),
         on_event,
         log: Mutex::new(RunLog::open(&request.out)),
         log_path: request.out.join("log.csv"),

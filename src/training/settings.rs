@@ -9,6 +9,10 @@ use super::sampler::Sampling;
 use crate::model::{AdamOptions, Architecture, Backbone, Pooling, cosine, step_decay};
 use crate::preprocess::Recipe;
 
+/// What a slice can stand and still show bone.
+const MAX_BLUR_PX: f64 = 5.0;
+const MAX_NOISE_HU: f64 = 300.0;
+
 /// Where the numbers come from that nobody chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -152,11 +156,14 @@ pub struct Settings {
     /// Initial weights of the backbone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Parts of the backbone whose convolutions keep their initial weights, as [`crate::model::TrainBackbone::freeze`] knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
     /// `None`: stage 1 begins with whole slices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crops: Option<CropStage>,
-    /// With no epoch, which only a run with crops may have, the crops' backbone is used as it is, apart from its batch norms'
-    /// running statistics and its last layer, which are measured and fitted on whole slices.
+    /// With no epoch the crops' backbone is used, apart from its batch norms' running statistics and its last layer, which are
+    /// measured and fitted on whole slices; in a run without crops the backbone of the initial weights, as it is.
     pub images: ImageStage,
     pub cases: CaseStage,
 }
@@ -188,6 +195,7 @@ impl Settings {
             seed: 1,
             shuffle_labels: false,
             weights: None,
+            frozen: Vec::new(),
             crops: None,
             images,
             cases,
@@ -235,6 +243,23 @@ impl Settings {
         if let Some(weight) = weights.into_iter().flatten().find(|weight| !(weight.is_finite() && *weight >= 0.0)) {
             return Err(format!("boxes cannot weigh {weight}"));
         }
+        if self.crossfit && self.crops.is_none() && self.images.steps.epochs == 0 {
+            return Err(
+                "--crossfit trains three more backbones, and stage 1 has no epoch: only one of them can be".into()
+            );
+        }
+        if self.weights.is_none() && !self.frozen.is_empty() {
+            return Err("weights that nothing has learned cannot be frozen; --weights names some that have".into());
+        }
+        let degraded = [Some(self.images.augmentation), self.crops.map(|crops| crops.augmentation)];
+        for a in degraded.into_iter().flatten() {
+            if !((0.0..=MAX_BLUR_PX).contains(&a.blur_px) && (0.0..=MAX_NOISE_HU).contains(&a.noise_hu)) {
+                return Err(format!(
+                    "a slice cannot be blurred by {} pixels and {} HU of noise",
+                    a.blur_px, a.noise_hu
+                ));
+            }
+        }
         if let Some(crops) = &self.crops {
             self.check_crops(crops)?;
         }
@@ -242,8 +267,8 @@ impl Settings {
         let stages = [Some(("images", &self.images.steps)), crop_steps, Some(("cases", &self.cases.steps))];
         for (stage, steps) in stages.into_iter().flatten() {
             let rate = steps.learning_rate;
-            let wrong = if steps.epochs == 0 && stage == "images" && self.crops.is_none() {
-                "no epoch, which only a run with --crops may have"
+            let wrong = if steps.epochs == 0 && stage == "images" && self.crops.is_none() && self.weights.is_none() {
+                "no epoch, which only a run with --crops or --weights may have"
             } else if steps.epochs == 0 && stage != "images" {
                 "no epoch"
             } else if steps.batch == 0 {
@@ -418,6 +443,13 @@ mod tests {
         assert!(refused(|s| s.images.epoch_images = Some(3)).contains("batch"));
         assert!(refused(|s| s.images.validation_images = Some(1)).contains("two slices"));
         assert!(refused(|s| s.images.steps.epochs = 0).contains("--crops"));
+        assert!(
+            refused(|s| (s.images.steps.epochs, s.crossfit, s.weights) = (0, true, Some("w".into())))
+                .contains("--crossfit")
+        );
+        assert!(refused(|s| s.frozen = vec!["layer4".into()]).contains("--weights"));
+        assert!(refused(|s| s.images.augmentation.blur_px = -1.0).contains("-1 pixels"));
+        assert!(refused(|s| s.images.augmentation.noise_hu = f64::NAN).contains("NaN HU"));
     }
 
     #[test]

@@ -121,8 +121,8 @@ fn train(
     };
     std::fs::create_dir_all(out).unwrap();
     let log = Mutex::new(RunLog::open(out));
-    let exec =
-        Exec { ctx: &ctx, device: DevicePreference::Cpu, on_event: &on_event, log, log_path: out.join("log.csv") };
+    let (device, log_path) = (DevicePreference::Cpu, out.join("log.csv"));
+    let exec = Exec { ctx: &ctx, device, features: None, on_event: &on_event, log, log_path };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let summary = pool.install(|| train_cases(settings, cases, out, &exec))?;
     Ok((summary, notes.into_inner().unwrap()))
@@ -246,7 +246,7 @@ fn phantoms(out: &Path, shuffle_labels: bool) -> FoldSummary {
     settings.images.steps.epochs = 3;
     let cache = out.parent().expect("a folder").join("cache");
     let (out, device) = (out.to_path_buf(), DevicePreference::Cpu);
-    let request = Request { settings, out, cache, threads: 2, device, resume: false };
+    let request = Request { settings, out, cache, features: None, threads: 2, device, resume: false };
     let summary = run(&request, &JobCtx::detached(), &|_| {}).unwrap();
     assert_eq!((summary.cases, summary.excluded), (32, 0));
     summary.folds[0].clone()
@@ -318,6 +318,100 @@ fn a_training_begins_with_what_another_runs_crops_taught() {
     settings.weights = Some(broken);
     let error = train(&settings, &cases, &folder.path().join("none"), 2, None).unwrap_err().to_string();
     assert!(error.contains("broken.safetensors") && error.contains("nano") && error.contains("bn1"), "{error}");
+}
+
+#[test]
+fn stage_2_alone_is_cross_validated_on_the_features_of_a_backbone_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 48);
+    let (old, new) = cases.split_at(24);
+    let first = folder.path().join("first");
+    train(&settings(), old, &first, 2, None).unwrap();
+    let stage = first.join("fold-1/best.safetensors");
+    let mut settings = Settings { weights: Some(stage.clone()), train_folds: vec![1, 2, 3, 4], ..settings() };
+    settings.images.steps.epochs = 0;
+    let out = folder.path().join("second");
+    let (summary, notes) = train(&settings, new, &out, 2, None).unwrap();
+    assert!(summary.folds.iter().all(|fold| fold.image_epoch == 0), "{summary:?}");
+    assert!(!notes.iter().any(|note| note.contains("held out")), "all cases are new: {notes:?}");
+    // One file for each case, whatever the folds; no epoch of slices.
+    assert_eq!(std::fs::read_dir(out.join("features")).unwrap().count(), new.len());
+    assert!(!out.join("fold-1/features").exists());
+    assert!(log::read(&out.join("log.csv")).unwrap().iter().all(|row| row.stage == "cases"));
+    let mut tested: Vec<String> = Vec::new();
+    for fold in 1..=4 {
+        tested.extend(predictions(&out, &format!("fold-{fold}.json")).into_iter().map(|case| case.id));
+        let path = out.join(format!("fold-{fold}/model.safetensors"));
+        let (weights, card, _) = Weights::load(&path).unwrap();
+        assert_eq!(card.json["training"]["held_out"]["seen_by_backbone"], 0);
+        assert!(
+            card.json["training"]["image_stage"].is_null()
+                && card.json["training"]["backbone"]["epoch"].as_u64() > Some(0)
+        );
+        // The first run's backbone as it was, its last layer's offset apart.
+        let (best, _) = crate::model::NamedTensors::load(&stage).unwrap();
+        for name in ["backbone.conv1.weight", "backbone.bn1.running_mean", "backbone.fc.weight"] {
+            assert_eq!(weights.tensor(name).unwrap(), best.values(name).unwrap(), "{name}");
+        }
+    }
+    tested.sort_unstable();
+    assert_eq!(tested, new.iter().map(|case| case.id.clone()).collect::<Vec<_>>());
+    // What a prediction says is what the written model says.
+    let network = Network::load(&out.join("fold-1/model.safetensors"), DevicePreference::Cpu).unwrap();
+    let told = &predictions(&out, "fold-1.json")[0];
+    let case = new.iter().find(|case| case.id == told.id).unwrap();
+    let pixels: Vec<f32> = case.stored.planes(0).unwrap().iter().map(|&value| f32::from(value) / 255.0).collect();
+    let said = &network.forward_slices(&pixels, 1).unwrap()[0];
+    assert!((f64::from(said.logit) - told.slices[0].logit).abs() < 1e-5, "{} {:?}", said.logit, told.slices[0]);
+    // The cases that it was trained on are told of; so is a whole model, which does not know.
+    let (_, notes) = train(&settings, old, &folder.path().join("third"), 2, None).unwrap();
+    assert!(notes.iter().any(|note| note.contains("test cases") && note.contains("not held out")), "{notes:?}");
+    settings.weights = Some(first.join("fold-1/model.safetensors"));
+    settings.train_folds = vec![1];
+    let (_, notes) = train(&settings, new, &folder.path().join("fourth"), 2, None).unwrap();
+    assert!(notes.iter().any(|note| note.contains("do not say which cases")), "{notes:?}");
+    let bias = |path: &Path| Weights::load(path).unwrap().0.tensor("backbone.fc.bias").unwrap().to_vec();
+    let [whole, again] = ["first", "fourth"].map(|run| bias(&folder.path().join(run).join("fold-1/model.safetensors")));
+    assert_eq!(whole, again, "its logits were natural already");
+}
+
+#[test]
+fn a_checkpoint_that_does_not_say_how_its_slices_were_normalised_is_not_used_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 16);
+    let mut settings = settings();
+    settings.images.steps.epochs = 1;
+    train(&settings, &cases, &folder.path().join("run"), 2, None).unwrap();
+    let (tensors, _) = crate::model::NamedTensors::load(&folder.path().join("run/fold-1/best.safetensors")).unwrap();
+    let bare = folder.path().join("bare.safetensors");
+    tensors.save("", &bare).unwrap();
+    (settings.weights, settings.images.steps.epochs) = (Some(bare), 0);
+    let error = train(&settings, &cases, &folder.path().join("none"), 2, None).unwrap_err().to_string();
+    assert!(error.contains("normalised") && error.contains("model.safetensors"), "{error}");
+}
+
+#[test]
+fn frozen_convolutions_stay_and_the_rest_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(folder.path(), 16);
+    let mut settings = settings();
+    settings.images.steps.epochs = 1;
+    train(&settings, &cases, &folder.path().join("first"), 2, None).unwrap();
+    let before = folder.path().join("first/fold-1/best.safetensors");
+    (settings.weights, settings.frozen) = (Some(before.clone()), vec!["layer4".into()]);
+    train(&settings, &cases, &folder.path().join("second"), 2, None).unwrap();
+    let [before, after] = [before, folder.path().join("second/fold-1/best.safetensors")]
+        .map(|path| crate::model::NamedTensors::load(&path).unwrap().0);
+    let mut frozen = 0;
+    for (name, (shape, values)) in &before.0 {
+        let stays = name.starts_with("backbone.layer4.") && shape.len() == 4;
+        assert_eq!(after.values(name).unwrap() == values, stays, "{name}");
+        frozen += usize::from(stays);
+    }
+    assert_eq!(frozen, 3, "two convolutions and the shortcut's");
+    settings.frozen = vec!["layer9".into()];
+    let error = train(&settings, &cases, &folder.path().join("third"), 2, None).unwrap_err().to_string();
+    assert!(error.contains("layer9"), "{error}");
 }
 
 #[test]
