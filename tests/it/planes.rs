@@ -14,6 +14,8 @@ use crate::support::shared_data;
 struct Golden {
     synthetic: Vec<Synthetic>,
     real: Vec<Real>,
+    oblique_synthetic: Vec<Oblique>,
+    oblique_real: Vec<Oblique>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,24 @@ struct Real {
 struct Cut {
     plane: Plane,
     at_mm: f64,
+    #[serde(flatten)]
+    sampled: Sampled,
+}
+
+/// Turned about two axes.
+#[derive(Deserialize)]
+struct Oblique {
+    /// A synthetic case or a folder.
+    of: String,
+    along_row: [f64; 3],
+    along_column: [f64; 3],
+    through_mm: [f64; 3],
+    #[serde(flatten)]
+    sampled: Sampled,
+}
+
+#[derive(Deserialize)]
+struct Sampled {
     spacing_mm: f64,
     rows: usize,
     columns: usize,
@@ -77,33 +97,53 @@ pub fn synthetic(z_mm: &[f64], tilt_deg: f64, spacing_mm: [f64; 2]) -> Stack {
 #[track_caller]
 fn check(stack: &Stack, cut: &Cut, what: &str) {
     let what = format!("{what}, {} at {} mm", cut.plane.name(), cut.at_mm);
-    let grid = PlaneGrid::covering(&stack.geometry, cut.plane, cut.at_mm, cut.spacing_mm).expect("inside");
-    assert_eq!((grid.rows, grid.columns), (cut.rows, cut.columns), "{what}");
-    let [x, y, z] = cut.origin_mm;
+    let grid = PlaneGrid::covering(&stack.geometry, cut.plane, cut.at_mm, cut.sampled.spacing_mm).expect("inside");
+    compare(stack, &grid, &cut.sampled, &what);
+}
+
+#[track_caller]
+fn check_oblique(stack: &Stack, cut: &Oblique) {
+    let vector = |[x, y, z]: [f64; 3]| Vec3::new(x, y, z);
+    let directions = [cut.along_row, cut.along_column].map(vector);
+    let through = PatientPoint(vector(cut.through_mm));
+    let grid = PlaneGrid::through(&stack.geometry, through, directions, cut.sampled.spacing_mm).expect("inside");
+    compare(stack, &grid, &cut.sampled, &format!("{}, oblique", cut.of));
+}
+
+#[track_caller]
+fn compare(stack: &Stack, grid: &PlaneGrid, expected: &Sampled, what: &str) {
+    assert_eq!((grid.rows, grid.columns), (expected.rows, expected.columns), "{what}");
+    let [x, y, z] = expected.origin_mm;
     assert!((grid.pose.origin.0 - Vec3::new(x, y, z)).length() < 1e-4, "{what}: {:?}", grid.pose.origin);
-    let values = stack.resample(&grid, &Slab::default(), f32::NAN);
-    let worst =
-        cut.pixels.iter().zip(&cut.values).map(|(i, expected)| (values[*i] - expected).abs()).fold(0.0, f32::max);
+    let values = stack.resample(grid, &Slab::default(), f32::NAN);
+    let apart = expected.pixels.iter().zip(&expected.values).map(|(i, value)| (values[*i] - value).abs());
+    let worst = apart.fold(0.0, |worst: f32, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) });
     assert!(worst <= 0.05, "{what}: {worst} HU apart");
     // The volume's edge falls between pixels up to rounding.
     let inside = values.iter().filter(|v| !v.is_nan()).count();
-    assert!(inside.abs_diff(cut.inside) <= cut.inside / 200, "{what}: {inside} pixels of {}", cut.inside);
+    assert!(inside.abs_diff(expected.inside) <= expected.inside / 200, "{what}: {inside} of {}", expected.inside);
 }
 
 #[test]
 fn planes_of_even_tilted_and_uneven_stacks_are_those_of_simpleitk() {
-    for case in golden().synthetic {
+    let golden = golden();
+    for case in &golden.synthetic {
         let stack = synthetic(&case.z_mm, case.tilt_deg, case.spacing_mm);
         for cut in &case.planes {
             check(&stack, cut, &case.name);
         }
+        let turned: Vec<&Oblique> = golden.oblique_synthetic.iter().filter(|cut| cut.of == case.name).collect();
+        assert_eq!(turned.len(), 2, "{}", case.name);
+        turned.into_iter().for_each(|cut| check_oblique(&stack, cut));
     }
 }
 
 #[test]
 fn planes_of_real_series_are_those_of_simpleitk() {
     let Some(data) = shared_data() else { return };
-    for case in golden().real {
+    let golden = golden();
+    assert!(golden.oblique_real.iter().all(|cut| golden.real.iter().any(|case| case.folder == cut.of)));
+    for case in &golden.real {
         let ctx = JobCtx::detached();
         let catalog = dens::dicom::scan(&data.join(&case.folder), &ctx).expect("a catalog");
         let series = Arc::new(catalog.series[catalog.likeliest().expect("a series")].clone());
@@ -112,6 +152,7 @@ fn planes_of_real_series_are_those_of_simpleitk() {
         for cut in &case.planes {
             check(&stack, cut, &case.folder);
         }
+        golden.oblique_real.iter().filter(|cut| cut.of == case.folder).for_each(|cut| check_oblique(&stack, cut));
     }
 }
 
