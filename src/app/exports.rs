@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::files;
-use crate::findings::Findings;
+use crate::findings::{Findings, Occlusion};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure::{self, Content, Drawn};
 use crate::reading::table::{self, Line};
@@ -50,6 +50,7 @@ pub struct ReportContent {
     refused: Vec<Refused>,
     hide_identity: bool,
     drawn: Content,
+    occlusion: Option<Arc<Occlusion>>,
     truth: Option<Arc<CaseTruth>>,
 }
 
@@ -62,6 +63,7 @@ impl ReportContent {
             refused: &self.refused,
             hide_identity: self.hide_identity,
             drawn: Some(&self.drawn),
+            occlusion: self.occlusion.as_deref(),
             truth: self.truth.as_deref(),
             created: created_now(),
         }
@@ -129,6 +131,7 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
         refused,
         hide_identity: state.hide_identity,
         drawn: active.measures.sheet.content().clone(),
+        occlusion: state.occlusion_done().cloned(),
         // Who reads without it gets a report without it.
         truth: state.truth().and(active.truth.clone()),
     })

@@ -35,6 +35,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
         analysis_note: None,
         refused: &opened.refused,
         drawn: None,
+        occlusion: None,
         truth: opened.truth.as_ref(),
         hide_identity: false,
         created: created_now(),

@@ -30,6 +30,7 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         analysis_note,
         refused: &opened.refused,
         drawn: None,
+        occlusion: None,
         truth: opened.truth.as_ref(),
         hide_identity: args.hide_identity,
         created: created_now(),

@@ -276,7 +276,8 @@ fn at_this_threshold(findings: &Findings, set: &Validation) -> Fact {
     let between = if known.measured_here { "" } else { "; not measured at this threshold, but at the nearest ones" };
     let (sensitivity, specificity) = (span_text(&known.sensitivity), span_text(&known.specificity));
     let text = format!("sensitivity {sensitivity}, specificity {specificity} on {}{between}", set_text(set));
-    fact("At this threshold", text)
+    // Each under a name of its own: the JSON holds them side by side.
+    fact(&format!("At this threshold: {}", set.name), text)
 }
 
 fn outcome(findings: &Findings) -> Outcome {
@@ -325,7 +326,10 @@ fn key_slices(input: &ReportInput<'_>, mask: &Mask) -> Vec<KeySlice> {
             }
         }
     };
-    chosen.into_iter().map(|(title, index)| key_slice(input, mask, title, index)).collect()
+    let checked = input.occlusion.map(|check| check.index).filter(shown);
+    let checked = checked.filter(|slice| chosen.iter().all(|(_, known)| known != slice));
+    let checked = checked.map(|slice| ("Checked by occlusion".to_owned(), slice));
+    chosen.into_iter().chain(checked).map(|(title, index)| key_slice(input, mask, title, index)).collect()
 }
 
 fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) -> KeySlice {
@@ -354,7 +358,11 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
             lines.push(format!("flags: {}", finding.flags.join(", ")));
         }
     }
-    let region = state.and_then(SliceState::cam).map(|(region, _)| *region);
+    let cam = state.and_then(SliceState::cam);
+    if let (Some(check), Some((_, map))) = (input.occlusion.filter(|check| check.index == index), cam) {
+        lines.push(check.sentence(map));
+    }
+    let region = cam.map(|(region, _)| *region);
     let fidelity = Fidelity::of_printed_slice(series.technique.lossy.as_deref());
     lines.push(format!("shown {}", fidelity.words()));
     let (plane, marks) = (None, Vec::new());

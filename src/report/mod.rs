@@ -31,7 +31,7 @@ pub use crate::study::describe::CornerText;
 
 use crate::evaluation::{Document, Picture};
 use crate::files;
-use crate::findings::Findings;
+use crate::findings::{Findings, Occlusion};
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
 use crate::view::ViewDraw;
@@ -47,6 +47,8 @@ pub struct ReportInput<'a> {
     pub hide_identity: bool,
     /// What the reader measured and marked.
     pub drawn: Option<&'a crate::measure::Content>,
+    /// The occlusion check that the reader asked for last.
+    pub occlusion: Option<&'a Occlusion>,
     /// The reference standard, to be printed.
     pub truth: Option<&'a CaseTruth>,
     /// When the report is made, as it shall stand there (ISO 8601 with offset); passed in so that output can be

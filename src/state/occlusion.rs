@@ -26,6 +26,14 @@ impl AppState {
         self.occlusion.as_ref().filter(|check| check.slice == current && !self.results_hidden())
     }
 
+    /// The map of the last check, whichever slice is on the screen.
+    pub fn occlusion_done(&self) -> Option<&Arc<Occlusion>> {
+        match &self.occlusion.as_ref().filter(|_| !self.results_hidden())?.state {
+            OcclusionState::Done(map) => Some(map),
+            _ => None,
+        }
+    }
+
     /// The map of the check, where it lies on the slice instead of the heatmap.
     pub fn shown_occlusion(&self) -> Option<&Occlusion> {
         match &self.occlusion_here()?.state {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dens::findings::{
-    Cam, CaseResult, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
+    Cam, CaseResult, Exclusion, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding, SliceOutcome,
+    SliceState,
 };
 use dens::geometry::{PatientPoint, SlicePose, Vec3};
 use dens::measure::{Content, Ground, KeySlice, Kind as Measured, Pixels, Reading, Sheet, Source, Space};
+use dens::model::{Architecture, ModelCard, Pooling};
 use dens::report::{
     CornerText, Format, ReportError, ReportInput, ViewPicture, analysis_json, report_bytes, report_text, view_picture,
     write_atomically, write_report,
@@ -201,6 +203,7 @@ fn input<'a>(loaded: &'a LoadedSeries, findings: Option<&'a Findings>, refused: 
         analysis_note: None,
         refused,
         drawn: None,
+        occlusion: None,
         truth: None,
         hide_identity: false,
         created: "2026-03-04T05:06:07+01:00".into(),
@@ -348,6 +351,56 @@ fn a_hard_stop_still_makes_a_report() {
     let json = json_of(&input);
     assert!(json["analysis"].is_null() && json["result"].is_null());
     assert_eq!(json["analysis_note"], "not applicable: the pixel spacing of this series is unknown");
+}
+
+#[test]
+fn each_set_that_a_threshold_was_tried_on_stands_by_itself() {
+    let (loaded, refused) = (loaded(26), refused());
+    let mut findings = findings(&loaded, two_peaks, true);
+    let rate = |value: f64| serde_json::json!({ "value": value, "lower": value - 0.1, "upper": value + 0.1 });
+    let set = |value: f64| {
+        let point = serde_json::json!([{ "threshold": 0.5, "sensitivity": rate(value), "specificity": rate(0.5) }]);
+        serde_json::json!({ "cases": 20, "positive_cases": 9, "synthetic": true, "operating_points": point })
+    };
+    let network = Architecture::nano(8, Pooling::Last);
+    let mut card = ModelCard::template(&network, [0.0; 3], [1.0; 3]);
+    card["held_out"] = serde_json::json!({ "iid": set(0.8), "twins": set(0.6) });
+    let operating = ModelCard::from_json(card).expect("a card").operating();
+    findings.provenance.model = Arc::new(ModelInfo { operating, ..(*findings.provenance.model).clone() });
+    let json = json_of(&input(&loaded, Some(&findings), &refused));
+    for (name, share) in [("iid", "80 %"), ("twins", "60 %")] {
+        let text = json["model"][format!("At this threshold: {name}")].as_str().expect("a sentence of its own");
+        assert!(text.contains(&format!("sensitivity {share}")), "{text}");
+    }
+}
+
+#[test]
+fn an_occlusion_check_stands_beside_its_slice() {
+    let (loaded, refused) = (loaded(26), refused());
+    let findings = findings(&loaded, two_peaks, true);
+    let lines = |check: Option<&Occlusion>| {
+        let json = json_of(&ReportInput { occlusion: check, ..input(&loaded, Some(&findings), &refused) });
+        let keys = json["key_slices"].as_array().expect("key slices").clone();
+        keys.iter()
+            .map(|key| (key["title"].clone(), key["index"].clone(), key["lines"].to_string()))
+            .collect::<Vec<_>>()
+    };
+    let (region, cam) = findings.slices[11].cam().expect("a map");
+    let cells = cam.rows * cam.columns;
+    let mut covered = vec![0.9; cells];
+    covered[cells / 2] = 0.2;
+    let check = |index| Occlusion::new(index, *region, 0.9, [cam.rows, cam.columns], &covered).expect("a map");
+    // A peak that is there anyhow says it; another slice comes in.
+    let peak = check(11);
+    let with = lines(Some(&peak));
+    assert_eq!(with.len(), lines(None).len());
+    assert!(with[0].1 == 12 && with[0].2.contains("Largest drop 0.700 of the score 0.900"), "{with:?}");
+    assert!(with[1..].iter().all(|key| !key.2.contains("Largest drop")), "{with:?}");
+    let other = check(15);
+    let with = lines(Some(&other));
+    let last = with.last().expect("one more");
+    assert!(with.len() == lines(None).len() + 1 && last.0 == "Checked by occlusion" && last.1 == 16, "{with:?}");
+    assert!(last.2.contains("Largest drop"), "{last:?}");
 }
 
 #[test]
