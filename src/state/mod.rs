@@ -19,6 +19,7 @@ mod shelf;
 mod surface;
 mod worklist;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -181,6 +182,22 @@ pub enum AnalysisState {
 pub struct Notice {
     pub severity: Severity,
     pub text: String,
+    /// Files and folders in the text, which may carry the patient's name.
+    pub names: Vec<String>,
+}
+
+/// Stands for the name of a file or folder while the identity is hidden.
+const HIDDEN_NAME: &str = "[hidden]";
+
+impl Notice {
+    /// The text as it may be shown.
+    pub fn shown(&self, hide_identity: bool) -> Cow<'_, str> {
+        if !hide_identity {
+            return Cow::Borrowed(&self.text);
+        }
+        let hidden = |text: String, name: &String| text.replace(name.as_str(), HIDDEN_NAME);
+        Cow::Owned(self.names.iter().filter(|name| !name.is_empty()).fold(self.text.clone(), hidden))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -379,7 +396,12 @@ impl AppState {
     }
 
     pub fn notice(&mut self, severity: Severity, text: impl Into<String>) {
-        let notice = Notice { severity, text: text.into() };
+        self.notice_naming(severity, text, Vec::new());
+    }
+
+    /// As [`Self::notice`], with the files and folders that the text names.
+    fn notice_naming(&mut self, severity: Severity, text: impl Into<String>, names: Vec<String>) {
+        let notice = Notice { severity, text: text.into(), names };
         if self.notices.last() != Some(&notice) {
             self.notices.push(notice);
         }

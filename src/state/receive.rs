@@ -99,7 +99,10 @@ impl AppState {
         let catalog = match result {
             Ok(catalog) => catalog,
             Err(Ended::Cancelled) => return self.notice(Severity::Info, "Opening was cancelled; nothing was changed."),
-            Err(Ended::Failed(text) | Ended::Stopped(text)) => return self.notice(Severity::Error, text),
+            Err(Ended::Failed(text) | Ended::Stopped(text)) => {
+                let names = paths.iter().map(|path| path.display().to_string()).collect();
+                return self.notice_naming(Severity::Error, text, names);
+            }
         };
         if !catalog.series.is_empty() && paths.len() <= MOST_REMEMBERED_AT_ONCE {
             paths.iter().rev().for_each(|path| self.settings.remember(path));
@@ -112,9 +115,7 @@ impl AppState {
                       files of a study."
                     .to_owned(),
                 1 => "Nothing to show: what was found there could not be used. The list of notices says why.".to_owned(),
-                n => format!(
-                    "Nothing to show: none of the {n} files there could be used. The list of notices says why for each."
-                ),
+                n => format!("Nothing to show: none of the {n} files there could be used. The list of notices says why."),
             };
             self.show_notices = true;
             return self.notice(Severity::Error, text);
@@ -127,11 +128,25 @@ impl AppState {
         }
     }
 
+    /// One notice for all files that are refused for the same reason, such as those of an encrypted archive.
     fn report_refused(&mut self, refused: &[Refused]) {
+        let mut reasons: Vec<(&Refused, usize)> = Vec::new();
         for r in refused {
             // The sentence names the file itself where it comes from the reader.
-            let text = if r.text.starts_with(&r.file) { r.text.clone() } else { format!("{}: {}", r.file, r.text) };
-            self.notice(Severity::Warning, text);
+            let known = reasons.iter_mut().find(|(first, _)| first.text == r.text && !r.text.starts_with(&r.file));
+            match known {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((r, 1)),
+            }
+        }
+        for (r, count) in reasons {
+            let text = match count {
+                1 if r.text.starts_with(&r.file) => r.text.clone(),
+                1 => format!("{}: {}", r.file, r.text),
+                2 => format!("{} and one more file, each: {}", r.file, r.text),
+                _ => format!("{} and {} more files, each: {}", r.file, count - 1, r.text),
+            };
+            self.notice_naming(Severity::Warning, text, vec![r.file.clone()]);
         }
     }
 
@@ -191,7 +206,8 @@ impl AppState {
                 if let Some(folder) = path.parent() {
                     self.export_folder = folder.to_owned();
                 }
-                self.notice(Severity::Info, format!("Written: {}", path.display()));
+                let path = path.display().to_string();
+                self.notice_naming(Severity::Info, format!("Written: {path}"), vec![path]);
             }
             Err(refusal) => match &mut self.export {
                 Some(export) => {

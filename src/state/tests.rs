@@ -207,6 +207,24 @@ fn slices_that_failed_leave_the_reader_on_the_same_picture() {
 }
 
 #[test]
+fn files_refused_for_one_reason_share_a_notice_that_hides_their_name_with_the_identity() {
+    let (mut state, load) = opened(3);
+    let loaded = loaded_from(&state);
+    let file =
+        |name: &str, text: &str| Refused { file: name.into(), kind: crate::study::Kind::Encrypted, text: text.into() };
+    let refused = vec![
+        file("DOE_JANE/1.dcm", "it is encrypted"),
+        file("notes", "notes: it is empty"),
+        file("DOE_JANE/2.dcm", "it is encrypted"),
+        file("DOE_JANE/3.dcm", "it is encrypted"),
+    ];
+    state.receive(Event::Loaded { request: load, result: Ok((loaded, refused)), seconds: 0.0 });
+    let texts = |hide: bool| state.notices.iter().map(|n| n.shown(hide).into_owned()).collect::<Vec<_>>();
+    assert_eq!(texts(false), ["DOE_JANE/1.dcm and 2 more files, each: it is encrypted", "notes: it is empty"]);
+    assert_eq!(texts(true), ["[hidden] and 2 more files, each: it is encrypted", "[hidden]: it is empty"]);
+}
+
+#[test]
 fn escape_closes_one_thing_at_a_time_and_never_the_image() {
     let (mut state, load) = opened(3);
     state.receive(Event::SliceDecoded { request: load, index: 1, slice: slice(0) });

@@ -289,7 +289,7 @@ fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
                 };
                 ui.horizontal_wrapped(|ui| {
                     ui.label(RichText::new(sign).color(colour));
-                    ui.label(&notice.text);
+                    ui.label(notice.shown(state.hide_identity));
                 });
             }
             if state.notices.is_empty() {
@@ -299,7 +299,7 @@ fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
         ui.separator();
         ui.horizontal(|ui| {
             if ui.button("Copy all").clicked() {
-                let lines: Vec<&str> = state.notices.iter().map(|n| n.text.as_str()).collect();
+                let lines: Vec<_> = state.notices.iter().map(|n| n.shown(state.hide_identity)).collect();
                 ctx.copy_text(lines.join("\n"));
             }
             if ui.button("Clear").clicked() {

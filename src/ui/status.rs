@@ -78,8 +78,9 @@ fn notices_button(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Comman
     if let Some(last) = state.notices.last().filter(|_| !state.show_notices) {
         let available = ui.available_width() - 40.0;
         if available > 200.0 {
-            let label = egui::Label::new(RichText::new(&last.text).small().color(colour)).truncate();
-            ui.add_sized(egui::vec2(available.min(420.0), 14.0), label).on_hover_text(&last.text);
+            let shown = last.shown(state.hide_identity);
+            let label = egui::Label::new(RichText::new(&*shown).small().color(colour)).truncate();
+            ui.add_sized(egui::vec2(available.min(420.0), 14.0), label).on_hover_text(&*shown);
         }
     }
 }
