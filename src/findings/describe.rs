@@ -57,9 +57,18 @@ pub fn chosen_sentence(findings: &Findings) -> Option<String> {
 
 /// The one line that a reader looks for. The absence of a finding is never called health.
 pub fn verdict(findings: &Findings) -> &'static str {
-    let slice = !findings.peaks().is_empty();
-    let case = findings.case.as_ref().is_some_and(|case| case.score >= findings.case_threshold());
-    if slice || case { "finding above threshold" } else { "no finding above threshold" }
+    let case = findings.case.as_ref().map(|case| case.score >= findings.case_threshold());
+    verdict_of(!findings.peaks().is_empty(), case)
+}
+
+/// Of slices and, where there is one, a case score that reach their thresholds or do not.
+pub fn verdict_of(slice: bool, case: Option<bool>) -> &'static str {
+    match (slice, case) {
+        (true, Some(true) | None) => "finding above threshold",
+        (true, Some(false)) => "finding above threshold in slices only",
+        (false, Some(true)) => "finding above threshold for the case only",
+        (false, Some(false) | None) => "no finding above threshold",
+    }
 }
 
 /// What a calibrated score assumes; `None` for scores that are not calibrated.
@@ -155,6 +164,10 @@ mod tests {
         assert_eq!((verdict(&findings), chosen_sentence(&findings)), ("no finding above threshold", None));
         findings.chosen = Some(Thresholds { slice: 0.3, case: 0.7 });
         assert_eq!((verdict(&findings), findings.peaks()), ("finding above threshold", vec![0]));
+        let said = [(true, Some(true)), (true, Some(false)), (false, Some(true)), (false, Some(false))];
+        let said = said.map(|(slice, case)| verdict_of(slice, case));
+        assert!(said[1].ends_with("in slices only") && said[2].ends_with("for the case only"), "{said:?}");
+        assert_eq!([said[0], said[3]], ["finding above threshold", "no finding above threshold"]);
         assert_eq!(
             chosen_sentence(&findings).as_deref(),
             Some("thresholds chosen by the reader: 0.300 for slices, 0.700 for the case; the model card has 0.500")

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::findings::describe::verdict_of;
 use crate::reading::Reading;
 use crate::study::describe;
 use crate::study::quality::Weight;
@@ -268,8 +269,7 @@ impl AppState {
     pub fn row_verdict(&self, result: &RowResult) -> &'static str {
         let thresholds = self.thresholds_of(&result.model);
         let slice = result.top.is_some_and(|top| top.score >= thresholds.slice);
-        let case = result.case.is_some_and(|case| case >= thresholds.case);
-        if slice || case { "finding above threshold" } else { "no finding above threshold" }
+        verdict_of(slice, result.case.map(|case| case >= thresholds.case))
     }
 
     pub fn work_text(&self, index: usize, progress: Option<(usize, usize)>) -> String {

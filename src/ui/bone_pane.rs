@@ -16,6 +16,8 @@ use crate::view::planes::Pane;
 use crate::view::surface::{self, Camera, Side, SurfaceDraw};
 use crate::volume::Sampling;
 
+/// Under text that may lie on bone.
+const PLATE: Color32 = Color32::from_black_alpha(150);
 /// Of the pictures drawn by the processor, beside those of the other panes.
 const VIEW_BY_PROCESSOR: u32 = 7;
 /// Degrees per point of a drag, and per press of an arrow key.
@@ -61,6 +63,8 @@ fn header(ui: &mut egui::Ui, rect: Rect, state: &AppState, commands: &mut Vec<Co
     let bar = Rect::from_min_max(rect.min + vec2(6.0, 3.0), pos2(rect.right() - 6.0, rect.top() + HEADER));
     let mut ui =
         ui.new_child(egui::UiBuilder::new().max_rect(bar).layout(egui::Layout::left_to_right(egui::Align::Center)));
+    // The surface reaches up here.
+    ui.painter().rect_filled(bar.expand2(vec2(6.0, 3.0)).intersect(rect), 0.0, PLATE);
     // On black in both themes, as the image is.
     let dark = ui.ctx().style_of(egui::Theme::Dark);
     ui.style_mut().visuals = dark.visuals.clone();
@@ -326,14 +330,8 @@ fn texts(
     let places = [Align2::CENTER_TOP, Align2::RIGHT_CENTER, Align2::CENTER_BOTTOM, Align2::LEFT_CENTER];
     for (direction, place) in camera.edges().into_iter().zip(places) {
         let letters = orientation_letters(direction);
-        overlay::legible(
-            painter,
-            place.pos_in_rect(&below),
-            place,
-            &letters,
-            FontId::proportional(font.size + 3.5),
-            theme::TEXT,
-        );
+        let font = FontId::proportional(font.size + 3.5);
+        plated(painter, place.pos_in_rect(&below), place, &letters, font, theme::TEXT);
     }
     let mut lines: Vec<(String, Color32)> = Vec::new();
     if let Some(model) = state.model_in_use().filter(|_| !state.peak_points().is_empty()) {
@@ -349,11 +347,7 @@ fn texts(
     for (line, colour) in lines.into_iter().rev() {
         let galley = painter.layout(line, font.clone(), colour, widest);
         y -= galley.size().y;
-        painter.rect_filled(
-            Rect::from_min_size(pos2(below.left(), y), galley.size()).expand(1.0),
-            0.0,
-            Color32::from_black_alpha(110),
-        );
+        painter.rect_filled(Rect::from_min_size(pos2(below.left(), y), galley.size()).expand(1.0), 0.0, PLATE);
         painter.galley(pos2(below.left(), y), galley, colour);
     }
     let fidelity: Fidelity = state.surface_fidelity()?;
@@ -361,12 +355,21 @@ fn texts(
     let parts: Vec<&str> = fidelity.parts().collect();
     let mut y = below.bottom();
     for part in parts.into_iter().rev() {
-        let drawn =
-            overlay::legible(painter, pos2(below.right(), y), Align2::RIGHT_BOTTOM, part, font.clone(), theme::WARNING);
+        let at = pos2(below.right(), y);
+        let drawn = plated(painter, at, Align2::RIGHT_BOTTOM, part, font.clone(), theme::WARNING);
         badge = badge.union(drawn);
         y -= font.size + 3.5;
     }
     Some(badge)
+}
+
+/// Text on a plate, since bone is as light as text. Answers where it stands.
+fn plated(painter: &egui::Painter, at: Pos2, place: Align2, text: &str, font: FontId, colour: Color32) -> Rect {
+    let size = painter.layout_no_wrap(text.to_owned(), font.clone(), colour).size();
+    if size.x > 0.0 {
+        painter.rect_filled(place.anchor_size(at, size).expand(1.0), 0.0, PLATE);
+    }
+    overlay::legible(painter, at, place, text, font, colour)
 }
 
 fn crosshair_value(active: &ActiveSeries) -> String {

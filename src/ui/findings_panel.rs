@@ -137,7 +137,7 @@ fn case_score(ui: &mut Ui, state: &AppState) {
                     ui.label(RichText::new("case score").color(theme::of(ui).text));
                     ui.label(RichText::new(verdict(findings)).color(theme::of(ui).text));
                     let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
-                    let text = format!("{side} threshold {:.3}", findings.case_threshold());
+                    let text = format!("case {side} its threshold {:.3}", findings.case_threshold());
                     ui.label(RichText::new(text).small().color(theme::of(ui).dim));
                 });
             });

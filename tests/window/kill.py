@@ -146,11 +146,11 @@ def draw(window, chance, slice_number, alive):
     x, y = chance.randrange(LEFT, RIGHT - 130), chance.randrange(TOP, BOTTOM - 110)
     to_x, to_y = x + chance.randrange(60, 130), y + chance.randrange(40, 110)
     way = ["key", "Home"] + ["key", "shift+Down"] * (slice_number // 10) + ["key", "Down"] * (slice_number % 10)
-    window.act("key", "Escape", *way, "key", "d", "mousemove", x, y, "sleep", 0.1, "mousedown", 1)
+    window.act("key", "Escape", *way, "key", "d", "sleep", 0.2, "mousemove", x, y, "sleep", 0.1, "mousedown", 1)
     for i in range(1, 7):
         if not alive():
             return
-        window.act("mousemove", x + (to_x - x) * i // 6, y + (to_y - y) * i // 6)
+        window.act("mousemove", x + (to_x - x) * i // 6, y + (to_y - y) * i // 6, "sleep", 0.05)
     window.act("sleep", 0.1, "mouseup", 1)
 
 
