@@ -49,7 +49,7 @@ pub(super) fn features(
         }
         let other = ImageJob {
             cases: job.cases,
-            names: job.names,
+            origin: job.origin,
             validation: job.validation.clone(),
             crops: job.crops,
             stage: job.stage,

@@ -50,13 +50,15 @@ impl<'a> Features<'a> {
     ) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&folder).map_err(|error| TrainError::disk(&folder, error))?;
         let mut tensors = trained.backbone.tensors()?;
-        let hash = digest(&tensors, trained, exec);
+        let backbone = digest(&tensors, trained);
         // A sequence network of its own is not there yet and not asked.
         tensors.absorb("", TrainSequence::new(network, 0)?.tensors());
         let weights = Weights::from_tensors(network, &tensors)?;
         let card = ModelCard::template(network, trained.mean, trained.std);
         let card = ModelCard::from_json(card).map_err(TrainError::Refused)?;
         let network = Network::from_weights(&weights, card, exec.device)?;
+        // Precisions differ, and so do devices.
+        let hash = format!("{backbone} {}", network.device_name());
         Ok(Self { cases, network, folder, hash, shift, fold })
     }
 
@@ -125,14 +127,13 @@ impl SliceFeatures {
     }
 }
 
-/// SHA-256 of the tensors by name and value, of how slices are normalised, and of where the backbone runs: precisions differ.
-fn digest(tensors: &NamedTensors, trained: &Trained, exec: &Exec<'_>) -> String {
+/// SHA-256 of the tensors by name and value and of how slices are normalised.
+fn digest(tensors: &NamedTensors, trained: &Trained) -> String {
     let mut hash = Sha256::new();
     for (name, (_, values)) in &tensors.0 {
         hash.update(name.as_bytes());
         values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
     trained.mean.iter().chain(&trained.std).for_each(|value| hash.update(value.to_le_bytes()));
-    hash.update(format!("{:?}", exec.device));
     hex::encode(hash.finalize())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cache::{StoredCase, StoredSlice};
 use super::features::{Features, SliceFeatures};
 use super::folds::Parts;
-use super::images::{Best, ImageJob, Trained, initial};
+use super::images::{Best, ImageJob, Initial, Origin, Trained, initial};
 use super::sampler::{Item, Pools, shuffle_labels};
 use super::sequence::CaseJob;
 use super::settings::Settings;
@@ -55,6 +55,7 @@ impl Fold<'_> {
         let pools = Pools::new(&train, |case| positive[case]);
         self.check_classes(&pools, &positive)?;
         let weights = self.settings.weights.as_deref().map(|path| initial(path, &self.network)).transpose()?;
+        self.check_given(weights.as_ref())?;
         let mut images = self.settings.images;
         if self.settings.shuffle_labels {
             // The boxes would say what the labels no longer do.
@@ -62,7 +63,7 @@ impl Fold<'_> {
         }
         let job = ImageJob {
             cases: &stored,
-            names: &names,
+            origin: Origin { names: &names, kind: kind_of(&self.settings.datasets) },
             validation: labelled(&stored, &self.parts.inner),
             crops: self.settings.crops.as_ref(),
             stage: &images,
@@ -83,8 +84,7 @@ impl Fold<'_> {
             "a test case was shown to the backbone of its fold"
         );
         let seen_before = self.seen_before(&trained, exec);
-        let natural = trained.given.as_ref().is_some_and(|given| given.natural);
-        let shift = if natural { 0.0 } else { job.pools.prior_shift(self.settings.images.sampling) as f32 };
+        let shift = self.shift(&trained, &job.pools);
         let prevalence = job.pools.prevalence();
         let crossed = if self.settings.crossfit {
             Some(super::crossfit::features(self, &job, &trained, &train, &positive, exec)?)
@@ -120,6 +120,29 @@ impl Fold<'_> {
         self.finish(&trained, sequence, shift, facts, exec)
     }
 
+    /// A whole model that is used as it is takes slices as it learned them.
+    fn check_given(&self, weights: Option<&Initial>) -> Result<(), TrainError> {
+        let (true, Some(Initial::Network(_, card))) = (self.settings.backbone_is_given(), weights) else {
+            return Ok(());
+        };
+        let (side, ours) = (card.network.input_side, self.network.input_side);
+        let (recipe, our_recipe) = (card.json["recipe"].as_str().unwrap_or_default(), self.settings.recipe.name());
+        if side == ours && recipe == our_recipe {
+            return Ok(());
+        }
+        let short = recipe.split('/').next().unwrap_or_default();
+        Err(TrainError::Refused(format!(
+            "the backbone of --weights learned slices of {side} pixels by the recipe {recipe} and would be used as it is on \
+             {ours} pixels by {our_recipe}: --input {side} --recipe {short} make them the same"
+        )))
+    }
+
+    /// What turns the backbone's slice logits to the natural prevalence.
+    fn shift(&self, trained: &Trained, pools: &Pools) -> f32 {
+        let natural = trained.given.as_ref().is_some_and(|given| given.natural);
+        if natural { 0.0 } else { pools.prior_shift(self.settings.images.sampling) as f32 }
+    }
+
     /// What the backbone makes of slices; a backbone that is used as it came serves all folds.
     pub(super) fn features(
         &self,
@@ -139,7 +162,8 @@ impl Fold<'_> {
     /// How many test cases a backbone that came with `--weights` has seen, where that is known: figures of those are not held
     /// out.
     fn seen_before(&self, trained: &Trained, exec: &Exec<'_>) -> Option<usize> {
-        let seen = &trained.given.as_ref()?.seen;
+        trained.given.as_ref()?;
+        let seen = &trained.seen;
         let of_test = self.parts.test.iter().filter(|&&case| seen.cases.contains(&self.cases[case].id)).count();
         let (number, count) = (self.number, self.parts.test.len());
         if of_test > 0 {
@@ -287,7 +311,9 @@ impl Fold<'_> {
     /// The card's words on where the weights come from; `on` completes "trained on".
     fn describe(&self, card: &mut Value, trained: &Trained, facts: &Facts) {
         let (settings, best) = (self.settings, trained.best);
-        let kind = kind_of(&settings.datasets);
+        // Of all that the backbone has learned, and of what stage 2 learned.
+        let others = trained.seen.kinds.iter().any(|kind| kind != kind_of(&settings.datasets));
+        let kind = if others { "mixed" } else { kind_of(&settings.datasets) };
         let on = match (settings.shuffle_labels, kind) {
             (true, _) => "labels dealt at random: a check, not a model",
             (false, "phantom") => "synthetic necks only",

@@ -63,8 +63,7 @@ pub(super) type Normal = ([f32; 3], [f32; 3]);
 /// What one backbone is trained from.
 pub(super) struct ImageJob<'a> {
     pub(super) cases: &'a [StoredCase],
-    /// Their ids.
-    pub(super) names: &'a [String],
+    pub(super) origin: Origin<'a>,
     pub(super) pools: Pools,
     /// Labelled slices of the inner validation.
     pub(super) validation: Vec<Item>,
@@ -86,6 +85,15 @@ pub(super) struct ImageJob<'a> {
     pub(super) folder: PathBuf,
 }
 
+/// Whence the cases are, for whoever goes on from the weights.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// Their ids.
+    pub(super) names: &'a [String],
+    /// Of the data: `phantom`, `rsna2022`, `hdn-cspine`, or `mixed`.
+    pub(super) kind: &'a str,
+}
+
 /// A trained backbone.
 pub(super) struct Trained {
     pub(super) backbone: TrainBackbone,
@@ -94,6 +102,8 @@ pub(super) struct Trained {
     pub(super) best: Best,
     /// Every case of which a slice or a crop was shown to it, for training or validation.
     pub(super) fed: BTreeSet<usize>,
+    /// The same for all that it learned, here and before.
+    pub(super) seen: Seen,
     /// What it learned before whole slices.
     pub(super) crops: Option<LearnedCrops>,
     /// Where it was not trained here.
@@ -103,7 +113,6 @@ pub(super) struct Trained {
 /// A backbone that is used as it came with `--weights`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Given {
-    pub(super) seen: Seen,
     /// Its logits speak of the natural prevalence already.
     pub(super) natural: bool,
     /// For the model card: what is known of its training.
@@ -114,6 +123,9 @@ pub(super) struct Given {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) cases: BTreeSet<String>,
+    /// Of the data, as [`Origin::kind`]; of weights that do not say, `mixed`.
+    #[serde(default = "unknown_kinds")]
+    pub(super) kinds: BTreeSet<String>,
     /// It began with weights that do not say what they have seen.
     pub(super) and_others: bool,
 }
@@ -155,7 +167,7 @@ enum Start<'a> {
 /// Epochs over one kind of picture, from the first to the best.
 pub(super) struct Lesson<'a> {
     pub(super) cases: &'a [StoredCase],
-    names: &'a [String],
+    origin: Origin<'a>,
     /// By the weights that it begins with.
     seen_before: Seen,
     source: Source<'a>,
@@ -266,7 +278,7 @@ impl ImageJob<'_> {
         let normal = statistics(self.cases, &self.pools, exec)?;
         let (start, seen) = match self.initial {
             None => (Start::Seeded, Seen::default()),
-            Some(Initial::Network(weights, _)) => (Start::File(weights), Seen::unknown()),
+            Some(Initial::Network(weights, card)) => (Start::File(weights), Seen::of_network(card)),
             Some(Initial::Stage(tensors, note)) => {
                 (Start::After(tensors), note.as_ref().map_or_else(Seen::unknown, |note| note.seen.clone()))
             }
@@ -277,8 +289,7 @@ impl ImageJob<'_> {
         let learned = backbone.tensors()?;
         // Two of them may be too much for a card.
         drop(backbone);
-        let seen = Seen { cases: seen.cases.into_iter().chain(named(&fed, self.names)).collect(), ..seen };
-        let mut trained = self.slices(normal, seen).run(Start::After(&learned), exec)?;
+        let mut trained = self.slices(normal, seen.and(&fed, self.origin)).run(Start::After(&learned), exec)?;
         trained.fed.extend(fed);
         let shown = best.epoch * (stage.epoch_crops - stage.epoch_crops % stage.steps.batch);
         trained.crops = Some(LearnedCrops { side: stage.side, shown, best });
@@ -287,20 +298,20 @@ impl ImageJob<'_> {
 
     /// The backbone of the weight file, as it is.
     fn as_given(&self, exec: &Exec<'_>) -> Result<Trained, TrainError> {
-        let (backbone, normal, given) = match self.initial {
+        let (backbone, (mean, std), seen, given) = match self.initial {
             Some(Initial::Network(weights, card)) => {
                 let backbone = TrainBackbone::from_weights(&self.network, weights, exec.device)?;
                 let story = card.json["training"].clone();
-                (backbone, (card.mean, card.std), Given { seen: Seen::unknown(), natural: true, story })
+                (backbone, (card.mean, card.std), Seen::of_network(card), Given { natural: true, story })
             }
             Some(Initial::Stage(tensors, Some(note))) => {
                 let mut backbone = TrainBackbone::new(&self.network, self.seed, exec.device)?;
                 backbone.load_tensors(tensors)?;
                 let story = serde_json::json!({
-                    "cases": note.seen.cases.len(), "and_others": note.seen.and_others, "epoch": note.best.epoch,
+                    "kinds": note.seen.kinds, "cases": note.seen.cases.len(), "and_others": note.seen.and_others, "epoch": note.best.epoch,
                     "validation_auc": note.best.auc, "validation_loss": note.best.loss,
                 });
-                (backbone, (note.mean, note.std), Given { seen: note.seen.clone(), natural: false, story })
+                (backbone, (note.mean, note.std), note.seen.clone(), Given { natural: false, story })
             }
             Some(Initial::Stage(_, None)) => {
                 return Err(TrainError::Refused(
@@ -314,8 +325,7 @@ impl ImageJob<'_> {
             }
         };
         let best = Best { epoch: 0, auc: None, loss: f64::NAN };
-        let (mean, std) = normal;
-        Ok(Trained { backbone, mean, std, best, fed: BTreeSet::new(), crops: None, given: Some(given) })
+        Ok(Trained { backbone, mean, std, best, fed: BTreeSet::new(), seen, crops: None, given: Some(given) })
     }
 
     fn slices(&self, normal: Normal, seen_before: Seen) -> Lesson<'_> {
@@ -323,7 +333,7 @@ impl ImageJob<'_> {
         let whole = |&item: &Item| Shown::slice(item, side, Warp::IDENTITY, &[]);
         Lesson {
             cases: self.cases,
-            names: self.names,
+            origin: self.origin,
             seen_before,
             source: Source::Slices(&self.pools),
             validation: judges(&self.validation, self.stage.validation_images, self.seed).iter().map(whole).collect(),
@@ -392,15 +402,13 @@ impl Lesson<'_> {
         backbone.load_tensors(&tensors)?;
         let best = progress.best.ok_or_else(|| TrainError::Refused("no epoch was kept".into()))?;
         let (mean, std) = self.normal;
-        Ok(Trained { backbone, mean, std, best, fed: progress.fed, crops: None, given: None })
+        let seen = self.seen_before.and(&progress.fed, self.origin);
+        Ok(Trained { backbone, mean, std, best, fed: progress.fed, seen, crops: None, given: None })
     }
 
     /// For the best state.
     fn note(&self, fed: &BTreeSet<usize>, best: Best) -> Result<String, TrainError> {
-        let seen = Seen {
-            cases: self.seen_before.cases.iter().cloned().chain(named(fed, self.names)).collect(),
-            and_others: self.seen_before.and_others,
-        };
+        let seen = self.seen_before.and(fed, self.origin);
         let (mean, std) = self.normal;
         let note = serde_json::to_string(&StageNote { mean, std, seen, best });
         note.map_err(|error| TrainError::disk(&self.best(), error.into()))
@@ -489,13 +497,24 @@ impl Lesson<'_> {
 
 impl Seen {
     fn unknown() -> Self {
-        Self { cases: BTreeSet::new(), and_others: true }
+        Self { cases: BTreeSet::new(), kinds: unknown_kinds(), and_others: true }
+    }
+    /// A whole model names the kind of its data, not the cases.
+    fn of_network(card: &ModelCard) -> Self {
+        let kind = card.json["training"]["kind"].as_str().map(str::to_owned);
+        Self { kinds: kind.map_or_else(unknown_kinds, |kind| BTreeSet::from([kind])), ..Self::unknown() }
+    }
+    /// With the cases that were shown here.
+    fn and(&self, fed: &BTreeSet<usize>, origin: Origin<'_>) -> Self {
+        let mut all = self.clone();
+        all.cases.extend(fed.iter().filter_map(|&case| origin.names.get(case).cloned()));
+        all.kinds.insert(origin.kind.to_owned());
+        all
     }
 }
 
-/// Ids of some cases.
-fn named<'a>(cases: &'a BTreeSet<usize>, names: &'a [String]) -> impl Iterator<Item = String> + 'a {
-    cases.iter().filter_map(|&case| names.get(case).cloned())
+fn unknown_kinds() -> BTreeSet<String> {
+    BTreeSet::from(["mixed".to_owned()])
 }
 
 /// Mean and standard deviation of each channel over the training slices (method A11), from exact counts.

@@ -241,10 +241,22 @@ pub fn run(request: &Request, ctx: &JobCtx, on_event: OnEvent<'_>) -> Result<Sum
 /// The settings asked for, or those of the run that is resumed.
 fn settings_of(request: &Request) -> Result<Settings, TrainError> {
     let path = request.out.join(SETTINGS_FILE);
+    let features_for = |settings: &Settings| {
+        match &request.features {
+        Some(_) if !settings.backbone_is_given() => Err(TrainError::Refused(
+            "--features shares what a backbone makes of slices that is used as it is (--weights FILE --epochs 0 without \
+             --crops); this run trains its backbone"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
+    };
     if request.resume {
-        return stored_settings(&request.out);
+        let settings = stored_settings(&request.out)?;
+        return features_for(&settings).map(|()| settings);
     }
     request.settings.check().map_err(TrainError::Refused)?;
+    features_for(&request.settings)?;
     if path.exists() {
         let out = request.out.display();
         return Err(TrainError::Refused(format!(

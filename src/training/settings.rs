@@ -243,7 +243,7 @@ impl Settings {
         if let Some(weight) = weights.into_iter().flatten().find(|weight| !(weight.is_finite() && *weight >= 0.0)) {
             return Err(format!("boxes cannot weigh {weight}"));
         }
-        if self.crossfit && self.crops.is_none() && self.images.steps.epochs == 0 {
+        if self.crossfit && self.backbone_is_given() {
             return Err(
                 "--crossfit trains three more backbones, and stage 1 has no epoch: only one of them can be".into()
             );
@@ -267,7 +267,7 @@ impl Settings {
         let stages = [Some(("images", &self.images.steps)), crop_steps, Some(("cases", &self.cases.steps))];
         for (stage, steps) in stages.into_iter().flatten() {
             let rate = steps.learning_rate;
-            let wrong = if steps.epochs == 0 && stage == "images" && self.crops.is_none() && self.weights.is_none() {
+            let wrong = if stage == "images" && self.backbone_is_given() && self.weights.is_none() {
                 "no epoch, which only a run with --crops or --weights may have"
             } else if steps.epochs == 0 && stage != "images" {
                 "no epoch"
@@ -287,6 +287,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// Whether the backbone of the initial weights is used as it is.
+    pub(super) fn backbone_is_given(&self) -> bool {
+        self.crops.is_none() && self.images.steps.epochs == 0
+    }
+
     /// Whether this stage fits the rest.
     fn check_crops(&self, crops: &CropStage) -> Result<(), String> {
         let network = Architecture { input_side: crops.side, ..self.architecture()? };

@@ -343,7 +343,10 @@ fn stage_2_alone_is_cross_validated_on_the_features_of_a_backbone_that_is_there(
         tested.extend(predictions(&out, &format!("fold-{fold}.json")).into_iter().map(|case| case.id));
         let path = out.join(format!("fold-{fold}/model.safetensors"));
         let (weights, card, _) = Weights::load(&path).unwrap();
-        assert_eq!(card.json["training"]["held_out"]["seen_by_backbone"], 0);
+        assert_eq!(
+            (&card.json["training"]["held_out"]["seen_by_backbone"], &card.json["training"]["kind"]),
+            (&0.into(), &"test".into())
+        );
         assert!(
             card.json["training"]["image_stage"].is_null()
                 && card.json["training"]["backbone"]["epoch"].as_u64() > Some(0)
@@ -373,6 +376,27 @@ fn stage_2_alone_is_cross_validated_on_the_features_of_a_backbone_that_is_there(
     let bias = |path: &Path| Weights::load(path).unwrap().0.tensor("backbone.fc.bias").unwrap().to_vec();
     let [whole, again] = ["first", "fourth"].map(|run| bias(&folder.path().join(run).join("fold-1/model.safetensors")));
     assert_eq!(whole, again, "its logits were natural already");
+    // Stage 2 learned other data than the backbone: the model was trained on both.
+    settings.datasets = vec!["other:".into()];
+    let (summary, _) = train(&settings, new, &folder.path().join("fifth"), 2, None).unwrap();
+    let (_, card, _) = Weights::load(&summary.folds[0].model).unwrap();
+    assert_eq!((card.trained_on.as_str(), &card.json["training"]["kind"]), ("several data sets", &"mixed".into()));
+    // Slices of another size would give other features.
+    settings.input_side = SIDE + 32;
+    let error = train(&settings, new, &folder.path().join("sixth"), 2, None).unwrap_err().to_string();
+    assert!(error.contains(&format!("--input {SIDE} --recipe spine")), "{error}");
+}
+
+#[test]
+fn shared_features_of_a_backbone_that_is_trained_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [out, cache] = ["out", "cache"].map(|name| folder.path().join(name));
+    let (settings, device) = (settings(), DevicePreference::Cpu);
+    let request =
+        Request { settings, out: out.clone(), features: Some(cache.clone()), cache, threads: 1, device, resume: false };
+    let error = run(&request, &JobCtx::detached(), &|_| {}).unwrap_err().to_string();
+    assert!(!out.exists(), "nothing was begun");
+    assert!(error.contains("--features") && error.contains("--epochs 0"), "{error}");
 }
 
 #[test]

@@ -25,9 +25,9 @@ const TASKS: usize = 16;
 const GATHERED_VALUES: usize = 96 * 1024;
 /// Tiles of rows in a task at least and at most.
 const TASK_TILES: [usize; 2] = [4, 24];
-/// Columns of a product that are worth a task, and with tile registers, which multiply quicker than the left side can be read
-/// again.
+/// Columns of a product that are worth a task.
 const TASK_COLUMNS: usize = 128;
+/// The same of the weights' gradient with tile registers, which multiply quicker than the left side can be read again.
 const MAX_TASK_COLUMNS: usize = 256;
 /// Inner steps of the weights' gradient that are packed at a time: both sides stay in a core's cache.
 const INNER_STEPS: usize = 192;
