@@ -275,9 +275,9 @@ fn at_this_threshold(findings: &Findings, set: &Validation) -> Fact {
     let known = set.at(findings.case_threshold());
     let between = if known.measured_here { "" } else { "; not measured at this threshold, but at the nearest ones" };
     let (sensitivity, specificity) = (span_text(&known.sensitivity), span_text(&known.specificity));
-    let text = format!("sensitivity {sensitivity}, specificity {specificity} on {}{between}", set_text(set));
+    let rates = format!("at this threshold sensitivity {sensitivity}, specificity {specificity}");
     // Each under a name of its own: the JSON holds them side by side.
-    fact(&format!("At this threshold: {}", set.name), text)
+    fact(&format!("Tried on {}", set.name), format!("{rates} on {}{between}", set_text(set)))
 }
 
 fn outcome(findings: &Findings) -> Outcome {

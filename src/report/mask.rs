@@ -1,10 +1,8 @@
 //! Hides who the patient is: which texts must not appear, and how they are taken out of sentences that may hold them.
 
-use crate::study::describe::{self, Identity};
+use crate::study::describe::{self, HIDDEN, Identity};
 use crate::study::{LoadedSeries, Refused};
 
-/// Stands where something identifying stood.
-pub(super) const HIDDEN: &str = "[hidden]";
 /// Shorter words of a name than this would tear holes into ordinary sentences.
 const SHORTEST_WORD: usize = 3;
 

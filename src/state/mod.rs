@@ -43,6 +43,7 @@ use crate::findings::passport::{self, Passport};
 use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
 pub use crate::jobs::default_threads;
 use crate::reading::Moment;
+use crate::study::describe;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
@@ -186,16 +187,13 @@ pub struct Notice {
     pub names: Vec<String>,
 }
 
-/// Stands for the name of a file or folder while the identity is hidden.
-const HIDDEN_NAME: &str = "[hidden]";
-
 impl Notice {
     /// The text as it may be shown.
     pub fn shown(&self, hide_identity: bool) -> Cow<'_, str> {
         if !hide_identity {
             return Cow::Borrowed(&self.text);
         }
-        let hidden = |text: String, name: &String| text.replace(name.as_str(), HIDDEN_NAME);
+        let hidden = |text: String, name: &String| text.replace(name.as_str(), describe::HIDDEN);
         Cow::Owned(self.names.iter().filter(|name| !name.is_empty()).fold(self.text.clone(), hidden))
     }
 }

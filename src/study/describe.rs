@@ -20,6 +20,8 @@ pub enum Identity {
 
 /// Stands where a name would stand.
 pub const IDENTITY_HIDDEN: &str = "identity hidden";
+/// Stands in a sentence where something identifying stood.
+pub const HIDDEN: &str = "[hidden]";
 /// Stands on every picture of a made-up patient, also when the identity is hidden.
 pub const SYNTHETIC_LINE: &str = "SYNTHETIC, not a patient";
 

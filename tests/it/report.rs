@@ -369,7 +369,7 @@ fn each_set_that_a_threshold_was_tried_on_stands_by_itself() {
     findings.provenance.model = Arc::new(ModelInfo { operating, ..(*findings.provenance.model).clone() });
     let json = json_of(&input(&loaded, Some(&findings), &refused));
     for (name, share) in [("iid", "80 %"), ("twins", "60 %")] {
-        let text = json["model"][format!("At this threshold: {name}")].as_str().expect("a sentence of its own");
+        let text = json["model"][format!("Tried on {name}")].as_str().expect("a sentence of its own");
         assert!(text.contains(&format!("sensitivity {share}")), "{text}");
     }
 }
