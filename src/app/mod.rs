@@ -22,6 +22,7 @@ pub use results::ResultStore;
 pub use store::Store;
 
 use crate::gpu::paint;
+use crate::inference::Unfinished;
 use crate::jobs::Wake;
 use crate::reading::Moment;
 use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
@@ -61,9 +62,12 @@ pub struct App {
     solid: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
+    unfinished: Arc<Unfinished>,
     store: Option<Store>,
     measures: Keeper<measures::Order>,
     readings: Keeper<readings::Order>,
+    /// `None` where another window keeps its files in the same place.
+    _claim: Option<store::Claim>,
     settings_changed: Option<f64>,
     /// Why nothing can be drawn, when the graphics failed.
     no_picture: Option<String>,
@@ -71,6 +75,10 @@ pub struct App {
 
 /// Settings are written this long after the last change, seconds, so that a dragged slider writes once.
 const SETTLE_S: f64 = 1.0;
+
+/// Two readers of one study would overwrite each other.
+const ANOTHER_WINDOW: &str = "Another window of dens is open. Both keep settings, verdicts and measurements in the same \
+    place: read different studies in them, for of one study what is saved last stays.";
 
 impl App {
     pub fn new(cc: &eframe::CreationContext<'_>, start: Start) -> Self {
@@ -94,6 +102,8 @@ impl App {
         let measures = Keeper::start("measurements", kept, sender.clone(), wake.clone());
         let kept = start.store.as_ref().map(Store::readings);
         let readings = Keeper::start("readings", kept, sender.clone(), wake.clone());
+        let claim = start.store.as_ref().map(Store::claim);
+        let shared = matches!(claim, Some(None));
         let mut app = Self {
             state: AppState::new(settings),
             cache: UiCache::default(),
@@ -113,9 +123,11 @@ impl App {
             solid: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
+            unfinished: Arc::default(),
             store: start.store,
             measures,
             readings,
+            _claim: claim.flatten(),
             settings_changed: None,
             no_picture,
         };
@@ -127,6 +139,9 @@ impl App {
         }
         if let Some(store) = &app.store {
             app.state.add_keymaps(store.keymaps());
+        }
+        if shared {
+            app.state.notice(Severity::Warning, ANOTHER_WINDOW);
         }
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
@@ -187,8 +202,19 @@ impl App {
             Effect::Analyse { request, loaded, model, device, threads, load_seconds, force, recall, keep_bytes } => {
                 cancel(&self.occlusion);
                 let results = self.results(keep_bytes);
-                let order =
-                    work::Order { request, loaded, model, device, threads, load_seconds, force, recall, results };
+                let unfinished = self.unfinished.clone();
+                let order = work::Order {
+                    request,
+                    loaded,
+                    model,
+                    device,
+                    threads,
+                    load_seconds,
+                    force,
+                    recall,
+                    results,
+                    unfinished,
+                };
                 let (focus, networks) = (self.focus.clone(), self.networks.clone());
                 self.analysis = Some(self.worker().analyse(order, focus, networks));
             }
@@ -199,7 +225,8 @@ impl App {
             }
             Effect::AnalyseStudy { request, series, model, device, threads, keep_bytes } => {
                 let results = self.results(keep_bytes);
-                let order = work::StudyOrder { request, series, model, device, threads, results };
+                let unfinished = self.unfinished.clone();
+                let order = work::StudyOrder { request, series, model, device, threads, results, unfinished };
                 self.queue = Some(self.worker().analyse_study(order, self.networks.clone()));
             }
             // Dropping cancels; whatever it may still send is of an old request.

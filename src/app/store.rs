@@ -30,6 +30,10 @@ pub struct Store {
     data: PathBuf,
 }
 
+/// Held by the window that writes to the folder; the system lets go of it when the program ends, however it ends.
+#[derive(Debug)]
+pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<std::fs::File>);
+
 impl Store {
     /// The platform's place for settings; `None` where there is no home folder.
     pub fn for_user() -> Option<Self> {
@@ -40,6 +44,19 @@ impl Store {
     pub fn at(file: PathBuf) -> Self {
         let data = file.parent().map(PathBuf::from).unwrap_or_default();
         Self { file, data }
+    }
+    /// Marks the folder as used by this window for as long as the file is held; `None` where another window has it.
+    /// Where nothing can be marked a window counts as the only one.
+    pub fn claim(&self) -> Option<Claim> {
+        let open = || {
+            std::fs::create_dir_all(&self.data)?;
+            std::fs::File::options().create(true).truncate(false).write(true).open(self.data.join("window.lock"))
+        };
+        let Ok(file) = open() else { return Some(Claim(None)) };
+        match file.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => None,
+            Ok(()) | Err(std::fs::TryLockError::Error(_)) => Some(Claim(Some(file))),
+        }
     }
     /// Where verdicts are kept.
     pub fn readings(&self) -> ReadingStore {

@@ -12,7 +12,7 @@ use crate::findings::{Findings, ModelInfo};
 use crate::gpu::self_test::Fault;
 use crate::inference::kept::KeptKey;
 use crate::inference::occlusion::{self, Check};
-use crate::inference::{self, Request};
+use crate::inference::{self, Request, Unfinished};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::model::{DevicePreference, Network};
 use crate::state::{
@@ -87,6 +87,7 @@ pub struct Order {
     pub recall: bool,
     /// Where results are kept.
     pub results: Option<ResultStore>,
+    pub unfinished: Arc<Unfinished>,
 }
 
 /// What the worklist's job needs from the state.
@@ -97,6 +98,7 @@ pub struct StudyOrder {
     pub device: DeviceSetting,
     pub threads: usize,
     pub results: Option<ResultStore>,
+    pub unfinished: Arc<Unfinished>,
 }
 
 /// What an occlusion check needs from the state.
@@ -362,11 +364,10 @@ fn findings_of(
     ctx.check()?;
     let model = Arc::new(inference::model_info(&network));
     tell(Said::Model(model.clone(), network.device_note().map(str::to_owned)));
-    let keeping =
-        order.results.as_ref().map(|store| (store, KeptKey::new(&order.loaded, network.as_ref(), &model, order.force)));
+    let key = KeptKey::new(&order.loaded, network.as_ref(), &model, order.force);
     ctx.check()?;
-    let wanted = keeping.as_ref().filter(|_| order.recall);
-    if let Some(findings) = wanted.and_then(|(store, key)| store.read(key, &order.loaded, &model, order.force)) {
+    let wanted = order.results.as_ref().filter(|_| order.recall);
+    if let Some(findings) = wanted.and_then(|store| store.read(&key, &order.loaded, &model, order.force)) {
         return Ok(findings);
     }
     let request = Request {
@@ -377,6 +378,7 @@ fn findings_of(
         threads: order.threads,
         load_seconds: order.load_seconds,
         force: order.force,
+        resume: order.recall.then(|| (key.clone(), order.unfinished.clone())),
     };
     let findings =
         inference::analyse_or_on_cpu(&request, order.model.as_deref(), ctx, &mut |event| tell(Said::Event(event)))
@@ -384,8 +386,8 @@ fn findings_of(
                 inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
                 other => stopped(other),
             })?;
-    if let Some((store, key)) = &keeping {
-        store.write(key, &findings, &order.loaded, &created_now());
+    if let Some(store) = &order.results {
+        store.write(&key, &findings, &order.loaded, &created_now());
     }
     Ok(findings)
 }
@@ -397,7 +399,7 @@ fn analyse_study(
     ctx: &JobCtx,
     sender: &Sender<Event>,
 ) -> Result<Option<Event>, Stopped> {
-    let StudyOrder { request, series, model, device, threads, results } = order;
+    let StudyOrder { request, series, model, device, threads, results, unfinished } = order;
     let tell = |event: Event| {
         sender.send(event).ok(); // window gone
         ctx.wake();
@@ -416,6 +418,7 @@ fn analyse_study(
         force: false,
         recall: true,
         results,
+        unfinished,
     };
     let findings = findings_of(&order, Arc::new(AtomicUsize::new(middle)), networks, ctx, &mut |said| {
         if let Said::Event(inference::Event::Judged(lines)) = said {

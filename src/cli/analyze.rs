@@ -103,6 +103,7 @@ pub fn analyse_loaded(loaded: &LoadedSeries, load_seconds: f64, wishes: Wishes<'
         threads: threads(),
         load_seconds,
         force,
+        resume: None,
     };
     let bar = progress_bar(loaded.volume.slices().len() as u64, "slices analysed");
     bar.enable_steady_tick(Duration::from_millis(250));

@@ -224,6 +224,9 @@ pub struct ReportArgs {
     /// Score a series that a quality gate stops; the reasons then stand beside the score
     #[arg(long)]
     pub force: bool,
+    /// With the measurements and key slices that the window keeps of this series
+    #[arg(long)]
+    pub measurements: bool,
     /// Mask the patient's identity
     #[arg(long)]
     pub hide_identity: bool,

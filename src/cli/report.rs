@@ -4,8 +4,11 @@ use std::path::Path;
 
 use super::analyze::{self, Wishes, parse_recipe};
 use super::{Refusal, ReportArgs, load};
-use crate::app::created_now;
+use crate::app::{Store, created_now};
+use crate::measure::Content;
 use crate::report::{Format, ReportInput, write_report};
+use crate::state::{MeasuresFile, SheetKey, read_anew};
+use crate::study::LoadedSeries;
 
 /// Writes the report. What can be known to fail (extension, folder, recipe) is refused before anything is read.
 pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
@@ -18,6 +21,7 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         force: args.force,
     };
     let opened = load::open_series(&args.path, args.series)?;
+    let drawn = args.measurements.then(|| kept_measurements(&opened.loaded)).transpose()?;
     // A series that cannot be scored still has a report, which says why.
     let analysis_note = opened.loaded.series.analysis_stop();
     let findings = match analysis_note {
@@ -29,7 +33,7 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         findings: findings.as_ref(),
         analysis_note,
         refused: &opened.refused,
-        drawn: None,
+        drawn: drawn.as_ref(),
         occlusion: None,
         truth: opened.truth.as_ref(),
         hide_identity: args.hide_identity,
@@ -38,6 +42,23 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
     write_report(&input, &args.out).map_err(Refusal::from_error)?;
     println!("{}", args.out.display());
     Ok(())
+}
+
+/// What the window keeps of the series; a sentence on standard error where that is nothing.
+fn kept_measurements(loaded: &LoadedSeries) -> Result<Content, Refusal> {
+    let store =
+        Store::for_user().ok_or_else(|| Refusal("There is no home folder, so no measurements are kept.".into()))?;
+    let kept = match SheetKey::of(loaded) {
+        Some(key) => store.measures().read(&key).map_err(|why| Refusal(format!("{why}; no report was written.")))?,
+        None => MeasuresFile::default(),
+    };
+    if let Some(damage) = kept.damage {
+        eprintln!("dens: {damage}");
+    }
+    if kept.content == Content::default() {
+        eprintln!("dens: no measurements and no key slices are kept of this series");
+    }
+    Ok(read_anew(loaded, kept.content))
 }
 
 /// A folder that is not there is better known before the network has run for minutes.
@@ -64,6 +85,7 @@ mod tests {
             device: DeviceChoice::Cpu,
             recipe: Some(recipe.into()),
             force: false,
+            measurements: false,
             hide_identity: false,
             out: out.into(),
         }

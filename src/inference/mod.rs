@@ -5,12 +5,13 @@ pub mod kept;
 pub mod occlusion;
 mod order;
 mod start;
+mod unfinished;
 mod warnings;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -27,6 +28,10 @@ use crate::study::quality::{Line, Weight};
 
 pub use order::{COARSE_STEP, NEIGHBOURHOOD, Pending};
 pub use start::{UNTRAINED_NAME, default_network};
+pub use unfinished::Unfinished;
+use unfinished::{Scored, Spent};
+
+use kept::KeptKey;
 
 /// One analysis.
 #[derive(Clone)]
@@ -42,6 +47,8 @@ pub struct Request {
     pub load_seconds: f64,
     /// Scores even what the quality gates would stop; the reasons then stand beside the score.
     pub force: bool,
+    /// Where to go on from if this analysis was stopped before, and where to leave what there is if it is stopped.
+    pub resume: Option<(KeptKey, Arc<Unfinished>)>,
 }
 
 /// What happens during an analysis, in order, called on the worker's thread.
@@ -119,6 +126,7 @@ pub struct Subject<'a> {
     pub threads: usize,
     pub load_seconds: f64,
     pub force: bool,
+    pub resume: Option<(&'a KeptKey, &'a Unfinished)>,
 }
 
 /// What the user must know of a network, from its card.
@@ -146,8 +154,10 @@ pub fn model_info(network: &Network) -> ModelInfo {
 /// # Errors
 /// A hard stop before any score; the network failed; cancelled.
 pub fn analyse(request: &Request, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<Findings, AnalysisError> {
-    let Request { loaded, network, model, focus, threads, load_seconds, force } = request;
-    let subject = Subject { loaded, model, focus, threads: *threads, load_seconds: *load_seconds, force: *force };
+    let Request { loaded, network, model, focus, threads, load_seconds, force, resume } = request;
+    let (threads, load_seconds, force) = (*threads, *load_seconds, *force);
+    let resume = resume.as_ref().map(|(key, unfinished)| (key, unfinished.as_ref()));
+    let subject = Subject { loaded, model, focus, threads, load_seconds, force, resume };
     analyse_with(network.as_ref(), subject, ctx, on_event)
 }
 
@@ -169,7 +179,8 @@ pub fn analyse_or_on_cpu(
     let Some(note) = device_failure(request.network.device_name(), &failed) else { return Err(failed) };
     log::warn!("{note}");
     let network = Arc::new(start::again(weights, request.network.sha256(), DevicePreference::Cpu)?);
-    let mut findings = analyse(&Request { network, ..request.clone() }, ctx, on_event)?;
+    // What another device had scored is not gone on from.
+    let mut findings = analyse(&Request { network, resume: None, ..request.clone() }, ctx, on_event)?;
     findings.warnings.insert(0, note);
     Ok(findings)
 }
@@ -232,18 +243,21 @@ pub fn analyse_with(
         plan,
         findings,
         features: vec![None; count],
-        preprocess: planning.elapsed(),
-        in_network: Duration::ZERO,
+        spent: Spent { preprocess: planning.elapsed(), ..Spent::default() },
+        started,
     };
     run.slices(ctx, on_event)?;
     run.case(on_event);
     ctx.check()?;
+    if let Some((key, unfinished)) = subject.resume {
+        unfinished.remove(key);
+    }
     run.findings.warnings.extend(gates::after(&run.findings));
     run.findings.seconds = Seconds {
         load: subject.load_seconds,
-        preprocess: run.preprocess.as_secs_f64(),
-        network: run.in_network.as_secs_f64(),
-        total: subject.load_seconds + started.elapsed().as_secs_f64(),
+        preprocess: run.spent.preprocess.as_secs_f64(),
+        network: run.spent.in_network.as_secs_f64(),
+        total: subject.load_seconds + (run.spent.total + started.elapsed()).as_secs_f64(),
     };
     Ok(run.findings)
 }
@@ -296,29 +310,56 @@ struct Run<'a> {
     findings: Findings,
     /// Per slice, display order; `None` until (or unless) it is scored.
     features: Vec<Option<Vec<f32>>>,
-    preprocess: Duration,
-    in_network: Duration,
+    /// `total` is that of the runs before this one.
+    spent: Spent,
+    started: Instant,
 }
 
 impl Run<'_> {
     /// Everything that needs no network first, then slice by slice in the order that the reader's place asks for.
     fn slices(&mut self, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<(), AnalysisError> {
-        let waiting: Vec<bool> =
+        let mut waiting: Vec<bool> =
             (0..self.features.len()).map(|i| matches!(self.plan.crops.get(i), Some(Some(_)))).collect();
         for index in (0..waiting.len()).filter(|&index| !waiting[index]) {
             let outside = self.plan.outside_range.get(index) == Some(&true);
             let why = if outside { Exclusion::OutsideRange } else { Exclusion::EmptySlice };
             self.keep(index, excluded(why, Vec::new()), ctx, on_event);
         }
+        self.go_on(&mut waiting, ctx, on_event);
         let mut pending = Pending::new(waiting);
         while let Some(index) = pending.take_next(self.subject.focus.load(Ordering::Relaxed)) {
             ctx.check()?;
             on_event(Event::Running(index));
             let finding = self.slice(index)?;
             ctx.check()?;
+            self.leave(index, &finding);
             self.keep(index, finding, ctx, on_event);
         }
         Ok(())
+    }
+
+    /// Takes over what was scored before the same analysis was stopped.
+    fn go_on(&mut self, waiting: &mut [bool], ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
+        let Some(part) = self.subject.resume.and_then(|(key, unfinished)| unfinished.part(key)) else { return };
+        self.spent.preprocess += part.spent.preprocess;
+        self.spent.in_network += part.spent.in_network;
+        self.spent.total = part.spent.total;
+        for Scored { index, finding, features } in part.scored {
+            if let (Some(waits), Some(place)) = (waiting.get_mut(index), self.features.get_mut(index))
+                && std::mem::take(waits)
+            {
+                *place = features;
+                self.keep(index, finding, ctx, on_event);
+            }
+        }
+    }
+
+    /// Leaves a slice for the case that this analysis is stopped.
+    fn leave(&self, index: usize, finding: &SliceFinding) {
+        let Some((key, unfinished)) = self.subject.resume else { return };
+        let features = self.features.get(index).cloned().flatten();
+        let spent = Spent { total: self.spent.total + self.started.elapsed(), ..self.spent };
+        unfinished.add(key, Scored { index, finding: finding.clone(), features }, spent);
     }
 
     fn keep(&mut self, index: usize, finding: SliceFinding, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
@@ -339,11 +380,11 @@ impl Run<'_> {
         };
         let network = self.network;
         let input = network_input(slice, crop, network.input_side());
-        self.preprocess += preparing.elapsed();
+        self.spent.preprocess += preparing.elapsed();
         let flags = crop.flags.clone();
         let computing = Instant::now();
         let forward = self.pool.install(|| network.forward_slices(&input, 1))?.pop();
-        self.in_network += computing.elapsed();
+        self.spent.in_network += computing.elapsed();
         let forward = forward.ok_or_else(|| ModelError::Forward("it gave no answer for a slice".into()))?;
         let SliceForward { logit, features, cam, cam_size } = forward;
         if cam.len() != cam_size * cam_size {
@@ -394,7 +435,7 @@ impl Run<'_> {
         let computing = Instant::now();
         let network = self.network;
         let forward = self.pool.install(|| network.forward_case(&features));
-        self.in_network += computing.elapsed();
+        self.spent.in_network += computing.elapsed();
         match forward {
             Ok(CaseForward { logit, attribution: parts })
                 if logit.is_finite() && parts.len() == scored.len() && parts.iter().all(|part| part.is_finite()) =>

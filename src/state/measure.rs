@@ -80,6 +80,11 @@ impl SheetKey {
         }
         Some(Self(hex::encode(hash.finalize())))
     }
+    /// Of a series that has been read.
+    pub fn of(loaded: &LoadedSeries) -> Option<Self> {
+        let slices = loaded.volume.slices();
+        Self::new(&loaded.series, slices.get(slices.len() / 2).map(|slice| &**slice))
+    }
     #[cfg(test)]
     pub fn for_tests(name: &str) -> Self {
         Self(name.to_owned())
@@ -267,6 +272,18 @@ impl ActiveSeries {
     pub fn is_key_slice(&self, index: usize) -> bool {
         self.measures.sheet.key_slices().iter().any(|k| k.index == index)
     }
+}
+
+/// What was kept of a series, read anew from its values and put on the slices that are there now, as the window does on
+/// opening it.
+pub fn read_anew(loaded: &LoadedSeries, kept: Content) -> Content {
+    let mut active = active_series(0, loaded.series.clone(), None);
+    active.slices = loaded.volume.slices().iter().cloned().map(Some).collect();
+    active.loaded = Some(loaded.clone());
+    active.make_planes();
+    active.measures.sheet.join(kept);
+    active.read_measurements();
+    active.measures.sheet.content().clone()
 }
 
 impl AppState {

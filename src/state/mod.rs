@@ -30,7 +30,7 @@ pub use command::{
     ViewRect,
 };
 pub use keys::{KeyCapture, KeysCommand, OWN_MAP, OnConflict};
-pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey};
+pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey, read_anew};
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};

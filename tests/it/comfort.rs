@@ -332,3 +332,16 @@ fn what_has_the_keyboard_scrolls_with_the_arrows() {
         assert_eq!(current(&harness), before + 2, "{label}");
     }
 }
+
+#[test]
+fn a_second_window_says_that_it_shares_its_files_with_another() {
+    let folder = tempfile::tempdir().expect("folder");
+    let warned = |harness: &Harness<'_, App>| {
+        harness.state().state().notices.iter().any(|notice| notice.text.starts_with("Another window of dens is open"))
+    };
+    let first = demo([1280.0, 720.0], folder.path());
+    let second = demo([1280.0, 720.0], folder.path());
+    assert_eq!([&first, &second].map(warned), [false, true]);
+    drop((first, second));
+    assert!(!warned(&demo([1280.0, 720.0], folder.path())));
+}

@@ -225,6 +225,30 @@ fn what_was_measured_is_on_the_saved_picture_and_in_the_report() {
     let m = &report["measurements"][0];
     assert_eq!((m["kind"].as_str(), m["reading"]["unit"].as_str()), (Some("length"), Some("mm")));
     assert_eq!(m["points"].as_array().map(Vec::len), Some(2));
+    #[cfg(target_os = "linux")]
+    {
+        until(&mut harness, "saved", |app| {
+            app.state().active.as_ref().is_some_and(|active| active.measures.saved == Saved::Yes)
+        });
+        the_command_line_reports_it_when_asked(folder.path(), m);
+    }
+}
+
+/// The window's file is where `dens report` looks for it.
+#[cfg(target_os = "linux")]
+fn the_command_line_reports_it_when_asked(folder: &std::path::Path, drawn: &serde_json::Value) {
+    let kept = folder.join("data/dens/measurements");
+    std::fs::create_dir_all(kept.parent().expect("a folder")).expect("a folder");
+    std::fs::rename(folder.join("measurements"), &kept).expect("the folder of the window's files");
+    let report = |more: &[&str]| -> serde_json::Value {
+        let args = [&["report", "demo:", "--out", "cli.json"], more].concat();
+        let mut command = crate::support::dens_command(&args, folder);
+        let output = command.env("XDG_DATA_HOME", folder.join("data")).output().expect("dens starts");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&std::fs::read(folder.join("cli.json")).expect("there")).expect("JSON")
+    };
+    assert_eq!(report(&["--measurements"])["measurements"][0]["reading"], drawn["reading"]);
+    assert_eq!(report(&[])["measurements"], serde_json::json!([]));
 }
 
 fn export(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key, path: &std::path::Path) {

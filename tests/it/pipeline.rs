@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use dens::findings::{Exclusion, Findings, ModelInfo, SliceOutcome, SliceState};
 use dens::geometry::{PatientPoint, SlicePose, Vec3};
+use dens::inference::kept::KeptKey;
 use dens::inference::{
-    AnalysisError, COARSE_STEP, Event, NEIGHBOURHOOD, Request, SliceNetwork, Subject, analyse, analyse_with,
-    default_network, model_info,
+    AnalysisError, COARSE_STEP, Event, NEIGHBOURHOOD, Request, SliceNetwork, Subject, Unfinished, analyse,
+    analyse_with, default_network, model_info,
 };
 use dens::jobs::{Job, JobCtx, MaybeCancelled, Outcome};
 use dens::model::{CaseForward, DevicePreference, ModelError, SliceForward};
@@ -148,7 +149,7 @@ fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Findings, AnalysisError> {
     let model = model();
-    let subject = Subject { loaded, model: &model, focus, threads: 3, load_seconds: 0.25, force: false };
+    let subject = Subject { loaded, model: &model, focus, threads: 3, load_seconds: 0.25, force: false, resume: None };
     analyse_with(network, subject, ctx, on_event)
 }
 
@@ -257,13 +258,60 @@ fn a_cancelled_analysis_stops_and_drops_the_slice_it_was_at() {
 }
 
 #[test]
+fn a_stopped_analysis_goes_on_where_it_was_and_ends_the_same() {
+    let (loaded, model, unfinished) = (bony_series(30), model(), Unfinished::default());
+    let whole = run_quietly(&FakeNetwork::default(), &loaded).expect("it runs");
+    let network = FakeNetwork::default();
+    let key = KeptKey::new(&loaded, &network, &model, false);
+    let run = |at: usize, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)| {
+        let (focus, resume) = (AtomicUsize::new(at), Some((&key, &unfinished)));
+        let subject = Subject {
+            loaded: &loaded,
+            model: &model,
+            focus: &focus,
+            threads: 1,
+            load_seconds: 0.0,
+            force: false,
+            resume,
+        };
+        analyse_with(&network, subject, ctx, on_event)
+    };
+    // Stopped twice, the second time where something else is being read.
+    for (at, stop_at) in [(0, 6), (20, 15)] {
+        let ctx = JobCtx::detached();
+        let stopped = run(at, &ctx, &mut |event| {
+            if matches!(event, Event::Running(_)) && network.calls.load(Ordering::Relaxed) == stop_at {
+                ctx.cancel();
+            }
+        });
+        assert!(stopped.expect_err("stopped").is_cancelled());
+    }
+    let mut told = 0;
+    let findings = run(0, &JobCtx::detached(), &mut |event| told += usize::from(matches!(event, Event::Slice(..))));
+    let findings = findings.expect("it runs");
+    assert_eq!((findings.slices.clone(), &findings.case), (whole.slices, &whole.case));
+    assert!(told == 30 && findings.seconds.total >= findings.seconds.preprocess + findings.seconds.network);
+    // Each slice once, but for the two at which it was stopped.
+    assert_eq!(network.calls.load(Ordering::Relaxed), 32);
+    run(0, &JobCtx::detached(), &mut |_| {}).expect("it runs");
+    assert_eq!(network.calls.load(Ordering::Relaxed), 62, "what is done is not kept here");
+}
+
+#[test]
 fn as_a_job_it_ends_cancelled_and_nothing_comes_late() {
     let (loaded, model, focus) = (bony_series(200), model(), Arc::new(AtomicUsize::new(0)));
     let (events, received) = std::sync::mpsc::channel();
     let job = Job::<Findings, AnalysisError>::spawn("analysis", Arc::new(|| {}), move |ctx| {
         let network = FakeNetwork::default();
-        let subject =
-            Subject { loaded: &loaded, model: &model, focus: &focus, threads: 1, load_seconds: 0.0, force: false };
+        let subject = Subject {
+            loaded: &loaded,
+            model: &model,
+            focus: &focus,
+            threads: 1,
+            load_seconds: 0.0,
+            force: false,
+            resume: None,
+        };
         analyse_with(&network, subject, ctx, &mut |event| {
             events.send(event).ok();
         })
@@ -356,7 +404,7 @@ fn the_true_network_scores_a_few_slices_of_the_demo_study() {
     let model = Arc::new(model_info(&network));
     assert!(!model.trained && model.trained_on == dens::findings::describe::UNTRAINED);
     let focus = Arc::new(AtomicUsize::new(0));
-    let request = Request { loaded, network, model, focus, threads: 2, load_seconds: 0.0, force: false };
+    let request = Request { loaded, network, model, focus, threads: 2, load_seconds: 0.0, force: false, resume: None };
     let findings = analyse(&request, &JobCtx::detached(), &mut |_| {}).expect("it runs");
     let scores: Vec<f32> = findings.slices.iter().filter_map(SliceState::score).collect();
     assert_eq!(scores.len(), 2);

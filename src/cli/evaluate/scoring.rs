@@ -174,6 +174,7 @@ impl Scorer<'_> {
             load_seconds: 0.0,
             // A case that the gates stop is left out with their reason, as the viewer would.
             force: false,
+            resume: None,
         };
         match analyse(&request, self.ctx, &mut |_| {}) {
             Ok(findings) => match case_prediction(reference, &case, &findings) {
