@@ -66,6 +66,7 @@ pub struct App {
     store: Option<Store>,
     measures: Keeper<measures::Order>,
     readings: Keeper<readings::Order>,
+    title: String,
     /// `None` where another window keeps its files in the same place.
     _claim: Option<store::Claim>,
     settings_changed: Option<f64>,
@@ -127,6 +128,7 @@ impl App {
             store: start.store,
             measures,
             readings,
+            title: String::new(),
             _claim: claim.flatten(),
             settings_changed: None,
             no_picture,
@@ -199,7 +201,18 @@ impl App {
                 let thumbnail = Arc::new(work::thumbnail(&slice));
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
-            Effect::Analyse { request, loaded, model, device, threads, load_seconds, force, recall, keep_bytes } => {
+            Effect::Analyse {
+                request,
+                loaded,
+                model,
+                device,
+                threads,
+                load_seconds,
+                force,
+                recall,
+                only_kept,
+                keep_bytes,
+            } => {
                 cancel(&self.occlusion);
                 let results = self.results(keep_bytes);
                 let unfinished = self.unfinished.clone();
@@ -212,6 +225,7 @@ impl App {
                     load_seconds,
                     force,
                     recall,
+                    only_kept,
                     results,
                     unfinished,
                 };
@@ -232,10 +246,8 @@ impl App {
             // Dropping cancels; whatever it may still send is of an old request.
             Effect::CancelQueue => self.queue = None,
             Effect::CancelOcclusion => cancel(&self.occlusion),
-            Effect::CancelScan => {
-                cancel(&self.scan);
-                cancel(&self.thumbnails);
-            }
+            Effect::CancelScan => cancel(&self.scan),
+            Effect::CancelThumbnails => cancel(&self.thumbnails),
             Effect::CancelLoad => {
                 cancel(&self.load);
                 cancel(&self.solid);
@@ -367,6 +379,11 @@ impl eframe::App for App {
         self.poll();
         let now = ctx.input(|i| i.time);
         self.save_when_settled(now);
+        let title = ui::window_title(&self.state);
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
         if self.state.cine.is_some() {
             self.command(Command::CineTick(now));
             let step_s = 1.0 / f64::from(self.state.settings.cine_rate.max(1.0));
@@ -414,7 +431,8 @@ pub fn run(start: Start) -> Result<(), eframe::Error> {
             .with_title("dens")
             .with_app_id("dens")
             .with_inner_size([1500.0, 950.0])
-            .with_min_inner_size([760.0, 520.0])
+            // 1280 x 720 pixels at 250 % are no more.
+            .with_min_inner_size([480.0, 270.0])
             .with_drag_and_drop(true),
         renderer: eframe::Renderer::Wgpu,
         wgpu_options: crate::gpu::wgpu_setup(),

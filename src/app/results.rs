@@ -85,6 +85,10 @@ impl ResultStore {
         }
     }
 
+    /// Whether nothing is kept at all.
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
     fn entries(&self) -> Vec<Entry> {
         let ours = |path: &Path| path.extension().is_some_and(|ending| ending == ENDING);
         let entry = |path: PathBuf, metadata: fs::Metadata| {

@@ -85,6 +85,8 @@ pub struct Order {
     pub force: bool,
     /// A kept result will do.
     pub recall: bool,
+    /// Where none is kept nothing is computed.
+    pub only_kept: bool,
     /// Where results are kept.
     pub results: Option<ResultStore>,
     pub unfinished: Arc<Unfinished>,
@@ -328,7 +330,7 @@ fn analyse(
         sender.send(event).ok(); // window gone
         ctx.wake();
     };
-    let findings = findings_of(&order, focus, networks, ctx, &mut |said| {
+    let found = findings_of(&order, focus, networks, ctx, &mut |said| {
         tell(match said {
             Said::Model(model, note) => Event::ModelReady { request, model, note },
             Said::Event(inference::Event::Judged(lines)) => Event::Judged { request, lines },
@@ -339,6 +341,7 @@ fn analyse(
             Said::Event(inference::Event::Doubt(doubt)) => Event::Doubted { request, doubt },
         });
     })?;
+    let Some(findings) = found else { return Ok(None) };
     let result = Ok((findings.seconds, findings.warnings.clone()));
     if findings.provenance.computed_earlier.is_some() {
         tell(Event::Recalled { request, findings: Box::new(findings) });
@@ -352,23 +355,37 @@ enum Said {
     Event(inference::Event),
 }
 
-/// Findings that were kept, where they will do, else new ones, which are kept.
+/// Findings that were kept, where they will do, else new ones, which are kept; `None` where only kept ones would do and
+/// there are none.
 fn findings_of(
     order: &Order,
     focus: Arc<AtomicUsize>,
     networks: &NetworkShelf,
     ctx: &JobCtx,
     tell: &mut dyn FnMut(Said),
-) -> Result<Findings, Stopped> {
+) -> Result<Option<Findings>, Stopped> {
+    if order.only_kept && order.results.as_ref().is_none_or(ResultStore::is_empty) {
+        return Ok(None);
+    }
     let network = network_for(order.model.clone(), device_preference(order.device), networks)?;
     ctx.check()?;
     let model = Arc::new(inference::model_info(&network));
-    tell(Said::Model(model.clone(), network.device_note().map(str::to_owned)));
+    let tell_model =
+        |tell: &mut dyn FnMut(Said)| tell(Said::Model(model.clone(), network.device_note().map(str::to_owned)));
+    if !order.only_kept {
+        tell_model(tell);
+    }
     let key = KeptKey::new(&order.loaded, network.as_ref(), &model, order.force);
     ctx.check()?;
     let wanted = order.results.as_ref().filter(|_| order.recall);
     if let Some(findings) = wanted.and_then(|store| store.read(&key, &order.loaded, &model, order.force)) {
-        return Ok(findings);
+        if order.only_kept {
+            tell_model(tell);
+        }
+        return Ok(Some(findings));
+    }
+    if order.only_kept {
+        return Ok(None);
     }
     let request = Request {
         loaded: order.loaded.clone(),
@@ -389,7 +406,7 @@ fn findings_of(
     if let Some(store) = &order.results {
         store.write(&key, &findings, &order.loaded, &created_now());
     }
-    Ok(findings)
+    Ok(Some(findings))
 }
 
 /// Reads a study of the worklist and analyses it; its voxels are gone when this returns.
@@ -417,6 +434,7 @@ fn analyse_study(
         load_seconds: began.elapsed().as_secs_f64(),
         force: false,
         recall: true,
+        only_kept: false,
         results,
         unfinished,
     };
@@ -425,7 +443,7 @@ fn analyse_study(
             tell(Event::StudyJudged { request, lines });
         }
     })?;
-    Ok(Some(Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
+    Ok(findings.map(|findings| Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
 }
 
 fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {

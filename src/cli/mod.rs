@@ -295,6 +295,9 @@ pub struct PhantomArgs {
     /// Draw the ages of hurt and unhurt alike
     #[arg(long)]
     pub match_age: bool,
+    /// Kinds of fracture, several joined by +: NAME or all-but-NAME, as in --dataset (facet, lamina, hangman ...)
+    #[arg(long = "type", value_name = "NAME")]
+    pub kinds: Option<String>,
     /// Patients of scanners that are no part of the usual training (kernel, field, spacing, noise)
     #[arg(long)]
     pub shift: bool,

@@ -47,6 +47,9 @@ fn patients(args: &PhantomArgs) -> Result<String, Refusal> {
         None => text.push_str(";spacing=drawn"),
     }
     text.push_str(&format!(";positive-fraction={}", args.positive_fraction));
+    if let Some(kinds) = &args.kinds {
+        text.push_str(&format!(";type={kinds}"));
+    }
     for (asked, option) in [(args.twins, ";twins"), (args.match_age, ";match-age"), (args.shift, ";domain=shift")] {
         if asked {
             text.push_str(option);

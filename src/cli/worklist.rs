@@ -51,7 +51,7 @@ fn line(args: &WorklistArgs, catalog: &Catalog, series: &Series) -> Line {
     Line {
         patient_id: named(&series.patient.id),
         study_uid: named(&series.study.uid),
-        study_date: describe::date(&series.study.date),
+        study_date: named(&describe::date(&series.study.date)),
         study_key: ReadingKey::new(series, "").short(),
         slices: series.slices.len(),
         analysis: analysed.as_ref().map_or_else(|why| format!("failed: {why}"), |_| "done".to_owned()),

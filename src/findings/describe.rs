@@ -4,6 +4,7 @@
 
 use super::operating::Thresholds;
 use super::{Exclusion, Findings, ModelInfo, Provenance};
+use crate::study::quality::{LEVELS, Line, Weight};
 
 /// What must stand wherever a number of an untrained network stands.
 pub const UNTRAINED: &str = "untrained: the numbers mean nothing";
@@ -91,6 +92,26 @@ pub fn score_text(score: f32) -> String {
 pub fn earlier_line(provenance: &Provenance) -> Option<String> {
     let computed = provenance.computed_earlier.as_deref()?;
     Some(format!("computed earlier, {computed}, by {}", provenance.software.trim()))
+}
+
+/// Which levels of the neck a result speaks of, as far as the course of the spinal canal tells: what was not assessed has
+/// no finding either.
+pub fn levels_line(findings: &Findings) -> String {
+    let said = findings.judged.iter().find(|line| line.topic == LEVELS);
+    let of_short = |line: &Line| {
+        let missing: Vec<&str> = ["C1", "C7"].into_iter().filter(|level| line.text.contains(level)).collect();
+        match missing.as_slice() {
+            ["C1", "C7"] => "perhaps without C1, C7 and their neighbours".to_owned(),
+            ["C7"] => "perhaps without C7 and levels above it".to_owned(),
+            other => format!("perhaps without {}", other.join(" and ")),
+        }
+    };
+    let levels = match said {
+        Some(line) if line.weight == Weight::Warning => of_short(line),
+        Some(line) if line.text.starts_with("C1 to C7") => "C1 to C7, as far as the canal tells".to_owned(),
+        _ => "not known, the canal was not followed".to_owned(),
+    };
+    format!("levels assessed: {levels}")
 }
 
 /// What the slices say, in one sentence.

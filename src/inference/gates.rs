@@ -6,7 +6,7 @@
 
 use crate::findings::{Doubt, Findings, ModelInfo};
 use crate::preprocess::{CropPlan, SpineTrack};
-use crate::study::quality::{Line, Weight, of_header};
+use crate::study::quality::{LEVELS, Line, Weight, of_header};
 use crate::study::{Series, describe};
 use crate::volume::{Slice, Volume};
 
@@ -118,7 +118,7 @@ fn voxels(volume: &Volume) -> Vec<Line> {
 /// The spinal canal, which the crops follow, and the levels that it lets expect.
 fn canal(series: &Series, plan: &CropPlan) -> Vec<Line> {
     let Some(track) = plan.spine.as_ref() else {
-        return vec![Line::note("Levels", "not looked for: the model's recipe does not follow the spinal canal")];
+        return vec![Line::note(LEVELS, "not looked for: the model's recipe does not follow the spinal canal")];
     };
     let percent = 100.0 * track.found;
     let mut lines = vec![if track.found < MIN_TRACK {
@@ -198,14 +198,14 @@ fn levels(series: &Series, track: &SpineTrack) -> Option<Line> {
         let text = format!(
             "C1 to C7 are expected inside: the canal closes first{z}, and {below:.0} mm below that were assessed"
         );
-        Line::note("Levels", text)
+        Line::note(LEVELS, text)
     } else {
         let text = format!(
             "the series may not cover {}; what it does not show was not assessed. Counted from the first closed ring of the \
              canal{z}",
             missing.join(" and ")
         );
-        Line::warning("Levels", text)
+        Line::warning(LEVELS, text)
     })
 }
 

@@ -15,7 +15,7 @@ use crate::findings::{
     Cam, CaseResult, Doubt, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
 use crate::preprocess::{NO_BONE, NO_CANAL};
-use crate::study::quality::{Line, Weight};
+use crate::study::quality::{LEVELS, Line, Weight};
 use crate::study::{LoadedSeries, Series};
 use crate::volume::SlicePixels;
 
@@ -24,7 +24,7 @@ const FORM: u32 = 1;
 /// No result unpacks to more.
 const MOST_BYTES: u64 = 512 << 20;
 /// Topics of the lines that come from voxels and crops.
-const TOPICS: [&str; 4] = ["Values", "Canal", "Levels", "Metal"];
+const TOPICS: [&str; 4] = ["Values", "Canal", LEVELS, "Metal"];
 
 /// What a result belongs to; fit for a file's name, and silent about the patient.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

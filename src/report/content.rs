@@ -12,9 +12,9 @@ use crate::truth::CaseTruth;
 use crate::view::fidelity::Fidelity;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
 
-use super::mask::Mask;
 use super::{ReportInput, measures};
 use crate::measure::{Ground, Measurement};
+use crate::study::mask::Mask;
 
 /// At most so many slices are shown as pictures.
 pub(super) const KEY_SLICES: usize = 4;
@@ -293,6 +293,7 @@ fn outcome(findings: &Findings) -> Outcome {
     sentences.extend(words::chosen_sentence(findings).map(|text| sentence(&text)));
     sentences.extend(findings.doubts.iter().map(|doubt| sentence(&doubt.text)));
     sentences.push(sentence(&words::coverage_sentence(findings)));
+    sentences.push(sentence(&words::levels_line(findings)));
     Outcome {
         case_score: findings.case.as_ref().map(|c| c.score),
         sentences,

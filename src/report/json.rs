@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::ReportInput;
 use super::content::{Content, Fact, KeySlice, Outcome};
-use super::mask::Mask;
 use crate::findings::{Findings, SliceOutcome, SliceState};
 use crate::study::LoadedSeries;
+use crate::study::mask::Mask;
 use crate::{RESEARCH_LINE, SOFTWARE};
 
 /// A single-precision number with the digits that belong to it (0.83, not 0.829999983); not finite becomes null.

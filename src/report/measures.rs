@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::ReportInput;
 use super::content::KeySlice;
-use super::mask::Mask;
 use crate::geometry::PixelBox;
 use crate::measure::{self, Content, Ground, Measurement, Reading, Source, Space, Values};
 use crate::study::describe;
+use crate::study::mask::Mask;
 use crate::view::Interpolation;
 use crate::view::fidelity::{Fidelity, PlaneCut};
 

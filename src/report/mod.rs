@@ -11,7 +11,6 @@ mod fonts;
 mod json;
 mod layout;
 mod marks;
-mod mask;
 mod measures;
 mod page;
 mod pdf;
@@ -32,6 +31,7 @@ pub use crate::study::describe::CornerText;
 use crate::evaluation::{Document, Picture};
 use crate::files;
 use crate::findings::{Findings, Occlusion};
+use crate::study::mask::Mask;
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
 use crate::view::ViewDraw;
@@ -101,7 +101,7 @@ pub fn write_report(input: &ReportInput<'_>, path: &Path) -> Result<(), ReportEr
 
 /// The report as the bytes of a file; the same input gives the same bytes.
 pub fn report_bytes(input: &ReportInput<'_>, format: Format) -> Result<Vec<u8>, ReportError> {
-    let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
+    let mask = Mask::new(&input.loaded.series, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     if format == Format::Json {
         return Ok(json_bytes(&json::report_json(input, &content, &mask)));
@@ -125,7 +125,7 @@ pub fn document_pdf(document: &Document, pictures: &[Picture]) -> Result<Vec<u8>
 
 /// Every line of text on each page of the report, in drawing order: what a PDF reader finds in it.
 pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
-    let mask = mask::Mask::new(input.loaded, input.refused, input.hide_identity);
+    let mask = Mask::new(&input.loaded.series, input.refused, input.hide_identity);
     let content = content::collect(input, &mask);
     let pictures = pictures::of_key_slices(input.loaded, &content.key_slices);
     let measured = pictures::of_key_slices(input.loaded, &content.measured);

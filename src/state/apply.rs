@@ -14,10 +14,13 @@ pub(super) struct Asked {
     pub force: bool,
     /// A kept result will do.
     pub recall: bool,
+    /// Where none is kept nothing is computed.
+    pub only_kept: bool,
 }
 
 impl Asked {
-    pub const BY_ITSELF: Self = Self { force: false, recall: true };
+    pub const BY_ITSELF: Self = Self { force: false, recall: true, only_kept: false };
+    pub const IF_KEPT: Self = Self { only_kept: true, ..Self::BY_ITSELF };
 }
 
 impl AppState {
@@ -34,8 +37,10 @@ impl AppState {
             Command::CloseStudy => self.close_study(&mut effects),
             Command::ShowSeries(index) => self.show_series(index, &mut effects),
             Command::StepSeries(step) => self.step_series(step, &mut effects),
+            // What is open goes on while something else was to be opened.
+            Command::CancelLoading if self.scanning.is_some() => effects.push(Effect::CancelScan),
             Command::CancelLoading => {
-                effects.extend([Effect::CancelScan, Effect::CancelLoad]);
+                effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
             }
             Command::SetPathField(text) => self.path_field = text,
             Command::PickModel => effects.push(Effect::PickModel),
@@ -43,9 +48,9 @@ impl AppState {
             // Who asks for it again wants it computed.
             Command::StartAnalysis => {
                 let recall = self.findings.is_none();
-                self.start_analysis(Asked { force: false, recall }, &mut effects);
+                self.start_analysis(Asked { recall, ..Asked::BY_ITSELF }, &mut effects);
             }
-            Command::ForceAnalysis => self.start_analysis(Asked { force: true, recall: true }, &mut effects),
+            Command::ForceAnalysis => self.start_analysis(Asked { force: true, ..Asked::BY_ITSELF }, &mut effects),
             Command::ClearResults => effects.push(Effect::ClearResults),
             Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
             Command::BeginExport(_)
@@ -139,7 +144,7 @@ impl AppState {
         if paths.is_empty() {
             return;
         }
-        self.close_study(effects);
+        // What is open stays until something else is there to be shown.
         let request = self.next_request();
         self.scan_request = request;
         self.scanning = Some(paths.clone());
@@ -147,25 +152,25 @@ impl AppState {
     }
 
     fn open_demo(&mut self, effects: &mut Vec<Effect>) {
-        self.close_study(effects);
         let request = self.next_request();
         self.scan_request = request;
-        self.load_request = request;
+        self.scanning = None;
         effects.push(Effect::MakeDemo { request });
     }
 
-    fn close_study(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn close_study(&mut self, effects: &mut Vec<Effect>) {
         self.leave_series(effects);
         self.drop_job(effects);
         self.clear_shelf();
         self.worklist = Worklist::default();
-        effects.extend([Effect::CancelScan, Effect::CancelLoad]);
+        effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
         self.scanning = None;
         self.study = None;
         self.cine = None;
         self.active = None;
         self.forget_analysis();
         self.scan_request = RequestId::default();
+        self.thumbnails_request = RequestId::default();
         self.load_request = RequestId::default();
         self.export = None;
     }
@@ -240,8 +245,10 @@ impl AppState {
         self.judged = None;
         self.occlusion = None;
         self.heat_is_stale = true;
-        self.analysis = AnalysisState::Preparing("preparing the network");
-        self.mark_active(Work::Running);
+        if !asked.only_kept {
+            self.analysis = AnalysisState::Preparing("preparing the network");
+            self.mark_active(Work::Running);
+        }
         effects.push(Effect::Focus(current));
         effects.push(Effect::Analyse {
             request,
@@ -252,6 +259,7 @@ impl AppState {
             load_seconds,
             force: asked.force,
             recall: asked.recall,
+            only_kept: asked.only_kept,
             keep_bytes: self.settings.kept_results_mb << 20,
         });
     }
@@ -497,9 +505,10 @@ impl AppState {
                 if let Some(planes) = &mut active.planes {
                     planes.reset_views();
                 }
-                self.slab.thickness_mm = 0.0;
                 active.invert = false;
                 active.window = opening_window(&active.series);
+                self.slab.thickness_mm = 0.0;
+                self.change_planes(|planes| planes.own_slab.thickness_mm = 0.0);
             }
             Command::DoubleClick => self.double_click(effects),
             Command::FlipHorizontal => active.view_mut(focus).flip_horizontal ^= true,

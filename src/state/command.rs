@@ -278,6 +278,8 @@ pub enum Effect {
         force: bool,
         /// A result that was kept of the same voxels and network will do.
         recall: bool,
+        /// Where none was kept nothing is computed.
+        only_kept: bool,
         /// Size up to which results are kept, bytes.
         keep_bytes: u64,
     },
@@ -306,6 +308,7 @@ pub enum Effect {
     },
     CancelQueue,
     CancelScan,
+    CancelThumbnails,
     CancelLoad,
     /// With it goes an occlusion check.
     CancelAnalysis,

@@ -177,7 +177,8 @@ impl ActiveSeries {
         match pane {
             Pane::Slices => Some(self.slice_ground(self.current)),
             Pane::Across(plane) => {
-                let grid = self.planes.as_ref()?.grid(plane)?;
+                let planes = self.planes.as_ref()?;
+                let (grid, slab) = (planes.grid(plane)?, planes.slab_of(plane, slab));
                 let source = Source::Plane { plane, slab };
                 Some(Ground { space: Space::Patient, pose: grid.pose, spacing: [grid.spacing_mm; 2], source })
             }
@@ -216,7 +217,8 @@ impl ActiveSeries {
         let points = measurement.outline();
         match pane {
             Pane::Slices => points.iter().all(|p| self.slice_of(*p).is_some_and(|i| self.coincide(i, self.current))),
-            Pane::Across(_) => {
+            Pane::Across(plane) => {
+                let slab = self.planes.as_ref().map_or(slab, |planes| planes.slab_of(plane, slab));
                 let half_mm = ground.spacing[0].max(slab.thickness_mm) / 2.0 + 1e-3;
                 points.iter().all(|p| (p.0 - ground.pose.origin.0).dot(normal).abs() <= half_mm)
             }

@@ -21,7 +21,7 @@ mod worklist;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use attributes::{AttributesOf, AttributesRead, AttributesView};
 pub use cine::{CINE_RATES, Cine};
@@ -44,6 +44,7 @@ use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
 pub use crate::jobs::default_threads;
 use crate::reading::Moment;
 use crate::study::describe;
+use crate::study::mask::Mask;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
@@ -104,6 +105,7 @@ pub struct AppState {
     pub export_folder: PathBuf,
     requests: u64,
     scan_request: RequestId,
+    thumbnails_request: RequestId,
     load_request: RequestId,
     analysis_request: RequestId,
     findings: Option<Findings>,
@@ -159,6 +161,7 @@ pub struct ActiveSeries {
     pub measures: Measures,
     /// The bone seen from outside.
     pub surface: Surface,
+    mask: OnceLock<Mask>,
 }
 
 /// What is known about the analysis of the active series, in the words of the findings panel.
@@ -221,6 +224,10 @@ impl ActiveSeries {
     }
     pub fn decoded(&self) -> usize {
         self.slices.iter().filter(|s| s.is_some()).count()
+    }
+    /// Takes who the patient is out of sentences.
+    pub fn mask(&self) -> &Mask {
+        self.mask.get_or_init(|| Mask::new(&self.series, &self.refused, true))
     }
     /// The slice being read, if it has been decoded.
     pub fn slice(&self) -> Option<&Arc<Slice>> {
@@ -301,6 +308,7 @@ impl AppState {
             export_folder: PathBuf::new(),
             requests: 0,
             scan_request: RequestId::default(),
+            thumbnails_request: RequestId::default(),
             load_request: RequestId::default(),
             analysis_request: RequestId::default(),
             findings: None,
@@ -371,7 +379,11 @@ impl AppState {
     pub fn passport(&self) -> Option<Passport> {
         let active = self.active.as_ref()?;
         let refused = self.refused_files() + active.refused.len();
-        Some(passport::compose(&active.series, refused, self.judged.as_deref(), self.findings()))
+        let mut passport = passport::compose(&active.series, refused, self.judged.as_deref(), self.findings());
+        if self.hide_identity {
+            passport.lines.iter_mut().for_each(|line| line.text = active.mask().scrub(&line.text));
+        }
+        Some(passport)
     }
 
     /// The reference standard, where there is one and it is to be seen: never before a verdict that is to be blind.
@@ -432,6 +444,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         invert: false,
         measures: Measures::default(),
         surface: Surface::default(),
+        mask: OnceLock::new(),
         series,
     }
 }

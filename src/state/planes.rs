@@ -19,6 +19,8 @@ pub struct Planes {
     /// Lies in every plane; the slice shown is the one nearest to it.
     pub crosshair: PatientPoint,
     pub upload: Arc<Upload>,
+    /// Of the slices' own plane; the planes across share another ([`AppState::slab`]).
+    pub(super) own_slab: Slab,
     views: [ViewState; 3],
     turned: [Option<Turned>; 3],
 }
@@ -44,6 +46,7 @@ impl Planes {
             acquired: Plane::nearest(onwards),
             crosshair: opening_point(&stack, loaded.series.values_are_hu),
             upload: Arc::default(),
+            own_slab: Slab::default(),
             views: Default::default(),
             turned: [None; 3],
             stack,
@@ -59,9 +62,14 @@ impl Planes {
             Plane::Coronal => [Plane::Sagittal, Plane::Axial],
         }
     }
-    /// The pane that shows a plane: the slices themselves as long as their plane has not been turned.
+    /// The pane that shows a plane: the slices themselves as long as their plane has neither been turned nor made thick.
     pub fn pane_of(&self, plane: Plane) -> Pane {
-        if plane == self.acquired && !self.is_turned(plane) { Pane::Slices } else { Pane::Across(plane) }
+        let as_acquired = !self.is_turned(plane) && self.own_slab.thickness_mm == 0.0;
+        if plane == self.acquired && as_acquired { Pane::Slices } else { Pane::Across(plane) }
+    }
+    /// The slab of a plane, where the planes across have that one.
+    pub fn slab_of(&self, plane: Plane, across: Slab) -> Slab {
+        if plane == self.acquired { self.own_slab } else { across }
     }
     pub fn is_turned(&self, plane: Plane) -> bool {
         self.turned[plane as usize].is_some()
@@ -107,11 +115,11 @@ impl Planes {
             return Some(Turned { grid: turned.grid.moved_through(self.crosshair), ..turned });
         }
         let [.., down_the_stack] = self.stack.geometry.directions();
-        let (grid, onwards) = if plane == self.acquired {
-            (self.stack.geometry.slice_grid(self.crosshair).moved_through(self.crosshair), down_the_stack)
-        } else {
-            (self.grid(plane)?, plane.axis() * if plane == Plane::Axial { -1.0 } else { 1.0 })
+        let onwards = match plane == self.acquired {
+            true => down_the_stack,
+            false => plane.axis() * if plane == Plane::Axial { -1.0 } else { 1.0 },
         };
+        let grid = self.grid(plane)?;
         Some(Turned { grid, onwards: grid.pose.normal().dot(onwards).signum() })
     }
     /// Turns planes about the crosshair. One that comes back to where it stood is upright again.
@@ -183,6 +191,9 @@ impl Planes {
         if let Some(turned) = &self.turned[plane as usize] {
             return Some(turned.grid.moved_through(self.crosshair));
         }
+        if plane == self.acquired {
+            return Some(self.stack.geometry.slice_grid(self.crosshair).moved_through(self.crosshair));
+        }
         let spacing_mm = self.stack.geometry.smallest_spacing_mm();
         PlaneGrid::covering(&self.stack.geometry, plane, self.coordinate_mm(plane), spacing_mm).ok()
     }
@@ -207,8 +218,18 @@ impl Planes {
         let [.., onwards] = self.stack.geometry.directions();
         self.at_depth(self.crosshair, at.0.dot(onwards))
     }
-    /// Steps of one pixel: to the left, to the back, to the feet; of a turned plane along its normal.
+    /// Steps of one pixel: to the left, to the back, to the feet; of a turned plane along its normal; of the slices' own
+    /// plane from slice to slice.
     fn scroll(&mut self, plane: Plane, by: i64) {
+        if plane == self.acquired && !self.is_turned(plane) {
+            let positions = self.stack.geometry.positions();
+            let here = self.stack.geometry.nearest_slice(self.crosshair);
+            let at = positions.iter().position(|p| p.index == here).unwrap_or(0);
+            let to = at
+                .saturating_add_signed(isize::try_from(by).unwrap_or_default())
+                .min(positions.len().saturating_sub(1));
+            return positions.get(to).map(|p| p.index).into_iter().for_each(|slice| self.follow(slice));
+        }
         let step_mm = self.stack.geometry.smallest_spacing_mm();
         if let Some(turned) = &self.turned[plane as usize] {
             let onwards = turned.grid.pose.normal() * turned.onwards;
@@ -241,6 +262,9 @@ impl Planes {
     }
     /// Steps from one end of what a plane scrolls through to the other.
     pub fn steps(&self, plane: Plane) -> f64 {
+        if plane == self.acquired && !self.is_turned(plane) {
+            return self.stack.geometry.positions().len() as f64;
+        }
         let [low, high] = self.stack.geometry.reach_mm(self.normal(plane));
         (high - low) / self.stack.geometry.smallest_spacing_mm()
     }
@@ -268,7 +292,7 @@ fn opening_point(stack: &Stack, values_are_hu: bool) -> PatientPoint {
 }
 
 impl ActiveSeries {
-    /// A plane as it is to be drawn; its mapping to the screen is the caller's.
+    /// A plane as it is to be drawn; its mapping to the screen is the caller's. `slab` is that of the planes across.
     pub fn plane_draw(
         &self,
         plane: Plane,
@@ -277,6 +301,7 @@ impl ActiveSeries {
         interpolation: view::Interpolation,
     ) -> Option<PlaneDraw> {
         let planes = self.planes.as_ref()?;
+        let slab = planes.slab_of(plane, slab);
         Some(PlaneDraw {
             pixel_from_screen: view::PixelFromScreen::EXACT,
             grid: planes.grid(plane)?,
@@ -337,22 +362,22 @@ impl AppState {
                 }
             }
             Command::MoveCrosshair(at) => self.move_crosshair(|planes| planes.put(at), effects),
-            Command::StepSlab(step) => {
-                let now = SLABS_MM.partition_point(|mm| *mm < self.slab.thickness_mm);
+            Command::StepSlab(step) => self.change_slab(|slab| {
+                let now = SLABS_MM.partition_point(|mm| *mm < slab.thickness_mm);
                 let index = now.saturating_add_signed(step as isize).min(SLABS_MM.len() - 1);
-                self.slab.thickness_mm = SLABS_MM[index];
-            }
-            Command::CycleProjection => {
-                self.slab.projection = match self.slab.projection {
+                slab.thickness_mm = SLABS_MM[index];
+            }),
+            Command::CycleProjection => self.change_slab(|slab| {
+                slab.projection = match slab.projection {
                     Projection::Mean => Projection::Mip,
                     Projection::Mip => Projection::MinIp,
                     Projection::MinIp => Projection::Mean,
                 };
                 // A projection of nothing would change nothing that one can see.
-                if self.slab.thickness_mm == 0.0 {
-                    self.slab.thickness_mm = 5.0;
+                if slab.thickness_mm == 0.0 {
+                    slab.thickness_mm = 5.0;
                 }
-            }
+            }),
             Command::ToggleLines => self.lines_on = !self.lines_on,
             Command::TurnPlanes { within, degrees, only } => {
                 self.change_planes(|planes| planes.turn_within(within, degrees, only));
@@ -360,6 +385,19 @@ impl AppState {
             Command::TurnBy(degrees) => self.turn_by(degrees),
             Command::StandUp => self.change_planes(Planes::stand_up),
             _ => {}
+        }
+    }
+
+    /// That of the slices' own plane where it is focused, else that of the planes across.
+    fn change_slab(&mut self, change: impl FnOnce(&mut Slab)) {
+        let focused = self.focused_pane();
+        let Some(planes) = self.active.as_ref().and_then(|a| a.planes.as_ref()) else {
+            return self.say_why_no_planes();
+        };
+        if focused == planes.pane_of(planes.acquired) {
+            self.change_planes(|planes| change(&mut planes.own_slab));
+        } else {
+            change(&mut self.slab);
         }
     }
 
@@ -375,14 +413,15 @@ impl AppState {
         self.change_planes(|planes| planes.turn_within(within, degrees, None));
     }
 
-    /// Turns planes. The slices and the plane that stands in for them once it is turned are looked at alike.
+    /// Turns planes, or makes the slices' own thick. The slices and the plane that then stands in for them are looked at alike.
     pub(super) fn change_planes(&mut self, change: impl FnOnce(&mut Planes)) {
         let Some(active) = &mut self.active else { return };
         let Some(planes) = &mut active.planes else { return };
         let acquired = planes.acquired;
-        let before = planes.is_turned(acquired);
+        let stands_in = |planes: &Planes| planes.pane_of(acquired) != Pane::Slices;
+        let before = stands_in(planes);
         change(planes);
-        match (before, planes.is_turned(acquired)) {
+        match (before, stands_in(planes)) {
             (false, true) => *planes.view_mut(acquired) = active.view,
             (true, false) => active.view = *planes.view(acquired),
             _ => return,

@@ -274,7 +274,7 @@ impl AppState {
             reader: self.settings.reader.clone(),
             patient_id: named(&series.patient.id),
             study_uid: named(&series.study.uid),
-            study_date: describe::date(&series.study.date),
+            study_date: named(&describe::date(&series.study.date)),
             study_key: ReadingKey::new(series, "").short(),
             slices: series.slices.len(),
             analysis: self.work_text(index, None),

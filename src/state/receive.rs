@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::apply::Asked;
 use super::*;
 use crate::findings::describe::counted;
 
@@ -19,7 +20,7 @@ impl AppState {
             Event::DemoMade { request, loaded } if request == self.scan_request => {
                 self.demo_made(loaded, &mut effects);
             }
-            Event::Thumbnail { request, series, thumbnail } if request == self.scan_request => {
+            Event::Thumbnail { request, series, thumbnail } if request == self.thumbnails_request => {
                 if let Some(slot) = self.study.as_mut().and_then(|s| s.thumbnails.get_mut(series)) {
                     *slot = Some(thumbnail);
                 }
@@ -120,7 +121,9 @@ impl AppState {
             self.show_notices = true;
             return self.notice(Severity::Error, text);
         };
-        effects.push(Effect::Thumbnails { request: self.scan_request, catalog: catalog.clone() });
+        self.close_study(effects);
+        self.thumbnails_request = self.next_request();
+        effects.push(Effect::Thumbnails { request: self.thumbnails_request, catalog: catalog.clone() });
         self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, paths });
         self.list_studies(effects);
         if !self.has_worklist() {
@@ -152,8 +155,10 @@ impl AppState {
 
     fn demo_made(&mut self, loaded: LoadedSeries, effects: &mut Vec<Effect>) {
         let catalog = Arc::new(Catalog { series: vec![Series::clone(&loaded.series)], ..Catalog::default() });
+        self.close_study(effects);
+        self.thumbnails_request = self.next_request();
         if let Some(slice) = loaded.volume.slices().get(loaded.volume.slices().len() / 2) {
-            effects.push(Effect::ThumbnailOf { request: self.scan_request, series: 0, slice: slice.clone() });
+            effects.push(Effect::ThumbnailOf { request: self.thumbnails_request, series: 0, slice: slice.clone() });
         }
         self.study = Some(OpenStudy { catalog, thumbnails: vec![None], paths: Vec::new() });
         self.list_studies(effects);
@@ -188,14 +193,16 @@ impl AppState {
         active.make_planes();
         active.read_measurements();
         active.refused = refused.clone();
+        active.mask = OnceLock::new();
         self.keep_budget();
         self.report_refused(&refused);
         self.ask_for_measures(effects);
         if let Some(stop) = self.active.as_ref().and_then(|a| a.series.analysis_stop()) {
             self.analysis = AnalysisState::NotApplicable(stop.clone());
             self.mark_active(Work::NotApplicable(stop));
-        } else if self.settings.auto_analyse {
-            self.start_analysis(super::apply::Asked::BY_ITSELF, effects);
+        } else {
+            let auto = self.settings.auto_analyse;
+            self.start_analysis(if auto { Asked::BY_ITSELF } else { Asked::IF_KEPT }, effects);
         }
     }
 

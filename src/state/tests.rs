@@ -539,6 +539,7 @@ fn a_double_click_shows_one_pane_and_leads_back() {
 #[test]
 fn slabs_grow_in_steps_and_end() {
     let mut state = with_planes();
+    state.apply(Command::ShowPlane(Plane::Sagittal));
     for expected in [1.0, 2.0, 3.0, 5.0] {
         state.apply(Command::StepSlab(1));
         assert_eq!(state.slab.thickness_mm, expected);
@@ -549,6 +550,60 @@ fn slabs_grow_in_steps_and_end() {
     assert_eq!((state.slab.thickness_mm, state.slab.projection), (5.0, crate::volume::Projection::Mip));
     state.apply(Command::StepSlab(100));
     assert_eq!(state.slab.thickness_mm, 50.0);
+}
+
+#[test]
+fn a_slab_of_the_slices_own_plane_stands_in_for_them_and_scrolls_with_them() {
+    let mut state = with_planes();
+    state.apply(Command::FlipHorizontal);
+    let before = state.active.as_ref().map(|a| (a.current, a.view)).expect("a series");
+    state.apply(Command::StepSlab(4));
+    assert_eq!(state.panes(), [Pane::Across(Plane::Axial)], "drawn from the volume");
+    let draw = |state: &AppState, plane| {
+        let active = state.active.as_ref().expect("a series");
+        active.plane_draw(plane, state.slab, 1, state.settings.interpolation).expect("a plane").slab.thickness_mm
+    };
+    assert_eq!((draw(&state, Plane::Axial), draw(&state, Plane::Sagittal)), (5.0, 0.0), "the planes across stay thin");
+    let view = |state: &AppState| state.active.as_ref().map(|a| *a.view_of(state.focused_pane()));
+    assert!(before.1.flip_horizontal && view(&state) == Some(before.1), "looked at alike");
+    for (by, expected) in [(1, before.0 + 1), (-3, before.0 - 2), (100, 9), (-100, 0)] {
+        state.apply(Command::ScrollBy(by));
+        let active = state.active.as_ref().expect("a series");
+        assert_eq!(active.current, expected, "by {by}");
+        let stack = &active.planes.as_ref().expect("planes").stack.geometry;
+        assert_eq!(stack.nearest_slice(active.planes.as_ref().expect("planes").crosshair), expected);
+    }
+    state.apply(Command::StepSlab(-100));
+    assert_eq!(state.panes(), [Pane::Slices]);
+    state.apply(Command::CycleProjection);
+    assert_eq!(state.panes(), [Pane::Across(Plane::Axial)]);
+    state.apply(Command::ResetView);
+    assert_eq!(state.panes(), [Pane::Slices], "the slices as acquired again");
+}
+
+#[test]
+fn what_is_open_stays_until_something_else_can_be_shown() {
+    let mut state = with_planes();
+    let scan = |state: &mut AppState| {
+        let effects = state.apply(Command::OpenPath("/elsewhere".into()));
+        let request =
+            effects.iter().find_map(|e| if let Effect::Scan { request, .. } = e { Some(*request) } else { None });
+        let gives_up = effects.iter().any(|e| matches!(e, Effect::CancelLoad | Effect::CancelThumbnails));
+        assert!(!gives_up, "what is open goes on");
+        request.expect("scans")
+    };
+    let shown = |state: &AppState| state.active.as_ref().is_some_and(|a| a.loaded.is_some());
+    let request = scan(&mut state);
+    assert!(matches!(state.apply(Command::CancelLoading)[..], [Effect::CancelScan]));
+    state.receive(Event::Scanned { request, result: Err(Ended::Cancelled) });
+    assert!(shown(&state) && state.scanning.is_none());
+    let request = scan(&mut state);
+    state.receive(Event::Scanned { request, result: Ok(Arc::new(Catalog::default())) });
+    assert!(shown(&state), "nothing was found there");
+    let request = scan(&mut state);
+    let catalog = Catalog { series: vec![series(4)], ..Catalog::default() };
+    let effects = state.receive(Event::Scanned { request, result: Ok(Arc::new(catalog)) });
+    assert!(!shown(&state) && effects.iter().any(|e| matches!(e, Effect::Load { .. })));
 }
 
 #[test]

@@ -233,10 +233,19 @@ impl AppState {
         let Some(series) = self.worklist.rows.get(index).and_then(|row| self.row_series(row)) else {
             return String::new();
         };
-        let open = [describe::date(&series.study.date), series.study.description.clone(), series.description.clone()];
-        let own = [series.patient.name.clone(), self.row_name(index), series.patient.id.clone()];
-        let own = own.into_iter().filter(|_| !self.hide_identity);
-        open.into_iter().chain(own).collect::<Vec<_>>().join(" ")
+        if self.hide_identity {
+            return Mask::new(series, &[], true).scrub(&series.description);
+        }
+        [
+            &describe::date(&series.study.date),
+            &series.study.description,
+            &series.description,
+            &series.patient.name,
+            &self.row_name(index),
+            &series.patient.id,
+        ]
+        .map(String::as_str)
+        .join(" ")
     }
 
     /// Who a study says it is about, in the words of the list.

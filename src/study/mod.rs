@@ -5,6 +5,7 @@
 
 pub mod attributes;
 pub mod describe;
+pub mod mask;
 pub mod plane_text;
 pub mod quality;
 

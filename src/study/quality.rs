@@ -26,6 +26,9 @@ pub struct Line {
     pub text: String,
 }
 
+/// Topic of the line on which levels of the neck are covered.
+pub const LEVELS: &str = "Levels";
+
 impl Line {
     pub fn new(weight: Weight, topic: &'static str, text: impl Into<String>) -> Self {
         Self { weight, topic, text: text.into() }

@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::{UiCache, caption, measure_panel, operating_panel, passport_panel, strip, theme};
-use crate::findings::describe::{calibration_line, earlier_line, verdict};
+use crate::findings::describe::{calibration_line, earlier_line, levels_line, score_text, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command, HIDDEN, OcclusionState};
 use crate::view::MAX_HEATMAP_OPACITY;
@@ -131,13 +131,13 @@ fn case_score(ui: &mut Ui, state: &AppState) {
         Some(case) => {
             ui.horizontal(|ui| {
                 let colour = if findings.doubts.is_empty() { theme::of(ui).text } else { theme::of(ui).warning };
-                let number = RichText::new(format!("{:.3}", case.score)).size(30.0).color(colour);
+                let number = RichText::new(score_text(case.score)).size(30.0).color(colour);
                 ui.label(number);
                 ui.vertical(|ui| {
                     ui.label(RichText::new("case score").color(theme::of(ui).text));
                     ui.label(RichText::new(verdict(findings)).color(theme::of(ui).text));
                     let side = if case.score >= findings.case_threshold() { "at or above" } else { "below" };
-                    let text = format!("case {side} its threshold {:.3}", findings.case_threshold());
+                    let text = format!("case {side} its threshold {}", score_text(findings.case_threshold()));
                     ui.label(RichText::new(text).small().color(theme::of(ui).dim));
                 });
             });
@@ -145,6 +145,9 @@ fn case_score(ui: &mut Ui, state: &AppState) {
         None => {
             ui.label(RichText::new("case score: after the last slice").color(theme::of(ui).dim));
         }
+    }
+    if matches!(state.analysis, AnalysisState::Done) {
+        ui.label(RichText::new(levels_line(findings)).small().color(theme::of(ui).dim));
     }
     for doubt in &findings.doubts {
         ui.label(RichText::new(&doubt.text).color(theme::of(ui).warning));
@@ -230,7 +233,7 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
         ui.horizontal(|ui| {
             let (rect, _) = ui.allocate_exact_size(egui::vec2(4.0, 14.0), egui::Sense::hover());
             ui.painter().rect_filled(rect, 0.0, strip::score_colour(score));
-            let text = format!("{}   slice {}   {score:.3}{place}", rank + 1, index + 1);
+            let text = format!("{}   slice {}   {}{place}", rank + 1, index + 1, score_text(score));
             let selected = index == active.current;
             let button = egui::Button::selectable(selected, text);
             if ui.add(button).accessible_name(format!("Peak {}, slice {}", rank + 1, index + 1)).clicked() {

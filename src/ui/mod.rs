@@ -36,6 +36,7 @@ use crate::view::planes::Pane;
 use crate::view::surface::SurfaceDraw;
 
 pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
+pub use top_bar::window_title;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
 pub struct UiCache {

@@ -5,9 +5,10 @@ use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 use super::{UiCache, bone_pane, overlay, side_strip, theme, viewport};
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
 use crate::state::{ActiveSeries, AppState, Command, Planes};
-use crate::view::ResolvedView;
+use crate::study::plane_text;
 use crate::view::fidelity::Fidelity;
-use crate::view::planes::{Layout, Pane};
+use crate::view::planes::{Layout, Pane, screen_step_mm};
+use crate::view::{Interpolation, ResolvedView};
 use crate::volume::Sampling;
 
 /// Points between two panes.
@@ -237,14 +238,17 @@ pub fn paint_plane_text(
     let Some(planes) = &active.planes else { return overlay::Placed { taken: Vec::new(), badge: Rect::NOTHING } };
     // The slices' own plane, turned, stands in their place and says what they would.
     let leads = one || plane == planes.acquired;
-    text.bottom_left.splice(..1, place_lines(planes, plane, leads));
+    // As a slab the slices' own plane lies where its slice does, and goes by that one's number.
+    if plane != planes.acquired || planes.tilt(plane).is_some() {
+        text.bottom_left.splice(..1, place_lines(planes, plane, leads));
+    }
     if !leads {
         text.top_left.clear();
         text.top_right.clear();
         text.bottom_left.pop();
         text.bottom_right.remove(0);
     }
-    if let Some(line) = pointer.and_then(|at| value_at(active, at, one)) {
+    if let Some(line) = pointer.and_then(|at| value_at(state, active, plane, at, one)) {
         text.bottom_left.push(line);
     }
     let mut notes: Vec<overlay::Note> = notes.iter().map(|note| (note.clone(), theme::WARNING)).collect();
@@ -286,15 +290,30 @@ fn place_lines(planes: &Planes, plane: Plane, named: bool) -> Vec<String> {
     }
 }
 
-fn value_at(active: &ActiveSeries, at: PatientPoint, with_place: bool) -> Option<String> {
-    let value = active.planes.as_ref()?.stack.sample(at, Sampling::Linear)?;
+/// The value that the plane shows at a point, and how it was made. Nothing where the scanner filled in.
+fn value_at(
+    state: &AppState,
+    active: &ActiveSeries,
+    plane: Plane,
+    at: PatientPoint,
+    with_place: bool,
+) -> Option<String> {
+    let planes = active.planes.as_ref()?;
+    let (stack, slab) = (&planes.stack, planes.slab_of(plane, state.slab));
+    let (sampling, how) = match state.settings.interpolation {
+        Interpolation::Linear => (Sampling::Linear, "interpolated"),
+        Interpolation::Nearest => (Sampling::Nearest, "nearest voxel"),
+    };
+    let step_mm = screen_step_mm(&slab, stack.geometry.smallest_spacing_mm());
+    let value = stack.sample_slab(at, planes.normal(plane), &slab, step_mm, sampling)?;
+    if stack.volume.padding().is_some_and(|[low, high]| value >= low && value <= high) {
+        return None;
+    }
     let unit = if active.series.values_are_hu { "HU" } else { "value" };
+    let how = plane_text::slab_text(&slab).unwrap_or_else(|| how.to_owned());
     let p = at.0;
-    Some(if with_place {
-        format!("{unit} {value:.0}, interpolated, at ({:.1}, {:.1}, {:.1}) mm", p.x, p.y, p.z)
-    } else {
-        format!("{unit} {value:.0}, interpolated")
-    })
+    let place = if with_place { format!(", at ({:.1}, {:.1}, {:.1}) mm", p.x, p.y, p.z) } else { String::new() };
+    Some(format!("{unit} {value:.0}, {how}{place}"))
 }
 
 #[cfg(test)]

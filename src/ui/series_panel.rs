@@ -7,6 +7,7 @@ use egui::{RichText, Sense, vec2};
 use super::{UiCache, caption, theme};
 use crate::state::{AppState, Command, OpenStudy, Thumbnail};
 use crate::study::Series;
+use crate::study::mask::Mask;
 
 const THUMBNAIL: f32 = 64.0;
 
@@ -114,8 +115,9 @@ fn row(
     let clicked = response.clicked();
     response.on_hover_ui(|ui| {
         ui.label(title);
+        let mask = Mask::new(series, &[], state.hide_identity);
         for warning in &series.warnings {
-            ui.label(RichText::new(&warning.text).color(theme::of(ui).warning));
+            ui.label(RichText::new(mask.scrub(&warning.text)).color(theme::of(ui).warning));
         }
     });
     if clicked {

@@ -5,6 +5,7 @@ use egui::{Align2, Color32, FontId, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
 use super::{UiCache, measure, theme};
 use crate::findings::SliceState;
+use crate::findings::describe::score_text;
 use crate::geometry::orientation_letters;
 use crate::state::{ActiveSeries, AppState, Command, HIDDEN};
 use crate::study::Series;
@@ -257,7 +258,8 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
             (Some(score), _) => {
                 let side = if score >= findings.threshold() { "at or above" } else { "below" };
                 let whose = if findings.chosen.is_some() { " that you chose" } else { "" };
-                format!("score {score:.3}, {side} the threshold of {:.3}{whose}", findings.threshold())
+                let (score, threshold) = (score_text(score), score_text(findings.threshold()));
+                format!("score {score}, {side} the threshold of {threshold}{whose}")
             }
             (None, Some(why)) => why.sentence().to_owned(),
             (None, None) => "no score".to_owned(),

@@ -255,22 +255,30 @@ fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     response.accessible_name("Tool").on_hover_text("What the left button does");
 }
 
+/// What the window system calls the window.
+pub fn window_title(state: &AppState) -> String {
+    match study_title(state) {
+        title if !title.is_empty() => format!("{title} - dens"),
+        _ if state.shows_worklist() => "worklist - dens".to_owned(),
+        _ => "dens".to_owned(),
+    }
+}
+
 /// The study in the top bar; says so when the identity is hidden.
 fn study_title(state: &AppState) -> String {
     let Some(active) = being_read(state) else { return String::new() };
     let series = &active.series;
     let mut parts = Vec::new();
     if state.hide_identity {
-        parts.push("identity hidden".to_owned());
-    } else if !series.patient.name.is_empty() {
+        parts.push(describe::IDENTITY_HIDDEN.to_owned());
+        parts.push(active.mask().scrub(&series.description));
+    } else {
         parts.push(describe::person_name(&series.patient.name));
-    }
-    if !series.study.description.is_empty() {
         parts.push(series.study.description.clone());
-    }
-    if !series.description.is_empty() && series.description != series.study.description {
         parts.push(series.description.clone());
+        parts.dedup();
     }
+    parts.retain(|part| !part.is_empty());
     if parts.is_empty() {
         parts.push(format!("{} without name or description", series.modality));
     }

@@ -477,7 +477,7 @@ fn drags(
             commands.push(Command::Pan { view: place.view, dx, dy });
         }
         Some(Gesture::Scroll { rest }) => {
-            let points_per_slice = (place.rect.height() / steps_in(active, place.pane).max(1.0)).clamp(2.0, 12.0);
+            let points_per_slice = (place.rect.height() / steps_in(active, place.pane).max(1.0)).min(12.0);
             *rest += delta.y / points_per_slice;
             let steps = rest.trunc();
             *rest -= steps;

@@ -48,7 +48,7 @@ pub fn show(ui: &mut Ui, state: &AppState, cache: &mut UiCache, progress: Progre
 }
 
 /// Columns that give way in a narrow window, the first first.
-const GIVES_WAY: [&str; 3] = ["Slices", "Study date", "Input passport"];
+const GIVES_WAY: [&str; 5] = ["Slices", "Study date", "Input passport", "Highest slice", "Analysis"];
 /// The least width of the verdict where there is no more room.
 const NARROW_VERDICT: f32 = 120.0;
 
@@ -84,6 +84,7 @@ fn columns(width: f32) -> [(f32, f32); COLUMNS.len()] {
 
 fn head(ui: &mut Ui, state: &AppState, cache: &mut UiCache, shown: usize, commands: &mut Vec<Command>) {
     let studies = state.worklist.rows.len();
+    let wide = ui.available_width() > 780.0;
     ui.horizontal(|ui| {
         ui.label(RichText::new("Worklist").size(19.0).color(theme::of(ui).text));
         let text =
@@ -108,15 +109,23 @@ fn head(ui: &mut Ui, state: &AppState, cache: &mut UiCache, shown: usize, comman
                 }
             }
         }
-        ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
-            let hint = state.keymap.hint("Studies, results that may be seen, verdicts and times", "export-readings");
-            if ui.button("Export CSV").on_hover_text(hint).clicked() {
-                commands.push(Command::BeginExport(ExportKind::Readings));
-            }
-            blind_first(ui, state, commands);
-            reader(ui, state, cache, commands);
-        });
+        if wide {
+            ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| sides(ui, state, cache, commands));
+        }
     });
+    if !wide {
+        ui.horizontal_wrapped(|ui| sides(ui, state, cache, commands));
+    }
+}
+
+/// What stands beside the filter, or below it where there is no room.
+fn sides(ui: &mut Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    let hint = state.keymap.hint("Studies, results that may be seen, verdicts and times", "export-readings");
+    if ui.button("Export CSV").on_hover_text(hint).clicked() {
+        commands.push(Command::BeginExport(ExportKind::Readings));
+    }
+    blind_first(ui, state, commands);
+    reader(ui, state, cache, commands);
 }
 
 /// The switch, wherever it stands.
@@ -164,7 +173,7 @@ fn queue(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         if count.waiting > 0 {
             let (text, hint) = match list.paused {
                 true => ("Continue", "P: goes on with the next study"),
-                false => ("Pause", "P: the study under way begins anew when you continue"),
+                false => ("Pause", "P: the study under way goes on where it was when you continue"),
             };
             button(text, hint, WorklistCommand::TogglePause);
             button("Stop", "What is finished stays", WorklistCommand::StopQueue);
@@ -389,7 +398,7 @@ fn cells(state: &AppState, progress: Progress, index: usize, palette: &Palette) 
     };
     let name = state.row_name(index);
     let id = if state.hide_identity { String::new() } else { series.patient.id.clone() };
-    let date = describe::date(&series.study.date);
+    let date = if state.hide_identity { String::new() } else { describe::date(&series.study.date) };
     let [score, peak] = result_cells(state, index, palette);
     let (passport, weight) = state.row_passport(index)?;
     let passport_text = format!("{}{passport}", mark(weight));
@@ -500,7 +509,7 @@ mod tests {
 
     #[test]
     fn every_column_that_is_shown_has_its_room() {
-        for width in [730.0, 860.0, 1000.0, 1252.0, 3800.0] {
+        for width in [460.0, 590.0, 730.0, 860.0, 1000.0, 1252.0, 3800.0] {
             let columns = columns(width);
             let shown: Vec<&(f32, f32)> = columns.iter().filter(|(_, width)| *width > 0.0).collect();
             assert!(shown.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0), "{width}: {columns:?}");

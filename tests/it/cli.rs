@@ -286,5 +286,11 @@ fn phantom_writes_studies_that_info_lists_and_leaves_full_folders_alone() {
     let refused = |args: &[&str], says: &str| check_refusal(&dens(args, folder.path()), says);
     refused(&["phantom", "--out", "a", "--cases", "0", "--seed", "1"], "--cases of 1 or more");
     refused(&["phantom", "--out", "a", "--cases", "1", "--seed", "1", "--matrix", "7"], "matrix=7");
+    refused(&["phantom", "--out", "a", "--cases", "1", "--seed", "1", "--type", "wing"], "wing");
+    let of_a_kind = ["phantom", "--cases", "1", "--seed", "11", "--matrix", "64", "--spacing", "5", "--out", "lamina"];
+    let output = dens(&[&of_a_kind[..], &["--positive-fraction", "1", "--type", "lamina"]].concat(), folder.path());
+    assert!(output.status.success(), "{output:?}");
+    let fractures = std::fs::read_to_string(folder.path().join("lamina/dens_fractures.csv")).expect("the fractures");
+    assert!(fractures.lines().count() > 1 && fractures.lines().skip(1).all(|line| line.contains("lamina")), "{fractures}");
     assert!(!folder.path().join("a").exists(), "nothing was left behind");
 }

@@ -345,3 +345,41 @@ fn a_second_window_says_that_it_shares_its_files_with_another() {
     drop((first, second));
     assert!(!warned(&demo([1280.0, 720.0], folder.path())));
 }
+
+#[test]
+fn the_title_of_the_window_says_what_is_read_and_hides_it_with_the_identity() {
+    let folder = tempfile::tempdir().expect("folder");
+    let study = folder.path().join("study");
+    std::fs::create_dir(&study).expect("a folder");
+    for (n, name) in ["Zaphodia_1.dcm", "Zaphodia_2.dcm", "Zaphodia_4.dcm", "Zaphodia_5.dcm"].into_iter().enumerate() {
+        let at = if n < 2 { n as i16 } else { n as i16 + 1 };
+        let mut slice = Dcm::ct(at, f64::from(at));
+        slice.text((0x10, 0x10), "PN", "Beeblebrox^Zaphodia").text((0x08, 0x1030), "LO", "Zaphodia's neck");
+        std::fs::write(study.join(name), slice.bytes(Encoding::ExplicitLe)).expect("written");
+    }
+    let mut harness = window([1280.0, 720.0], Start { path: Some(study), ..Start::default() }, folder.path(), false);
+    until(&mut harness, "loaded", is_loaded);
+    assert_eq!(dens::ui::window_title(harness.state().state()), "Beeblebrox, Zaphodia  |  Zaphodia's neck - dens");
+    press_with(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
+    let state = harness.state().state();
+    let mut said = vec![dens::ui::window_title(state)];
+    said.extend(state.passport().expect("a passport").lines.into_iter().map(|line| line.text));
+    assert!(said[0].starts_with("identity hidden") && !said.join(" ").contains("Zaphodia"), "{said:?}");
+}
+
+#[test]
+fn a_kept_result_is_shown_where_nothing_is_analysed_by_itself() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let done = |app: &App| app.state().findings().is_some_and(|findings| findings.is_complete());
+    assert!(!done(harness.state()));
+    harness.state_mut().command(Command::StartAnalysis);
+    until(&mut harness, "analysed", done);
+    until(&mut harness, "kept", |_| {
+        std::fs::read_dir(folder.path().join("results")).is_ok_and(|mut f| f.next().is_some())
+    });
+    harness.state_mut().command(Command::CloseStudy);
+    harness.state_mut().command(Command::OpenDemo);
+    until(&mut harness, "found again", done);
+    assert!(harness.state().state().findings().is_some_and(|f| f.provenance.computed_earlier.is_some()));
+}

@@ -578,11 +578,17 @@ fn each_view_says_whether_it_is_exact_and_why() {
     harness.state_mut().command(Command::SetLayout(dens::view::planes::Layout::Four));
     harness.run_steps(2);
     harness.get_by_label_contains("Shown, sagittal: interpolated. Cut from the volume");
-    for _ in 0..3 {
+    press(&mut harness, Key::L);
+    harness.get_by_label_contains("Shown, axial: interpolated, MIP 5 mm.");
+    harness.get_by_label_contains("Shown, coronal: interpolated. Cut from the volume");
+    for _ in 0..5 {
+        press(&mut harness, Key::OpenBracket);
+    }
+    harness.get_by_label_contains("Shown, slices: interpolated. Enlarged");
+    press(&mut harness, Key::F4);
+    for _ in 0..4 {
         press(&mut harness, Key::L);
     }
-    harness.state_mut().command(Command::CycleProjection);
-    harness.run_steps(2);
     let slab = harness.state().state().slab;
     let words = format!("Shown, coronal: interpolated, {} {} mm.", slab.projection.name(), slab.thickness_mm);
     harness.get_by_label_contains(&words);

@@ -207,6 +207,12 @@ fn regions_read_the_exact_slice_and_slabs_say_so() {
     let Reading::Region(r) = neck.reading(id) else { panic!("no region") };
     assert_eq!(r.statistics.map(|s| (s.mean, s.sd)), Some((400.0, 0.0)));
     neck.apply(Command::CycleProjection);
+    let axial = neck.state.focused_pane();
+    assert_eq!(axial, Pane::Across(Plane::Axial));
+    let id = neck.draw(Kind::Pin, axial, &[[3.0, 3.0, -8.0]]).expect("drawn");
+    assert_eq!(neck.reading(id), Reading::Value(Some(500.0)), "of the slices around");
+    neck.apply(Command::ShowPlane(Plane::Sagittal));
+    neck.apply(Command::CycleProjection);
     let x = neck.active().planes.as_ref().expect("planes").crosshair.0.x;
     let id = neck.draw(Kind::Rectangle, SAGITTAL, &[[x, 4.0, -3.0], [x, 9.0, -13.0]]).expect("drawn");
     let m = neck.active().measures.sheet.get(id).expect("there");

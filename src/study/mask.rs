@@ -1,25 +1,25 @@
 //! Hides who the patient is: which texts must not appear, and how they are taken out of sentences that may hold them.
 
-use crate::study::describe::{self, HIDDEN, Identity};
-use crate::study::{LoadedSeries, Refused};
+use super::describe::{self, HIDDEN, Identity};
+use super::{Refused, Series};
 
 /// Shorter words of a name than this would tear holes into ordinary sentences.
 const SHORTEST_WORD: usize = 3;
 
 /// Takes identifying texts out of sentences; lets everything pass when the identity is shown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mask {
+pub struct Mask {
     /// Longest first, so that a file's path goes before its name.
     needles: Vec<String>,
     hide: bool,
 }
 
 impl Mask {
-    pub(super) fn new(loaded: &LoadedSeries, refused: &[Refused], hide: bool) -> Self {
+    /// Of a series and the files beside it that were refused.
+    pub fn new(series: &Series, refused: &[Refused], hide: bool) -> Self {
         if !hide {
             return Self::default();
         }
-        let series = &loaded.series;
         let (patient, study) = (&series.patient, &series.study);
         let mut needles: Vec<String> = [
             &patient.name,
@@ -55,18 +55,20 @@ impl Mask {
         needles.dedup();
         Self { needles, hide }
     }
-    pub(super) fn hides(&self) -> bool {
+    /// Whether it takes anything out at all.
+    pub fn hides(&self) -> bool {
         self.hide
     }
-    pub(super) fn identity(&self) -> Identity {
+    /// For the words of [`describe`].
+    pub fn identity(&self) -> Identity {
         if self.hide { Identity::Hidden } else { Identity::Shown }
     }
     /// The sentence with every identifying text in it replaced, in whatever case it is written.
-    pub(super) fn scrub(&self, text: &str) -> String {
+    pub fn scrub(&self, text: &str) -> String {
         self.needles.iter().fold(text.to_owned(), |text, needle| replaced(&text, needle))
     }
     /// A file's name: shown, or nothing.
-    pub(super) fn file(&self, file: &str) -> Option<String> {
+    pub fn file(&self, file: &str) -> Option<String> {
         (!self.hide).then(|| file.to_owned())
     }
 }
