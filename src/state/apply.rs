@@ -355,7 +355,7 @@ impl AppState {
             }
             // The topmost thing only, so that one key press closes one thing.
             Command::Escape => {
-                if self.key_capture.take().is_some() || self.export.take().is_some() {
+                if self.key_capture.take().is_some() || self.export.take().is_some() || self.give_up_drawing() {
                 } else if self.show_help {
                     self.show_help = false;
                 } else if self.show_settings {

@@ -511,19 +511,22 @@ impl AppState {
         effects.extend(self.apply(Command::FocusPane(pane)));
     }
 
-    /// Esc, after dialogs: what is being drawn, then the selection, then the tool.
-    pub(super) fn escape_measuring(&mut self) -> bool {
-        let tool = matches!(self.tool, Tool::Measure(_) | Tool::WindowRegion);
+    /// Esc, before windows are closed: what is being drawn, named or dragged.
+    pub(super) fn give_up_drawing(&mut self) -> bool {
         let Some(active) = &mut self.active else { return false };
         let measures = &mut active.measures;
         if measures.draft.take().is_some() || measures.editing.take().is_some() {
             return true;
         }
         measures.held = None;
-        if measures.sheet.cancel_drag() {
-            return true;
-        }
-        if measures.sheet.selected.take().is_some() {
+        measures.sheet.cancel_drag()
+    }
+
+    /// Esc, after windows: the selection, then the tool.
+    pub(super) fn escape_measuring(&mut self) -> bool {
+        let tool = matches!(self.tool, Tool::Measure(_) | Tool::WindowRegion);
+        let Some(active) = &mut self.active else { return false };
+        if active.measures.sheet.selected.take().is_some() {
             return true;
         }
         if tool {

@@ -1,33 +1,28 @@
-//! Settings, notices and the export sheet.
+//! Settings and notices beside the image, and the export sheet in front of it.
 
 use egui::{RichText, Ui};
 
-use super::{Progress, keys_page, theme};
+use super::beside::{self, Beside};
+use super::{Progress, UiCache, keys_page, theme};
 use crate::state::{AppState, Command, DeviceSetting, ExportDialog, ExportKind, Severity, ThemeSetting};
 use crate::view::Interpolation;
 
-pub fn show(ctx: &egui::Context, state: &AppState, progress: Progress, commands: &mut Vec<Command>) {
-    if let Some(dialog) = &state.export {
-        export(ctx, state, dialog, progress, commands);
+pub fn show(
+    ctx: &egui::Context,
+    state: &AppState,
+    progress: Progress,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) {
+    if state.show_notices {
+        notices(ctx, state, cache, commands);
     }
     if state.show_settings {
-        settings(ctx, state, commands);
+        settings(ctx, state, cache, commands);
     }
-    if state.show_notices {
-        notices(ctx, state, commands);
+    if let Some(dialog) = &state.export {
+        export(ctx, state, dialog, progress, cache, commands);
     }
-}
-
-fn title(ui: &mut Ui, text: &str, close: Command, commands: &mut Vec<Command>) {
-    ui.horizontal(|ui| {
-        ui.heading(text);
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui.button("Close").on_hover_text("Esc").clicked() {
-                commands.push(close);
-            }
-        });
-    });
-    ui.separator();
 }
 
 fn export(
@@ -35,6 +30,7 @@ fn export(
     state: &AppState,
     dialog: &ExportDialog,
     progress: Progress,
+    cache: &UiCache,
     commands: &mut Vec<Command>,
 ) {
     let heading = match dialog.kind {
@@ -44,7 +40,7 @@ fn export(
     };
     egui::Modal::new(egui::Id::unique("export")).show(ctx, |ui| {
         ui.set_width(560.0_f32.min(ctx.content_rect().width() - 60.0));
-        title(ui, heading, Command::Escape, commands);
+        beside::title(ui, heading, &Command::Escape, cache, commands, |_, _| {});
         let hint = match dialog.kind {
             ExportKind::Report => "The ending decides: .pdf and .png to read, .json with every number.",
             ExportKind::Picture => "The present view with its text; the research line is burnt in.",
@@ -96,12 +92,12 @@ fn export(
     });
 }
 
-fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
-    egui::Modal::new(egui::Id::unique("settings")).show(ctx, |ui| {
-        let screen = ctx.content_rect();
-        let wide = if state.keys_page { 860.0 } else { 600.0 };
-        ui.set_width((screen.width() - 60.0).min(wide));
-        title(ui, "Settings", Command::ToggleSettings, commands);
+fn settings(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    // Each page opens as large as it needs.
+    let (id, wide) = if state.keys_page { ("settings, keys", 660.0) } else { ("settings", 500.0) };
+    let window = Beside { id, size: egui::vec2(wide, 2000.0), corner: egui::Align2::RIGHT_TOP };
+    window.show(ctx, cache, |ui, cache| {
+        beside::title(ui, "Settings", &Command::ToggleSettings, cache, commands, |_, _| {});
         ui.horizontal(|ui| {
             if ui.selectable_label(!state.keys_page, "General").clicked() {
                 commands.push(Command::ShowGeneralPage);
@@ -111,12 +107,10 @@ fn settings(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
             }
         });
         ui.separator();
-        let height = (screen.height() - 150.0).max(120.0);
         if state.keys_page {
-            return keys_page::show(ui, state, height, commands);
+            return keys_page::show(ui, state, commands);
         }
-        let area = egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height);
-        area.auto_shrink([false, true]).show(ui, |ui| {
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             analysis_settings(ui, state, commands);
             kept_settings(ui, &state.settings, commands);
             memory_settings(ui, state, commands);
@@ -275,12 +269,13 @@ fn check(ui: &mut Ui, on: bool, text: &str, commands: &mut Vec<Command>, command
     }
 }
 
-fn notices(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
-    egui::Modal::new(egui::Id::unique("notices")).show(ctx, |ui| {
-        ui.set_width(760.0_f32.min(ctx.content_rect().width() - 60.0));
-        title(ui, "Notices", Command::ToggleNotices, commands);
-        let height = ctx.content_rect().height() * 0.6;
-        egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
+fn notices(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
+    let window = Beside { id: "notices", size: egui::vec2(560.0, 230.0), corner: egui::Align2::LEFT_BOTTOM };
+    window.show(ctx, cache, |ui, cache| {
+        beside::title(ui, "Notices", &Command::ToggleNotices, cache, commands, |_, _| {});
+        // The line with the buttons stands below the list.
+        let height = (ui.available_height() - 40.0).max(40.0);
+        egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {
             for notice in &state.notices {
                 let (sign, colour) = match notice.severity {
                     Severity::Info => ("note", theme::of(ui).dim),

@@ -2,7 +2,8 @@
 
 use egui::RichText;
 
-use super::theme;
+use super::beside::{self, Beside};
+use super::{UiCache, theme};
 use crate::state::keymap::{FIXED, GROUPS, LIST, READING};
 use crate::state::{AppState, Command};
 
@@ -35,31 +36,23 @@ const IN_LIST: &str = "In the worklist";
 const COLUMN: f32 = 360.0;
 const MOST_COLUMNS: usize = 3;
 
-pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) {
+pub fn show(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     if !state.show_help {
         return;
     }
-    let modal = egui::Modal::new(egui::Id::unique("help")).show(ctx, |ui| {
-        let width = (ctx.content_rect().width() - 60.0).min(COLUMN * 3.0 + 120.0);
-        ui.set_width(width);
-        ui.horizontal(|ui| {
-            ui.heading("Keys and mouse");
-            let map = state.keymaps().iter().find(|map| map.id == state.settings.keymap);
-            let name = map.map_or("dens", |map| map.name.as_str());
-            let own = if state.settings.own_keys.is_empty() { "" } else { ", with your own changes" };
-            ui.label(RichText::new(format!("map: {name}{own}")).color(theme::of(ui).dim));
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                if ui.button("Close").on_hover_text("Esc").clicked() {
-                    commands.push(Command::ToggleHelp);
-                }
-                if ui.button("Change keys").clicked() {
-                    commands.extend([Command::ToggleHelp, Command::ShowKeysPage]);
-                }
-            });
+    let window = Beside { id: "help", size: egui::vec2(COLUMN + 50.0, 2000.0), corner: egui::Align2::RIGHT_TOP };
+    window.show(ctx, cache, |ui, cache| {
+        let map = state.keymaps().iter().find(|map| map.id == state.settings.keymap);
+        let name = map.map_or("dens", |map| map.name.as_str());
+        let own = if state.settings.own_keys.is_empty() { "" } else { ", with your own changes" };
+        beside::title(ui, "Keys and mouse", &Command::ToggleHelp, cache, commands, |ui, commands| {
+            if ui.button("Change keys").clicked() {
+                commands.extend([Command::ToggleHelp, Command::ShowKeysPage]);
+            }
         });
-        ui.separator();
-        let height = (ctx.content_rect().height() - 110.0).max(120.0);
-        egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
+        ui.label(RichText::new(format!("map: {name}{own}")).color(theme::of(ui).dim));
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            let width = ui.available_width();
             sheet(ui, state, width);
             ui.separator();
             ui.label(RichText::new(crate::RESEARCH_LINE).color(theme::of(ui).warning));
@@ -71,9 +64,6 @@ pub fn show(ctx: &egui::Context, state: &AppState, commands: &mut Vec<Command>) 
             ui.label(RichText::new(crate::SOFTWARE).small().color(theme::of(ui).dim));
         });
     });
-    if modal.backdrop_response.clicked() {
-        commands.push(Command::ToggleHelp);
-    }
 }
 
 type Block = (String, Vec<(String, String)>);

@@ -23,6 +23,7 @@ pub fn read(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
     let typing = ctx.text_edit_focused();
     let focused = ctx.memory(|m| m.focused());
     let (events, time_s) = ctx.input(|i| (i.events.clone(), i.time));
+    cache.focus_enters = focused.is_none() && ctx.input(|i| i.key_pressed(Key::Tab) && !i.modifiers.any());
     let in_attributes = cache.attributes.focused_line;
     let in_list = std::mem::take(&mut cache.measure_row_focused);
     let in_field = std::mem::take(&mut cache.field_focused);
@@ -124,8 +125,8 @@ fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, c
         _ => None,
     };
     let plain = !modifiers.command && !modifiers.alt;
-    if plain && (state.export.is_some() || state.show_help || state.show_settings || state.show_notices) {
-        return from_table().filter(|command| *command == Command::ToggleHelp && state.show_help);
+    if plain && state.export.is_some() {
+        return None;
     }
     if modifiers.command && !modifiers.alt && !modifiers.shift && key == Key::F {
         cache.focus_filter = true;

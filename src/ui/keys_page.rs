@@ -6,12 +6,10 @@ use super::{caption, theme};
 use crate::state::keymap::{Action, GROUPS, action, taken_in_list};
 use crate::state::{AppState, Command, KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 
-pub fn show(ui: &mut Ui, state: &AppState, height: f32, commands: &mut Vec<Command>) {
+pub fn show(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     maps(ui, state, commands);
     capture(ui, state, commands);
-    let height = (height - 110.0).max(120.0);
-    let area = egui::ScrollArea::vertical().id_salt("keys").max_height(height).min_scrolled_height(height);
-    area.auto_shrink([false, true]).show(ui, |ui| {
+    egui::ScrollArea::vertical().id_salt("keys").auto_shrink(false).show(ui, |ui| {
         for (heading, actions) in GROUPS {
             caption(ui, heading);
             for action in *actions {

@@ -1,6 +1,7 @@
 //! Panels and widgets: read the state, emit commands, hand draw lists to `gpu`. Nothing here decides or performs.
 
 mod attributes;
+mod beside;
 mod bone_pane;
 mod dialogs;
 mod findings_panel;
@@ -53,8 +54,10 @@ pub struct UiCache {
     /// A view or strip that had the keyboard in the last frame: arrows scroll there.
     scrolls_when_focused: Option<egui::Id>,
     attributes: attributes::Panel,
-    /// A field of the worklist or of the verdict has the keyboard; Esc leaves it and closes nothing.
+    /// A field of the worklist, of the verdict or of a window has the keyboard; Esc leaves it and closes nothing.
     field_focused: bool,
+    /// Tab was pressed while nothing had the keyboard: it goes to the window that lies beside the image.
+    focus_enters: bool,
     focus_filter: bool,
     focus_note: bool,
     /// The reader's name while it is being written.
@@ -84,6 +87,7 @@ impl Default for UiCache {
             scrolls_when_focused: None,
             attributes: attributes::Panel::default(),
             field_focused: false,
+            focus_enters: false,
             focus_filter: false,
             focus_note: false,
             reader_field: None,
@@ -155,8 +159,8 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     if !state.shows_worklist() {
         attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
     }
-    dialogs::show(ui.ctx(), state, progress, &mut commands);
-    help::show(ui.ctx(), state, &mut commands);
+    dialogs::show(ui.ctx(), state, progress, cache, &mut commands);
+    help::show(ui.ctx(), state, cache, &mut commands);
     commands
 }
 

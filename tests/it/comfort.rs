@@ -382,4 +382,109 @@ fn a_kept_result_is_shown_where_nothing_is_analysed_by_itself() {
     harness.state_mut().command(Command::OpenDemo);
     until(&mut harness, "found again", done);
     assert!(harness.state().state().findings().is_some_and(|f| f.provenance.computed_earlier.is_some()));
+fn beside(harness: &Harness<'_, App>, id: &str) -> Option<egui::Rect> {
+    harness.ctx.memory(|memory| memory.area_rect(egui::Id::unique(id)))
+}
+
+fn scrolled_and_windowed(harness: &mut Harness<'_, App>) {
+    let image = harness.get_by_label_contains("Image, slice").rect();
+    let at = |harness: &Harness<'_, App>| {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        (active.current, active.window.width)
+    };
+    press(harness, Key::Num1);
+    let (slice, width) = at(harness);
+    press(harness, Key::ArrowDown);
+    press(harness, Key::Num2);
+    let (next, wider) = at(harness);
+    assert_eq!(next, slice + 1);
+    assert!(wider > width, "by key");
+    crate::ui::drag(harness, image.center(), egui::vec2(40.0, 0.0));
+    assert!(at(harness).1 > wider, "by a drag");
+}
+
+#[test]
+fn settings_help_and_notices_leave_the_image_in_use() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let image = harness.get_by_label_contains("Image, slice").rect();
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    harness.get_by_label("General");
+    scrolled_and_windowed(&mut harness);
+    press(&mut harness, Key::Questionmark);
+    harness.get_by_label("Keys and mouse");
+    scrolled_and_windowed(&mut harness);
+    harness.state_mut().command(Command::ToggleNotices);
+    harness.run_steps(3);
+    harness.get_by_label("Copy all");
+    scrolled_and_windowed(&mut harness);
+    // Help lies on the settings.
+    for id in ["help", "settings", "notices"] {
+        let window = beside(&harness, id).expect("it is open");
+        assert!(
+            egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(1280.0, 720.0)).contains_rect(window),
+            "{window}"
+        );
+        let covered = image.intersect(window);
+        assert!(!window.contains(image.center()) && covered.area() < image.area() * 0.4, "{id}: {window} on {image}");
+        // A press on it is not one on the image below.
+        let before = harness.state().state().active.as_ref().map(|a| a.window);
+        crate::ui::drag(&mut harness, window.left_top() + egui::vec2(4.0, 4.0), egui::vec2(-10.0, 0.0));
+        assert_eq!(harness.state().state().active.as_ref().map(|a| a.window), before, "{id}");
+        let moved = beside(&harness, id).expect("it is open");
+        assert!((moved.left() - window.left() + 10.0).abs() < 1.5, "{id} from {window} to {moved}");
+    }
+    let open = |harness: &Harness<'_, App>| {
+        let state = harness.state().state();
+        [state.show_help, state.show_settings, state.show_notices]
+    };
+    for left in [[false, true, true], [false, false, true], [false; 3]] {
+        press(&mut harness, Key::Escape);
+        assert_eq!(open(&harness), left, "one thing at a time");
+    }
+}
+
+#[test]
+fn a_measurement_that_is_being_drawn_is_given_up_before_a_window_is_closed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    let centre = harness.get_by_label_contains("Image, slice").rect().center();
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    press(&mut harness, Key::D);
+    crate::ui::click(&mut harness, centre);
+    let drawing = |harness: &Harness<'_, App>| {
+        let state = harness.state().state();
+        (state.active.as_ref().is_some_and(|a| a.measures.draft.is_some()), state.show_settings)
+    };
+    assert_eq!(drawing(&harness), (true, true));
+    press(&mut harness, Key::Escape);
+    assert_eq!(drawing(&harness), (false, true));
+    press(&mut harness, Key::Escape);
+    assert_eq!(drawing(&harness), (false, false));
+    assert_eq!(harness.state().state().tool, Tool::Measure(Kind::Length));
+}
+
+#[test]
+fn tab_reaches_the_window_beside_the_image_and_its_fields_keep_their_keys() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    press(&mut harness, Key::Tab);
+    let focused: Vec<egui::Rect> =
+        harness.query_all_by_label("Close").filter(|node| node.is_focused()).map(|node| node.rect()).collect();
+    let window = beside(&harness, "settings").expect("it is open");
+    assert!(focused.len() == 1 && window.contains_rect(focused[0]), "{focused:?}");
+    harness.get_by_label("Size of kept results, MB").focus();
+    harness.run_steps(3);
+    let before = (current(&harness), harness.state().state().active.as_ref().map(|a| a.window));
+    harness.get_by_label("Size of kept results, MB").type_text("8");
+    harness.key_press(Key::Num8);
+    harness.run_steps(3);
+    assert_eq!((current(&harness), harness.state().state().active.as_ref().map(|a| a.window)), before);
+    press(&mut harness, Key::Escape);
+    assert!(harness.state().state().show_settings, "Esc leaves the field first");
+    press(&mut harness, Key::Escape);
+    assert!(!harness.state().state().show_settings);
+    press(&mut harness, Key::Num8);
+    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), before.1);
 }

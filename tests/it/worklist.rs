@@ -107,6 +107,15 @@ fn the_queue_analyses_every_study_that_it_can_and_results_are_kept() {
     press(&mut harness, Key::R);
     let highest = usize::from(score(&harness, 2) > score(&harness, 0)) * 2;
     assert_eq!(harness.state().state().rows_in_order()[0], highest);
+    // With the settings open the keys of the list go on.
+    command_key(&mut harness, Modifiers::COMMAND, Key::Comma);
+    let cursor = |harness: &Harness<'_, App>| harness.state().state().worklist.cursor;
+    press(&mut harness, Key::Home);
+    let top = cursor(&harness);
+    press(&mut harness, Key::ArrowDown);
+    assert_ne!(cursor(&harness), top);
+    press(&mut harness, Key::Escape);
+    assert!(!harness.state().state().show_settings && harness.state().state().shows_worklist());
     press(&mut harness, Key::Home);
     press(&mut harness, Key::Enter);
     until(&mut harness, "the study is read", is_loaded);
