@@ -7,6 +7,7 @@
 
 mod file;
 mod read;
+mod shape;
 mod sheet;
 mod sketch;
 mod words;

@@ -18,6 +18,11 @@ pub enum MeasureCommand {
         pane: Pane,
         at: PatientPoint,
     },
+    /// Puts all points of what the tool draws, in a shape of its own, about the crosshair of the focused pane or the middle
+    /// of its view.
+    DrawHere,
+    /// Chooses the next (or previous) handle of the selected one, which [`Self::Nudge`] then moves alone.
+    StepHandle(i32),
     /// The pointer is there, where the next point would be put.
     Preview(PatientPoint),
     Select(Option<MeasureId>),
@@ -32,7 +37,7 @@ pub enum MeasureCommand {
     },
     DragTo(PatientPoint),
     EndDrag,
-    /// Moves the selected one by steps to the right and down, as the focused pane shows it; `fine` is a tenth.
+    /// Moves the selected one, or its chosen handle, by steps to the right and down, as the focused pane shows it; `fine` is a tenth.
     Nudge {
         steps: [i32; 2],
         fine: bool,
@@ -42,6 +47,8 @@ pub enum MeasureCommand {
     Clear,
     /// Asks for a name, or ends asking.
     Edit(Option<MeasureId>),
+    /// Asks for the selected one's name.
+    EditSelected,
     Rename(MeasureId, String),
     GoTo(MeasureId),
     Undo,
@@ -142,6 +149,8 @@ pub struct Measures {
     pub editing: Option<MeasureId>,
     pub saved: Saved,
     held: Option<Held>,
+    /// Of which measurement, and which; counts while that one is selected.
+    handle: Option<(MeasureId, usize)>,
     pub(super) key: Option<SheetKey>,
     /// What was kept has been read, so that writing destroys nothing.
     read: bool,
@@ -292,6 +301,9 @@ impl AppState {
     pub(super) fn apply_measure(&mut self, command: MeasureCommand, effects: &mut Vec<Effect>) {
         match command {
             MeasureCommand::Place { pane, at } => return self.place(pane, at, effects),
+            MeasureCommand::DrawHere => return self.draw_here(effects),
+            MeasureCommand::StepHandle(step) => return self.step_handle(step),
+            MeasureCommand::EditSelected => return self.edit_selected(effects),
             MeasureCommand::Preview(at) => return self.preview(at),
             MeasureCommand::GoTo(id) => return self.go_to(id, effects),
             // One sees what one names.
@@ -313,6 +325,7 @@ impl AppState {
                 sheet.selected = id;
                 sheet.end_run();
                 measures.editing = None;
+                measures.handle = None;
                 false
             }
             MeasureCommand::EndDrag => {
@@ -353,12 +366,17 @@ impl AppState {
         }
     }
 
+    /// What the tool draws.
+    fn kind_in_hand(&self) -> Option<Kind> {
+        match self.tool {
+            Tool::Measure(kind) => Some(kind),
+            Tool::WindowRegion => Some(Kind::Rectangle),
+            _ => None,
+        }
+    }
+
     fn place(&mut self, pane: Pane, at: PatientPoint, effects: &mut Vec<Effect>) {
-        let kind = match self.tool {
-            Tool::Measure(kind) => kind,
-            Tool::WindowRegion => Kind::Rectangle,
-            _ => return,
-        };
+        let Some(kind) = self.kind_in_hand() else { return };
         let slab = self.slab;
         let Some(active) = &mut self.active else { return };
         let Some(ground) = active.ground(pane, slab) else { return };
@@ -377,12 +395,20 @@ impl AppState {
             return;
         }
         let finished = measurement_of(&draft, draft.points.clone());
+        self.finish(finished, effects);
+    }
+
+    /// What has all its points joins the others, unless it is nothing or was drawn for the window.
+    fn finish(&mut self, finished: Measurement, effects: &mut Vec<Effect>) {
         if finished.is_nothing() {
             return;
         }
         if self.tool == Tool::WindowRegion {
             return self.window_from(finished);
         }
+        let kind = finished.kind;
+        let Some(active) = &mut self.active else { return };
+        active.measures.handle = None;
         active.change(|active, sheet| {
             let reading = Reading::of(&finished, active.pixels(&finished));
             sheet.add(kind, finished.ground, finished.points, reading);
@@ -424,6 +450,7 @@ impl AppState {
         measures.sheet.selected = Some(held.id);
         measures.sheet.end_run();
         measures.editing = None;
+        measures.handle = None;
         measures.sheet.begin_drag();
         measures.held = Some(held);
     }
@@ -468,12 +495,17 @@ impl AppState {
         let step = if fine { 0.1 } else { 1.0 };
         let by = ground.pose.along_row * (turned(view.flip_horizontal, right) * step)
             + ground.pose.along_column * (turned(view.flip_vertical, down) * step);
+        let mut handle = active.measures.chosen_handle();
         let changed = active.change(|active, sheet| {
             sheet.nudge(id, |m| {
-                m.move_by(by);
+                match &mut handle {
+                    Some(handle) => *handle = by_key::move_handle_by(m, *handle, by),
+                    None => m.move_by(by),
+                }
                 m.reading = Reading::of(m, active.pixels(m));
             })
         });
+        active.measures.handle = handle.map(|handle| (id, handle));
         if changed {
             self.save_measures(effects);
         }
@@ -486,6 +518,7 @@ impl AppState {
         active.measures.sheet.selected = Some(id);
         active.measures.sheet.end_run();
         active.measures.draft = None;
+        active.measures.handle = None;
         let pane = match &measurement.ground.source {
             Source::Slice { .. } if !active.has_slice_of(&measurement) => {
                 return self.notice(
@@ -522,10 +555,14 @@ impl AppState {
         measures.sheet.cancel_drag()
     }
 
-    /// Esc, after windows: the selection, then the tool.
+    /// Esc, after windows: the chosen handle, the selection, then the tool.
     pub(super) fn escape_measuring(&mut self) -> bool {
-        let tool = matches!(self.tool, Tool::Measure(_) | Tool::WindowRegion);
+        let tool = self.kind_in_hand().is_some();
         let Some(active) = &mut self.active else { return false };
+        if active.measures.chosen_handle().is_some() {
+            active.measures.handle = None;
+            return true;
+        }
         if active.measures.sheet.selected.take().is_some() {
             return true;
         }
@@ -634,5 +671,6 @@ fn copied(active: &ActiveSeries) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n") + "\n")
 }
 
+mod by_key;
 #[cfg(test)]
 mod tests;

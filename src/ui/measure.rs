@@ -249,7 +249,8 @@ pub fn paint(
         .map(|(m, look)| (drawn(m, if hidden { Vec::new() } else { measure::label(m, values) }, map), look))
         .collect();
     for (drawn, look) in &all {
-        paint_lines(&painter, drawn, *look);
+        let chosen = active.measures.chosen_handle().filter(|_| *look == Look::Selected);
+        paint_lines(&painter, drawn, *look, chosen);
     }
     for (drawn, look) in &all {
         let Some(rect) = paint_label(&painter, map.rect, drawn, *look, &taken) else { continue };
@@ -261,7 +262,7 @@ pub fn paint(
     if let (Some(kind), true) = (tool_in_hand(state.tool), pane == state.focused_pane()) {
         let placed = active.measures.draft.as_ref().map_or(0, |draft| draft.placed());
         let colour = if placed > 0 { theme::MEASURE } else { theme::DIM };
-        paint_hint(&painter, map.rect, &hint(state.tool, kind, placed), colour, &taken);
+        paint_hint(&painter, map.rect, &hint(state, kind, placed), colour, &taken);
     }
     if let (Some(id), true) = (active.measures.editing, pane == state.focused_pane()) {
         edit_name(ui, id, (pane, map), active, cache, commands);
@@ -295,8 +296,8 @@ fn paint_hint(painter: &Painter, view: Rect, text: &str, colour: Color32, taken:
 }
 
 /// What to do next, while a tool is in hand.
-fn hint(tool: Tool, kind: Kind, placed: usize) -> String {
-    let what = if tool == Tool::WindowRegion { "Window from a region" } else { kind.name() };
+fn hint(state: &AppState, kind: Kind, placed: usize) -> String {
+    let what = if state.tool == Tool::WindowRegion { "Window from a region" } else { kind.name() };
     let next = match (kind, placed) {
         (Kind::Length, 0) => "drag, or click both ends",
         (Kind::Length, _) => "click the other end",
@@ -313,7 +314,10 @@ fn hint(tool: Tool, kind: Kind, placed: usize) -> String {
         (Kind::Arrow, 0) => "drag from the tip to the text",
         (Kind::Arrow, _) => "click where the text shall stand",
     };
-    format!("{what}: {next}. Esc ends it.")
+    match state.keymap.keys("draw-here").first().filter(|_| placed == 0) {
+        Some(key) => format!("{what}: {next}; {key} draws it here. Esc ends it."),
+        None => format!("{what}: {next}. Esc ends it."),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -331,7 +335,7 @@ impl Look {
 
 const SHADE: Color32 = Color32::from_black_alpha(200);
 
-fn paint_lines(painter: &Painter, drawn: &Drawn, look: Look) {
+fn paint_lines(painter: &Painter, drawn: &Drawn, look: Look, chosen: Option<usize>) {
     let colour = look.colour();
     let both = |shape: &dyn Fn(Stroke) -> Vec<Shape>| {
         painter.extend(shape(Stroke::new(3.6, SHADE)));
@@ -365,9 +369,13 @@ fn paint_lines(painter: &Painter, drawn: &Drawn, look: Look) {
         _ => {}
     }
     if look == Look::Selected {
-        for at in &drawn.handles {
-            let square = Rect::from_center_size(point(*at), vec2(7.0, 7.0));
+        for (handle, at) in drawn.handles.iter().enumerate() {
+            let chosen = chosen == Some(handle);
+            let square = Rect::from_center_size(point(*at), if chosen { vec2(11.0, 11.0) } else { vec2(7.0, 7.0) });
             painter.rect_filled(square.expand(1.0), 0.0, SHADE);
+            if chosen {
+                painter.rect_filled(square, 0.0, colour);
+            }
             painter.rect_stroke(square, 0.0, Stroke::new(1.4, colour), egui::StrokeKind::Inside);
         }
     }

@@ -100,6 +100,10 @@ fn row(
     if let Some(remark) = measure::remark(measurement, active.values()) {
         said = if said.is_empty() { remark } else { format!("{said} ({remark})") };
     }
+    if let Some(handle) = active.measures.chosen_handle().filter(|_| selected) {
+        let which = format!("handle {} of {}: Alt+arrows move it", handle + 1, measurement.handles().len());
+        said = if said.is_empty() { which } else { format!("{said}\n{which}") };
+    }
     if !said.is_empty() {
         ui.indent(("value", id), |ui| ui.label(RichText::new(said).small().color(theme::of(ui).text)));
     }

@@ -117,6 +117,18 @@ impl ViewState {
             if self.zoom > 1.0 && pan.is_finite() { pan } else { 0.0 }
         });
     }
+    /// The pixel in the middle of the rectangle, or the image's nearest to it.
+    pub fn middle(&self, image: ImageShape) -> PixelPoint {
+        let place = |pan: f64, n: usize, flip: bool| {
+            let share = 0.5 - pan / self.zoom;
+            let share = if flip { 1.0 - share } else { share };
+            (share * n as f64 - 0.5).clamp(0.0, n.saturating_sub(1) as f64)
+        };
+        PixelPoint {
+            column: place(self.pan[0], image.columns, self.flip_horizontal),
+            row: place(self.pan[1], image.rows, self.flip_vertical),
+        }
+    }
     /// Moves the image by target pixels.
     pub fn pan_by(&mut self, image: ImageShape, width: f64, height: f64, dx: f64, dy: f64) {
         let (extent_x, extent_y) = (image.columns as f64 * image.spacing[1], image.rows as f64 * image.spacing[0]);

@@ -2,7 +2,7 @@
 
 use dens::app::App;
 use dens::measure::{Kind, Measurement, Reading};
-use dens::state::{Command, MeasureCommand, Saved, Tool};
+use dens::state::{Command, Saved, Tool};
 use egui::{Key, Modifiers, Pos2, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
@@ -130,13 +130,23 @@ fn handles_and_lines_are_dragged_and_the_window_is_left_alone() {
     assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), window);
 }
 
+/// Tab until what carries this label has the keyboard.
+fn tab_to(harness: &mut Harness<'_, App>, label: &str) {
+    for _ in 0..200 {
+        press(harness, Key::Tab);
+        if harness.query_by_label_contains(label).is_some_and(|node| node.is_focused()) {
+            return;
+        }
+    }
+    panic!("Tab never came to {label}");
+}
+
 #[test]
 fn the_keyboard_alone_reaches_moves_names_and_removes() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 720.0], folder.path());
-    let centre = image(&harness).center();
     press(&mut harness, Key::P);
-    click(&mut harness, centre);
+    press(&mut harness, Key::Insert);
     let x = |harness: &Harness<'_, App>| measurements(harness)[0].points[0].0.x;
     let before = x(&harness);
     chord(&mut harness, Modifiers::ALT, Key::ArrowRight);
@@ -145,22 +155,114 @@ fn the_keyboard_alone_reaches_moves_names_and_removes() {
 
     // In the list the plain arrows do it.
     let slice = current(&harness);
-    harness.get_by_label_contains("Measurement HU pin 1, ").focus();
-    harness.run_steps(3);
+    tab_to(&mut harness, "Measurement HU pin 1, ");
     press(&mut harness, Key::ArrowRight);
     assert!((x(&harness) - before - 2.1).abs() < 1e-6);
     assert_eq!(current(&harness), slice);
 
-    let id = measurements(&harness)[0].id;
-    harness.state_mut().command(Command::Measure(MeasureCommand::Edit(Some(id))));
-    harness.run_steps(3);
-    harness.get_by_label("Name of the measurement").type_text("dens tip");
+    chord(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::N);
+    assert!(harness.get_by_label("Name of the measurement").is_focused());
+    harness.event(egui::Event::Text("dens tip".to_owned()));
     harness.run_steps(3);
     press(&mut harness, Key::Enter);
     assert_eq!(measurements(&harness)[0].name, "dens tip");
     harness.get_by_label_contains("Measurement dens tip, HU");
     press(&mut harness, Key::Backspace);
     assert!(measurements(&harness).is_empty());
+}
+
+#[test]
+fn every_tool_draws_by_one_key_where_the_view_or_the_crosshair_is() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press(&mut harness, Key::Insert);
+    assert!(measurements(&harness).is_empty(), "no tool is in hand");
+    let tools = [
+        (Modifiers::NONE, Key::D, Kind::Length),
+        (Modifiers::NONE, Key::A, Kind::Angle),
+        (Modifiers::SHIFT, Key::A, Kind::Cobb),
+        (Modifiers::SHIFT, Key::E, Kind::Ellipse),
+        (Modifiers::SHIFT, Key::R, Kind::Rectangle),
+        (Modifiers::NONE, Key::P, Kind::Pin),
+        (Modifiers::SHIFT, Key::T, Kind::Arrow),
+    ];
+    for (count, (modifiers, key, kind)) in tools.into_iter().enumerate() {
+        chord(&mut harness, modifiers, key);
+        chord(&mut harness, Modifiers::COMMAND, Key::D);
+        assert_eq!(measurements(&harness).len(), count + 1, "{kind:?}");
+        let drawn = &measurements(&harness)[count];
+        assert!(drawn.kind == kind && !drawn.is_nothing());
+        let selected = harness.state().state().active.as_ref().and_then(|a| a.measures.sheet.selected);
+        assert_eq!(selected, Some(drawn.id));
+    }
+    // The arrow asks for its text.
+    harness.event(egui::Event::Text("look".to_owned()));
+    press(&mut harness, Key::Enter);
+    let all = measurements(&harness);
+    assert_eq!(all[6].name, "look");
+    assert!(matches!(all[0].reading, Reading::Length(mm) if (mm - 20.0).abs() < 1e-6));
+    assert!(matches!(all[1].reading, Reading::Angle(degrees) if (degrees - 90.0).abs() < 1e-6));
+    assert!(all[3].half_axes().iter().all(|half| (half - 5.0).abs() < 1e-6));
+    // In the middle of the view that is fitted lies the middle of the slice.
+    let middle = {
+        let active = harness.state().state().active.as_ref().expect("a series");
+        let at = [active.series.columns, active.series.rows].map(|n| (n as f64 - 1.0) / 2.0);
+        all[0].ground.point(dens::geometry::PixelPoint { column: at[0], row: at[1] })
+    };
+    assert!((all[5].points[0].0 - middle.0).length() < 1e-6);
+
+    // Again at the same place it steps aside; where the crosshair is seen it is drawn there, in the pane last used.
+    press(&mut harness, Key::P);
+    press(&mut harness, Key::Insert);
+    let apart = measurements(&harness)[7].points[0].0 - measurements(&harness)[5].points[0].0;
+    assert!(apart.length() > 1.0);
+    press(&mut harness, Key::M);
+    press(&mut harness, Key::F3);
+    press(&mut harness, Key::Insert);
+    let crosshair = harness.state().state().active.as_ref().and_then(|a| a.planes.as_ref()).map(|p| p.crosshair);
+    let pin = measurements(&harness)[8].points[0];
+    assert!((pin.0 - crosshair.expect("planes").0).length() < 1e-6);
+    assert!(matches!(measurements(&harness)[8].ground.source, dens::measure::Source::Plane { .. }));
+}
+
+#[test]
+fn a_handle_is_chosen_and_moved_by_keys() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    press(&mut harness, Key::D);
+    press(&mut harness, Key::Insert);
+    let ends = |harness: &Harness<'_, App>| [0, 1].map(|at| measurements(harness)[0].points[at].0);
+    let before = ends(&harness);
+    chord(&mut harness, Modifiers::COMMAND, Key::G);
+    harness.get_by_label_contains("handle 1 of 2: Alt+arrows move it");
+    chord(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::G);
+    harness.get_by_label_contains("handle 2 of 2");
+    for _ in 0..3 {
+        chord(&mut harness, Modifiers::ALT, Key::ArrowRight);
+    }
+    let after = ends(&harness);
+    assert!((after[0] - before[0]).length() < 1e-9 && (after[1].x - before[1].x - 3.0).abs() < 1e-6);
+    assert!(matches!(measurements(&harness)[0].reading, Reading::Length(mm) if (mm - 23.0).abs() < 1e-6));
+    // Esc: the whole of it again, and after that nothing.
+    press(&mut harness, Key::Escape);
+    assert!(harness.query_by_label_contains("handle 2 of 2").is_none());
+    chord(&mut harness, Modifiers::ALT, Key::ArrowDown);
+    let moved = ends(&harness);
+    assert!([0, 1].iter().all(|at| (moved[*at].y - after[*at].y - 1.0).abs() < 1e-6));
+    press(&mut harness, Key::Escape);
+    assert_eq!(harness.state().state().active.as_ref().and_then(|a| a.measures.sheet.selected), None);
+    // A corner that is moved past its opposite stays the one that moves.
+    chord(&mut harness, Modifiers::SHIFT, Key::R);
+    press(&mut harness, Key::Insert);
+    chord(&mut harness, Modifiers::COMMAND, Key::G);
+    for _ in 0..25 {
+        chord(&mut harness, Modifiers::ALT, Key::ArrowRight);
+    }
+    let half = measurements(&harness)[1].half_axes();
+    assert!((half[0] - 7.5).abs() < 1e-6 && (half[1] - 5.0).abs() < 1e-6, "{half:?}");
+    chord(&mut harness, Modifiers::COMMAND, Key::Z);
+    let half = measurements(&harness)[1].half_axes();
+    assert!((half[0] - 5.0).abs() < 1e-6, "steps of one push are undone together: {half:?}");
 }
 
 #[test]

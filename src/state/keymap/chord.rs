@@ -31,7 +31,7 @@ pub const FIXED: &[(&str, &str)] = &[
     ("Tab, Shift+Tab", "next, previous button or field"),
     ("Enter, Space", "press the button that has the keyboard"),
     ("Enter, where nothing has it", "commit your verdict and reveal the result"),
-    ("Alt+arrows", "move the selected measurement by 1 mm (Shift: 0.1 mm)"),
+    ("Alt+arrows", "move the selected measurement, or its chosen handle, by 1 mm (Shift: 0.1 mm)"),
 ];
 
 /// A key with its modifiers.
