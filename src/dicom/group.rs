@@ -291,7 +291,8 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         photometric: picture.photometric,
         values_are_hu: stack.iter().all(|f| f.header.units == Units::Hu),
         is_localizer: is_localizer(&stack),
-        file_windows: header.windows.clone(),
+        file_windows: header.windows.iter().map(|(window, _)| *window).collect(),
+        file_window_names: header.windows.iter().map(|(_, name)| name.clone()).collect(),
         warnings,
     })
 }

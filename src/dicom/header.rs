@@ -48,6 +48,7 @@ const PIXEL_SPACING: Tag = Tag(0x0028, 0x0030);
 const WINDOW_CENTER: Tag = Tag(0x0028, 0x1050);
 const WINDOW_WIDTH: Tag = Tag(0x0028, 0x1051);
 const RESCALE_TYPE: Tag = Tag(0x0028, 0x1054);
+const WINDOW_EXPLANATION: Tag = Tag(0x0028, 0x1055);
 const VOI_FUNCTION: Tag = Tag(0x0028, 0x1056);
 const LOSSY: Tag = Tag(0x0028, 0x2110);
 const LOSSY_RATIO: Tag = Tag(0x0028, 0x2112);
@@ -143,7 +144,8 @@ pub(super) struct Header {
     pub pose: Stated<SlicePose>,
     pub spacing_mm: Stated<[f64; 2]>,
     pub technique: Technique,
-    pub windows: Vec<Window>,
+    /// With what the file calls them.
+    pub windows: Vec<(Window, String)>,
     pub units: Units,
     pub is_localizer: bool,
     /// Text whose bytes did not fit the stated character set.
@@ -186,7 +188,7 @@ impl Header {
             pose: pose(data),
             spacing_mm: spacing(data),
             technique: technique(data, picture, &mut doubtful),
-            windows: windows(data),
+            windows: windows(data, &mut doubtful),
             units,
             is_localizer,
             doubtful_text: doubtful,
@@ -311,7 +313,7 @@ fn lossy(data: &DataSet, picture: &Picture) -> Option<String> {
 }
 
 /// The windows that the file offers (PS3.3 C.11.2.1.2), those that can be used.
-fn windows(data: &DataSet) -> Vec<Window> {
+fn windows(data: &DataSet, doubtful: &mut bool) -> Vec<(Window, String)> {
     let (Some(Ok(centers)), Some(Ok(widths))) = (data.decimals(WINDOW_CENTER), data.decimals(WINDOW_WIDTH)) else {
         return Vec::new();
     };
@@ -320,6 +322,9 @@ fn windows(data: &DataSet) -> Vec<Window> {
         "SIGMOID" => VoiFunction::Sigmoid,
         _ => VoiFunction::Linear,
     };
-    let pairs = centers.into_iter().zip(widths);
-    pairs.map(|(center, width)| Window { center, width, function }).filter(Window::is_valid).take(16).collect()
+    let said = data.text(WINDOW_EXPLANATION, doubtful);
+    let names = said.split('\\').map(|name| name.trim().to_owned()).chain(std::iter::repeat(String::new()));
+    let pairs = centers.into_iter().zip(widths).zip(names);
+    let windows = pairs.map(|((center, width), name)| (Window { center, width, function }, name));
+    windows.filter(|(window, _)| window.is_valid()).take(16).collect()
 }

@@ -88,6 +88,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
         values_are_hu: true,
         is_localizer: false,
         file_windows: vec![Window::BONE, Window::SOFT_TISSUE],
+        file_window_names: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -120,6 +120,8 @@ impl AppState {
             Command::ToggleCine | Command::StopCine | Command::CineTick(_) | Command::SetCineRate(_) => {
                 self.apply_cine(&command, &mut effects);
             }
+            Command::Windows(command) => self.apply_windows(command, &mut effects),
+            Command::StoreUserWindow => self.store_first_window(&mut effects),
             Command::Measure(command) => self.apply_measure(command, &mut effects),
             Command::Worklist(command) => self.apply_worklist(command, &mut effects),
             Command::Reading(command) => self.apply_reading(command, &mut effects),
@@ -457,7 +459,7 @@ impl AppState {
     }
 
     fn apply_to_image(&mut self, command: Command, effects: &mut Vec<Effect>) {
-        let user_window = self.settings.user_window;
+        let first_own = self.settings.user_windows.first().map(|own| own.window);
         let focus = self.focused_pane();
         if let (Command::ScrollBy(by), Pane::Across(plane)) = (&command, focus) {
             return self.scroll_plane(plane, *by, effects);
@@ -476,15 +478,11 @@ impl AppState {
             }
             Command::GoToSlice(index) => active.current = index.min(last),
             Command::SetWindow(window) if window.is_valid() => active.window = window,
-            Command::Preset(9) => active.window = user_window.unwrap_or(active.window),
+            Command::Preset(9) => active.window = first_own.unwrap_or(active.window),
             Command::Preset(n) => {
                 if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.get(i)) {
                     active.window = *window;
                 }
-            }
-            Command::StoreUserWindow => {
-                self.settings.user_window = Some(active.window);
-                Self::save(effects);
             }
             Command::FullRangeWindow => {
                 if let Some([low, high]) = active.slice().and_then(|s| s.min_max()) {

@@ -9,6 +9,7 @@ use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::reading::ReadingCommand;
 use super::settings::{DeviceSetting, ThemeSetting};
 use super::surface::SurfaceCommand;
+use super::windows::WindowsCommand;
 use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
@@ -113,9 +114,11 @@ pub enum Command {
     ToggleLines,
     GoToSlice(usize),
     SetWindow(Window),
-    /// Key 1 to 9, from 1; 9 is the user's own.
+    /// Key 1 to 9, from 1; 9 is the first of the reader's own.
     Preset(usize),
+    /// As the first of the reader's own.
     StoreUserWindow,
+    Windows(WindowsCommand),
     FullRangeWindow,
     FileWindow,
     /// Change of width and centre.

@@ -17,6 +17,7 @@ mod receive;
 mod settings;
 mod shelf;
 mod surface;
+mod windows;
 mod worklist;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ pub use planes::Planes;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
 pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
+pub use windows::{MOST_USER_WINDOWS, UserWindow, WindowsCommand};
 pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Work, Worklist, WorklistCommand};
 
 use crate::findings::operating::Thresholds;

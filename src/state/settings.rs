@@ -9,6 +9,7 @@ use super::command::OverlayDensity;
 use super::keymap::KeyNames;
 use super::keys::OWN_MAP;
 use super::surface::FourthPane;
+use super::windows::{self, UserWindow};
 use crate::findings::operating::Thresholds;
 use crate::view::planes::Layout;
 use crate::view::surface::DEFAULT_THRESHOLD_HU;
@@ -49,6 +50,10 @@ const SCALE_STEP: i16 = 10;
 pub struct Settings {
     pub recents: Vec<PathBuf>,
     pub remember_recents: bool,
+    /// The reader's own; key 9 takes the first.
+    pub user_windows: Vec<UserWindow>,
+    /// The only one that earlier versions kept; read, never written.
+    #[serde(skip_serializing)]
     pub user_window: Option<Window>,
     pub show_series: bool,
     pub show_findings: bool,
@@ -104,6 +109,7 @@ impl Default for Settings {
         Self {
             recents: Vec::new(),
             remember_recents: true,
+            user_windows: Vec::new(),
             user_window: None,
             show_series: true,
             show_findings: true,
@@ -153,6 +159,7 @@ impl Settings {
         let (low, high) = (*DRAG_SENSITIVITIES.start(), *DRAG_SENSITIVITIES.end());
         self.drag_sensitivity =
             if self.drag_sensitivity.is_finite() { self.drag_sensitivity.clamp(low, high) } else { 1.0 };
+        self.user_windows = windows::within_reason(std::mem::take(&mut self.user_windows), self.user_window.take());
         self
     }
 

@@ -337,6 +337,7 @@ mod tests {
             values_are_hu: true,
             is_localizer: false,
             file_windows: Vec::new(),
+            file_window_names: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -191,6 +191,8 @@ pub struct Series {
     pub is_localizer: bool,
     /// Windows the file offers, from the middle slice.
     pub file_windows: Vec<Window>,
+    /// What the file calls them, in the same order; empty where it does not say.
+    pub file_window_names: Vec<String>,
     pub warnings: Vec<Warning>,
 }
 

@@ -4,7 +4,10 @@ use egui::{RichText, Ui};
 
 use super::beside::{self, Beside};
 use super::{Progress, UiCache, keys_page, theme};
-use crate::state::{AppState, Command, DeviceSetting, ExportDialog, ExportKind, Severity, ThemeSetting};
+use crate::state::{
+    AppState, Command, DeviceSetting, ExportDialog, ExportKind, MOST_USER_WINDOWS, Severity, ThemeSetting,
+    WindowsCommand,
+};
 use crate::view::Interpolation;
 
 pub fn show(
@@ -117,6 +120,8 @@ fn settings(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
             ui.add_space(8.0);
             picture_settings(ui, state, commands);
             ui.add_space(8.0);
+            window_settings(ui, state, commands);
+            ui.add_space(8.0);
             look_settings(ui, state, commands);
             ui.add_space(8.0);
             privacy_settings(ui, state, commands);
@@ -151,6 +156,41 @@ fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) 
         commands.push(Command::SetCineRate(rate));
     }
     check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
+}
+
+/// The reader's own windows.
+fn window_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    super::caption(ui, "Your own windows");
+    for (at, own) in state.settings.user_windows.iter().enumerate() {
+        let mut send = |command| commands.push(Command::Windows(command));
+        let which = at + 1;
+        ui.horizontal(|ui| {
+            let (mut name, mut window) = (own.name.clone(), own.window);
+            let field = egui::TextEdit::singleline(&mut name).hint_text("your own").desired_width(150.0).char_limit(40);
+            if ui.add(field).accessible_name(format!("Name of window {which}")).changed() {
+                send(WindowsCommand::Rename(at, name));
+            }
+            let width = egui::DragValue::new(&mut window.width).range(1.0..=65_536.0).prefix("width ");
+            let mut changed = ui.add(width).accessible_name(format!("Width of window {which}")).changed();
+            let center = egui::DragValue::new(&mut window.center).range(-70_000.0..=70_000.0).prefix("centre ");
+            changed |= ui.add(center).accessible_name(format!("Centre of window {which}")).changed();
+            if changed {
+                send(WindowsCommand::Change(at, window));
+            }
+            let delete = ui.small_button("Delete");
+            if delete.accessible_name(format!("Delete window {which}")).clicked() {
+                send(WindowsCommand::Delete(at));
+            }
+            if at == 0 {
+                ui.label(RichText::new(state.keymap.text("window-9")).small().color(theme::of(ui).dim));
+            }
+        });
+    }
+    let text = match state.settings.user_windows.len() {
+        MOST_USER_WINDOWS => format!("{MOST_USER_WINDOWS} are kept at most."),
+        _ => "The window at hand is stored under a name in the menu of windows at the top.".to_owned(),
+    };
+    ui.label(RichText::new(text).small().color(theme::of(ui).dim));
 }
 
 fn look_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {

@@ -4,7 +4,7 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::measure::Kind;
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, PanelSide, Tool};
+use crate::state::{ActiveSeries, AppState, Command, ExportKind, MOST_USER_WINDOWS, PanelSide, Tool, WindowsCommand};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
@@ -40,7 +40,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
                     panels(ui, state, commands);
                 }
                 if let Some(active) = active {
-                    window_menu(ui, active.window, state, commands);
+                    window_menu(ui, active, state, commands);
                     tool_menu(ui, state, commands);
                 }
                 if !narrow {
@@ -175,47 +175,85 @@ pub fn window_text(window: &Window) -> String {
     }
 }
 
-fn window_menu(ui: &mut egui::Ui, window: Window, state: &AppState, commands: &mut Vec<Command>) {
+fn window_menu(ui: &mut egui::Ui, active: &ActiveSeries, state: &AppState, commands: &mut Vec<Command>) {
     let response = egui::ComboBox::from_id_salt("window")
-        .selected_text(window_text(&window))
+        .selected_text(window_text(&active.window))
         .width(168.0)
-        .height(360.0)
+        .height(460.0)
+        // A name is written in it.
+        .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show_ui(ui, |ui| {
-            for (i, (name, preset)) in Window::PRESETS.iter().enumerate() {
-                let text = format!("{name} {:.0}/{:.0}", preset.width, preset.center);
-                let key = state.keymap.text(&format!("window-{}", i + 1));
-                if ui.add(egui::Button::selectable(*preset == window, text).right_text(key)).clicked() {
-                    commands.push(Command::Preset(i + 1));
-                }
-            }
-            let own = match state.settings.user_window {
-                Some(w) => format!("your own {:.0}/{:.0}", w.width, w.center),
-                None => format!("your own ({} stores)", state.keymap.text("store-window")),
-            };
-            if ui
-                .add_enabled(
-                    state.settings.user_window.is_some(),
-                    egui::Button::selectable(false, own).right_text(state.keymap.text("window-9")),
-                )
-                .clicked()
-            {
-                commands.push(Command::Preset(9));
-            }
-            if ui
-                .add(egui::Button::selectable(false, "full range").right_text(state.keymap.text("full-range")))
-                .clicked()
-            {
-                commands.push(Command::FullRangeWindow);
-            }
-            if ui
-                .add(egui::Button::selectable(false, "the file's own").right_text(state.keymap.text("file-window")))
-                .clicked()
-            {
-                commands.push(Command::FileWindow);
+            ui.set_min_width(230.0);
+            let before = commands.len();
+            windows_to_choose(ui, active, state, commands);
+            ui.separator();
+            store_window(ui, active, state, commands);
+            if commands.len() > before {
+                ui.close();
             }
         })
         .response;
     response.accessible_name("Window").on_hover_text("Window width/centre of the picture");
+}
+
+/// "name 1800/500", as width/centre.
+fn named(name: &str, window: &Window) -> String {
+    format!("{name} {:.0}/{:.0}", window.width, window.center)
+}
+
+fn windows_to_choose(ui: &mut egui::Ui, active: &ActiveSeries, state: &AppState, commands: &mut Vec<Command>) {
+    let mut entry = |ui: &mut egui::Ui, on: bool, text: String, action: &str, command: Command| {
+        let key = state.keymap.text(action);
+        if ui.add(egui::Button::selectable(on, text).right_text(key)).clicked() {
+            commands.push(command);
+        }
+    };
+    for (i, (name, preset)) in Window::PRESETS.iter().enumerate() {
+        let action = format!("window-{}", i + 1);
+        entry(ui, *preset == active.window, named(name, preset), &action, Command::Preset(i + 1));
+    }
+    for (i, own) in state.settings.user_windows.iter().enumerate() {
+        let action = if i == 0 { "window-9" } else { "" };
+        let command = Command::Windows(WindowsCommand::Use(i));
+        entry(ui, own.window == active.window, named(own.title(), &own.window), action, command);
+    }
+    entry(ui, false, "full range".to_owned(), "full-range", Command::FullRangeWindow);
+    let series = &active.series;
+    if series.file_windows.is_empty() {
+        entry(ui, false, "the file's own".to_owned(), "file-window", Command::FileWindow);
+    }
+    for (i, window) in series.file_windows.iter().enumerate() {
+        let name = series.file_window_names.get(i).map_or("", String::as_str);
+        let which = match (name, series.file_windows.len()) {
+            ("", 1) => "the file's own".to_owned(),
+            ("", _) => format!("the file's own {}", i + 1),
+            _ => format!("the file's own: {name}"),
+        };
+        let action = if i == 0 { "file-window" } else { "" };
+        let command = Command::Windows(WindowsCommand::UseOfFile(i));
+        entry(ui, *window == active.window, named(&which, window), action, command);
+    }
+}
+
+/// The window at hand joins the reader's own under a name.
+fn store_window(ui: &mut egui::Ui, active: &ActiveSeries, state: &AppState, commands: &mut Vec<Command>) {
+    let id = egui::Id::unique("name of a window");
+    let mut name: String = ui.data(|data| data.get_temp(id)).unwrap_or_default();
+    let room = state.settings.user_windows.len() < MOST_USER_WINDOWS;
+    ui.label(RichText::new(named("Keep", &active.window)).small().color(theme::of(ui).dim));
+    ui.horizontal(|ui| {
+        let field = egui::TextEdit::singleline(&mut name).hint_text("name").desired_width(130.0).char_limit(40);
+        let response = ui.add_enabled(room, field).accessible_name("Name to keep the window under");
+        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        let full = format!("{MOST_USER_WINDOWS} are kept; delete one in the settings");
+        let hint =
+            state.keymap.hint("Your own windows are in the settings; the first is stored by key too", "store-window");
+        let button = ui.add_enabled(room, egui::Button::new("Store")).on_hover_text(hint).on_disabled_hover_text(full);
+        if button.accessible_name("Store the window").clicked() || entered {
+            commands.push(Command::Windows(WindowsCommand::Store(std::mem::take(&mut name))));
+        }
+    });
+    ui.data_mut(|data| data.insert_temp(id, name));
 }
 
 /// What the left button can do: `(tool, what, the action that takes it)`.

@@ -3,7 +3,8 @@
 use dens::app::{App, Start, Store};
 use dens::measure::Kind;
 use dens::state::keymap::actions;
-use dens::state::{Command, Settings, Tool};
+use dens::state::{Command, MOST_USER_WINDOWS, Settings, Tool, WindowsCommand};
+use dens::volume::Window;
 use egui::{Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
@@ -429,10 +430,11 @@ fn settings_help_and_notices_leave_the_image_in_use() {
         assert!(!window.contains(image.center()) && covered.area() < image.area() * 0.4, "{id}: {window} on {image}");
         // A press on it is not one on the image below.
         let before = harness.state().state().active.as_ref().map(|a| a.window);
-        crate::ui::drag(&mut harness, window.left_top() + egui::vec2(4.0, 4.0), egui::vec2(-10.0, 0.0));
+        let heading = egui::pos2(window.center().x, window.top() + 18.0);
+        crate::ui::drag(&mut harness, heading, egui::vec2(0.0, -10.0));
         assert_eq!(harness.state().state().active.as_ref().map(|a| a.window), before, "{id}");
         let moved = beside(&harness, id).expect("it is open");
-        assert!((moved.left() - window.left() + 10.0).abs() < 1.5, "{id} from {window} to {moved}");
+        assert!((moved.top() - window.top() + 10.0).abs() < 1.5, "{id} from {window} to {moved}");
     }
     let open = |harness: &Harness<'_, App>| {
         let state = harness.state().state();
@@ -487,4 +489,95 @@ fn tab_reaches_the_window_beside_the_image_and_its_fields_keep_their_keys() {
     assert!(!harness.state().state().show_settings);
     press(&mut harness, Key::Num8);
     assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), before.1);
+}
+
+fn shown(harness: &Harness<'_, App>) -> Window {
+    harness.state().state().active.as_ref().expect("a series").window
+}
+
+fn choose_window(harness: &mut Harness<'_, App>, entry: &str) {
+    harness.get_by_label("Window").click();
+    harness.run_steps(3);
+    harness.get_by_label_contains(entry).click();
+    harness.run_steps(3);
+}
+
+#[test]
+fn windows_of_ones_own_are_stored_named_changed_and_kept() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    harness.state_mut().command(Command::SetWindow(Window::linear(60.0, 444.0)));
+    harness.get_by_label("Window").click();
+    harness.run_steps(3);
+    harness.get_by_label("Name to keep the window under").focus();
+    harness.run_steps(3);
+    let before = current(&harness);
+    harness.event(Event::Text("disc 2".to_owned()));
+    harness.key_press(Key::Num2);
+    harness.run_steps(3);
+    assert_eq!((current(&harness), shown(&harness)), (before, Window::linear(60.0, 444.0)), "typing is no key");
+    harness.get_by_label("Store the window").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Store the window").is_none(), "the menu closes");
+    harness.state_mut().command(Command::SetWindow(Window::linear(-20.0, 120.0)));
+    harness.get_by_label("Window").click();
+    harness.run_steps(3);
+    harness.get_by_label("Name to keep the window under").focus();
+    harness.run_steps(3);
+    harness.event(Event::Text("fat".to_owned()));
+    press(&mut harness, Key::Enter);
+    press(&mut harness, Key::Num9);
+    assert_eq!(shown(&harness), Window::linear(60.0, 444.0), "key 9 is the first");
+    choose_window(&mut harness, "fat 120/-20");
+    assert_eq!(shown(&harness), Window::linear(-20.0, 120.0));
+    // Shift+9 puts the window into the first, which keeps its name.
+    press_with(&mut harness, Modifiers::SHIFT, Key::Num9);
+    press(&mut harness, Key::Num2);
+    choose_window(&mut harness, "disc 2 120/-20");
+
+    press_with(&mut harness, Modifiers::COMMAND, Key::Comma);
+    harness.get_by_label("Width of window 1");
+    harness.get_by_label("Centre of window 1");
+    harness.get_by_label("Name of window 2").focus();
+    harness.run_steps(3);
+    harness.event(Event::Text("!".to_owned()));
+    harness.run_steps(3);
+    assert_eq!(harness.state().state().settings.user_windows[1].name, "fat!");
+    press(&mut harness, Key::Escape);
+    press_on(&mut harness, "Delete window 1");
+    let names = |app: &App| app.state().settings.user_windows.iter().map(|own| own.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(harness.state()), ["fat!"]);
+    press(&mut harness, Key::Escape);
+    for _ in 0..7 {
+        harness.state_mut().command(Command::Windows(WindowsCommand::Store("more".to_owned())));
+    }
+    assert_eq!(names(harness.state()).len(), MOST_USER_WINDOWS);
+    assert!(harness.state().state().notices.iter().any(|n| n.text.contains("windows of your own are kept")));
+    eframe::App::on_exit(harness.state_mut());
+    let kept = Store::at(folder.path().join("settings.json")).read();
+    assert_eq!((kept.user_windows.len(), kept.user_windows[0].name.as_str()), (MOST_USER_WINDOWS, "fat!"));
+}
+
+#[test]
+fn all_windows_of_a_file_are_offered_as_it_calls_them() {
+    let folder = tempfile::tempdir().expect("folder");
+    let series = folder.path().join("CT");
+    std::fs::create_dir(&series).expect("a folder");
+    for z in 1..=3 {
+        let mut dcm = Dcm::ct(z, f64::from(z));
+        dcm.text((0x28, 0x1050), "DS", "40\\600\\-500").text((0x28, 0x1051), "DS", "350\\2000\\1400");
+        let bytes = dcm.text((0x28, 0x1055), "LO", "SOFT\\BONE NECK").bytes(Encoding::ExplicitLe);
+        std::fs::write(series.join(format!("{z}.dcm")), bytes).expect("written");
+    }
+    let start = Start { path: Some(series), ..Start::default() };
+    let mut harness = window([1280.0, 720.0], start, folder.path(), false);
+    until(&mut harness, "the series is read", is_loaded);
+    choose_window(&mut harness, "the file's own: BONE NECK 2000/600");
+    assert_eq!(shown(&harness), Window::linear(600.0, 2000.0));
+    choose_window(&mut harness, "the file's own 3 1400/-500");
+    assert_eq!(shown(&harness), Window::linear(-500.0, 1400.0));
+    choose_window(&mut harness, "the file's own: SOFT 350/40");
+    press(&mut harness, Key::Num2);
+    press(&mut harness, Key::Backtick);
+    assert_eq!(shown(&harness), Window::linear(40.0, 350.0), "the key is the first");
 }

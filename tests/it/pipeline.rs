@@ -96,6 +96,7 @@ fn series_of(slices: Vec<Slice>) -> LoadedSeries {
         values_are_hu: true,
         is_localizer: false,
         file_windows: Vec::new(),
+        file_window_names: Vec::new(),
         warnings: Vec::new(),
     };
     let volume = Volume::new(slices.into_iter().map(Arc::new).collect()).expect("slices of one size");
