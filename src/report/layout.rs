@@ -11,7 +11,7 @@ use super::page::{
 use super::pictures::{PictureSource, WINDOWS};
 use super::{measures, strip, table};
 use crate::findings::Findings;
-use crate::findings::describe::{counted, score_text};
+use crate::findings::describe::{KNOWN_TO_MISLEAD, counted, score_text};
 use crate::study::Series;
 use crate::study::describe::{self, SYNTHETIC_LINE};
 use crate::study::quality::Weight;
@@ -197,6 +197,10 @@ fn passport_section(flow: &mut Flow, content: &Content) {
     if !notes.is_empty() {
         flow.paragraph(0.0, Style::text(BODY, DIM), &format!("Looked at and in order. {}.", notes.join(". ")));
     }
+    let themes = KNOWN_TO_MISLEAD.join("; ");
+    let text =
+        format!("Known to mislead such networks (published of others, not measured with these weights): {themes}.");
+    flow.paragraph(0.0, Style::text(BODY, DIM), &text);
 }
 
 /// Side of a picture in points.

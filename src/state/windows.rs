@@ -99,7 +99,7 @@ mod tests {
         let old = r#"{"user_window":{"center":60.0,"width":400.0,"function":"Linear"},"wheel_slices":2}"#;
         let state = AppState::new(serde_json::from_str(old).expect("settings"));
         let first = UserWindow { name: String::new(), window: Window::linear(60.0, 400.0) };
-        assert_eq!(state.settings.user_windows, [first.clone()]);
+        assert_eq!(state.settings.user_windows, std::slice::from_ref(&first));
         assert_eq!(first.title(), "your own");
         assert_eq!(state.settings.wheel_slices, 2);
         // Written in the new form only, and read again.

@@ -4,6 +4,7 @@ use egui::{RichText, Ui};
 
 use super::theme::Palette;
 use super::{caption, theme};
+use crate::findings::describe::KNOWN_TO_MISLEAD;
 use crate::findings::passport::{Passport, TRAINING};
 use crate::study::quality::{Line, Weight};
 
@@ -56,5 +57,13 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
             }
         });
     }
+    let heading = RichText::new("known to mislead such networks").small().color(theme::of(ui).dim);
+    egui::CollapsingHeader::new(heading).id_salt("known to mislead").show(ui, |ui| {
+        for text in KNOWN_TO_MISLEAD {
+            ui.label(RichText::new(text).small().color(theme::of(ui).dim));
+        }
+        let whence = "published of other networks, not measured with these weights";
+        ui.label(RichText::new(whence).small().italics().color(theme::of(ui).dim));
+    });
     ui.add_space(6.0);
 }

@@ -291,6 +291,9 @@ fn phantom_writes_studies_that_info_lists_and_leaves_full_folders_alone() {
     let output = dens(&[&of_a_kind[..], &["--positive-fraction", "1", "--type", "lamina"]].concat(), folder.path());
     assert!(output.status.success(), "{output:?}");
     let fractures = std::fs::read_to_string(folder.path().join("lamina/dens_fractures.csv")).expect("the fractures");
-    assert!(fractures.lines().count() > 1 && fractures.lines().skip(1).all(|line| line.contains("lamina")), "{fractures}");
+    assert!(
+        fractures.lines().count() > 1 && fractures.lines().skip(1).all(|line| line.contains("lamina")),
+        "{fractures}"
+    );
     assert!(!folder.path().join("a").exists(), "nothing was left behind");
 }

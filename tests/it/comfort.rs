@@ -383,6 +383,8 @@ fn a_kept_result_is_shown_where_nothing_is_analysed_by_itself() {
     harness.state_mut().command(Command::OpenDemo);
     until(&mut harness, "found again", done);
     assert!(harness.state().state().findings().is_some_and(|f| f.provenance.computed_earlier.is_some()));
+}
+
 fn beside(harness: &Harness<'_, App>, id: &str) -> Option<egui::Rect> {
     harness.ctx.memory(|memory| memory.area_rect(egui::Id::unique(id)))
 }
@@ -419,8 +421,9 @@ fn settings_help_and_notices_leave_the_image_in_use() {
     harness.run_steps(3);
     harness.get_by_label("Copy all");
     scrolled_and_windowed(&mut harness);
-    // Help lies on the settings.
-    for id in ["help", "settings", "notices"] {
+    let windows =
+        [("help", Command::ToggleHelp), ("settings", Command::ToggleSettings), ("notices", Command::ToggleNotices)];
+    for (id, toggle) in windows.clone() {
         let window = beside(&harness, id).expect("it is open");
         assert!(
             egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(1280.0, 720.0)).contains_rect(window),
@@ -431,11 +434,18 @@ fn settings_help_and_notices_leave_the_image_in_use() {
         // A press on it is not one on the image below.
         let before = harness.state().state().active.as_ref().map(|a| a.window);
         let heading = egui::pos2(window.center().x, window.top() + 18.0);
-        crate::ui::drag(&mut harness, heading, egui::vec2(0.0, -10.0));
+        crate::ui::drag(&mut harness, heading, egui::vec2(-6.0, 0.0));
         assert_eq!(harness.state().state().active.as_ref().map(|a| a.window), before, "{id}");
         let moved = beside(&harness, id).expect("it is open");
-        assert!((moved.top() - window.top() + 10.0).abs() < 1.5, "{id} from {window} to {moved}");
+        assert!((moved.left() - window.left() + 6.0).abs() < 1.5, "{id} from {window} to {moved}");
+        // Help lies on the settings.
+        harness.state_mut().command(toggle);
+        harness.run_steps(3);
     }
+    for (_, toggle) in windows {
+        harness.state_mut().command(toggle);
+    }
+    harness.run_steps(3);
     let open = |harness: &Harness<'_, App>| {
         let state = harness.state().state();
         [state.show_help, state.show_settings, state.show_notices]

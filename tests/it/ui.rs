@@ -225,7 +225,7 @@ fn the_view_is_saved_and_an_existing_file_is_asked_about() {
 }
 
 /// Scores as an analysis would send them: a peak at two slices.
-fn pretend_analysis(harness: &mut Harness<'_, App>) {
+pub fn pretend_analysis(harness: &mut Harness<'_, App>) {
     let app = harness.state_mut();
     app.command(Command::StartAnalysis);
     let request = app.state().analysis_request();
@@ -584,7 +584,7 @@ fn each_view_says_whether_it_is_exact_and_why() {
     for _ in 0..5 {
         press(&mut harness, Key::OpenBracket);
     }
-    harness.get_by_label_contains("Shown, slices: interpolated. Enlarged");
+    harness.get_by_label_contains("Shown, slices: interpolated, shrunk.");
     press(&mut harness, Key::F4);
     for _ in 0..4 {
         press(&mut harness, Key::L);

@@ -16,7 +16,7 @@ use crate::ui::{is_loaded, press, until, window_with};
 const SIZE: [f32; 2] = [1280.0, 720.0];
 
 /// `cases` small synthetic necks in a folder.
-fn necks(folder: &Path, cases: u32) -> PathBuf {
+pub fn necks(folder: &Path, cases: u32) -> PathBuf {
     let out = folder.join("necks");
     let done = Process::new(env!("CARGO_BIN_EXE_dens"))
         .args(["phantom", "--matrix", "128", "--spacing", "3", "--difficulty", "easy", "--positive-fraction", "0.5"])

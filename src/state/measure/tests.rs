@@ -211,7 +211,11 @@ fn regions_read_the_exact_slice_and_slabs_say_so() {
     let axial = neck.state.focused_pane();
     assert_eq!(axial, Pane::Across(Plane::Axial));
     let id = neck.draw(Kind::Pin, axial, &[[3.0, 3.0, -8.0]]).expect("drawn");
-    assert_eq!(neck.reading(id), Reading::Value(Some(500.0)), "of the slices around");
+    assert_eq!(
+        neck.reading(id),
+        Reading::Value(Some(525.0)),
+        "of the slab's lower face, a quarter beyond the next slice"
+    );
     neck.apply(Command::ShowPlane(Plane::Sagittal));
     neck.apply(Command::CycleProjection);
     let x = neck.active().planes.as_ref().expect("planes").crosshair.0.x;
