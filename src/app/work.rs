@@ -145,8 +145,10 @@ impl Worker {
         let work = move |ctx: &JobCtx, sender: &Sender<Event>| {
             let patient = phantom::demo_patient(phantom::DEMO_SEED);
             sender.send(Event::DemoMade { request, loaded: patient.loaded }).ok(); // window gone
+            // Not as the job's ending: what was open is closed now, and with it the job is cancelled.
+            sender.send(Event::TruthFound { request, truth: Arc::new(patient.truth) }).ok();
             ctx.wake();
-            Ok(Some(Event::TruthFound { request, truth: Arc::new(patient.truth) }))
+            Ok(None)
         };
         self.start("demo", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
     }

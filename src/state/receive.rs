@@ -18,7 +18,7 @@ impl AppState {
         match event {
             Event::Scanned { request, result } if request == self.scan_request => self.scanned(result, &mut effects),
             Event::DemoMade { request, loaded } if request == self.scan_request => {
-                self.demo_made(loaded, &mut effects);
+                self.demo_made(request, loaded, &mut effects);
             }
             Event::Thumbnail { request, series, thumbnail } if request == self.thumbnails_request => {
                 if let Some(slot) = self.study.as_mut().and_then(|s| s.thumbnails.get_mut(series)) {
@@ -153,9 +153,11 @@ impl AppState {
         }
     }
 
-    fn demo_made(&mut self, loaded: LoadedSeries, effects: &mut Vec<Effect>) {
+    fn demo_made(&mut self, request: RequestId, loaded: LoadedSeries, effects: &mut Vec<Effect>) {
         let catalog = Arc::new(Catalog { series: vec![Series::clone(&loaded.series)], ..Catalog::default() });
         self.close_study(effects);
+        // Its reference standard comes next, by the same request.
+        self.load_request = request;
         self.thumbnails_request = self.next_request();
         if let Some(slice) = loaded.volume.slices().get(loaded.volume.slices().len() / 2) {
             effects.push(Effect::ThumbnailOf { request: self.thumbnails_request, series: 0, slice: slice.clone() });

@@ -622,7 +622,10 @@ const NETWORK: &[(&str, Check)] = &[
         wish(screen, [Command::GoToSlice(0)]);
         key.toggles(screen, |state| state.settings.heatmap_everywhere && state.heatmap_layer().is_some());
     }),
-    ("reference", |screen, key| key.toggles(screen, |state| state.truth_on)),
+    ("reference", |screen, key| {
+        until(screen, "the reference is there", |app| active(app.state()).truth.is_some());
+        key.toggles(screen, |state| state.truth().is_some());
+    }),
     ("analyse", |screen, key| {
         key.changes(screen, is_under_way, |_| true);
         wish(screen, [Command::CancelAnalysis]);
