@@ -83,7 +83,7 @@ fn scroll() {
     write_study(&study, 512, SCROLLED);
     println!("\nscrolling {SCROLLED} slices, 1500 x 950");
     for (analysing, drawing) in [(true, true), (false, true), (false, false)] {
-        let mut harness = window(Start { path: Some(study.clone()), ..Start::default() }, folder.path(), analysing);
+        let mut harness = window(Start { paths: vec![study.clone()], ..Start::default() }, folder.path(), analysing);
         until(&mut harness, is_loaded);
         until(&mut harness, |app| !analysing || app.state().findings().is_some());
         harness.key_press(Key::Home);

@@ -1,6 +1,6 @@
 //! What an export is made of, gathered on the window's thread; the work itself runs on a worker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::files;
@@ -9,37 +9,106 @@ use crate::geometry::{PatientPoint, Plane};
 use crate::measure::{self, Content, Drawn};
 use crate::reading::table::{self, Line};
 use crate::report::{self, ReportInput, ViewPicture};
-use crate::state::{ActiveSeries, AnalysisState, AppState, Effect, Event, ExportRefusal, NO_REPORT};
+use crate::state::{ActiveSeries, AnalysisState, AppState, Beside, Effect, Event, ExportRefusal, NO_REPORT};
+use crate::study::describe::CornerText;
 use crate::study::{LoadedSeries, Refused};
 use crate::truth::CaseTruth;
-use crate::ui;
+use crate::ui::{self, Shown, ShownPane};
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Pane, PlaneDraw};
-use crate::view::{ImageLayer, ImageShape, Interpolation, PixelFromScreen, ResolvedView, ViewDraw, raster};
-use crate::volume::{Slice, SlicePixels};
+use crate::view::raster::Drawing;
+use crate::view::surface::SurfaceDraw;
+use crate::view::{ImageLayer, ImageShape, Interpolation, PixelFromScreen, ResolvedView, ViewDraw, ViewState, raster};
+use crate::volume::{Slice, SlicePixels, Window};
 
 /// An export with everything it needs.
 pub enum Export {
     Report { path: PathBuf, replace: bool, content: Box<ReportContent> },
-    Picture { path: PathBuf, replace: bool, picture: Box<Picture> },
+    Picture { path: PathBuf, replace: bool, sheet: Sheet },
     Readings { path: PathBuf, replace: bool, lines: Vec<Line> },
-    Clipboard { picture: Box<Picture> },
+    Clipboard { sheet: Sheet },
 }
 
-/// A view as it is on the screen; a plane is cut when the picture is drawn.
-pub struct Picture {
+/// What stands on the screen.
+pub struct Screen<'a> {
+    pub shown: &'a [Shown],
+    /// The pane that has the keys.
+    pub focused: Option<egui::Rect>,
+    pub pixels_per_point: f32,
+}
+
+impl Screen<'_> {
+    fn all(&self) -> egui::Rect {
+        self.shown.iter().fold(egui::Rect::NOTHING, |all, shown| all.union(shown.rect))
+    }
+    /// Physical pixels.
+    fn px(&self, points: f32) -> u32 {
+        (points * self.pixels_per_point).round().max(0.0) as u32
+    }
+}
+
+/// Panes side by side, each drawn when the sheet is.
+pub struct Sheet {
+    width: u32,
+    height: u32,
+    parts: Vec<Part>,
+}
+
+/// A picture whose corner lies so many pixels from the sheet's left and top.
+struct Part {
+    left: u32,
+    top: u32,
+    picture: Picture,
+}
+
+impl Sheet {
+    /// RGBA, black where no pane is.
+    fn drawn(self) -> (u32, u32, Vec<u8>) {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let mut all = [0, 0, 0, 255].repeat(width * height);
+        for part in self.parts {
+            let (left, top) = (part.left as usize, part.top as usize);
+            let ([columns, _], rgba) = part.picture.rgba();
+            // What reaches over the edge by a rounded pixel is cut off.
+            let room = columns.min(width.saturating_sub(left));
+            for (y, line) in rgba.chunks_exact((columns * 4).max(1)).enumerate().take(height.saturating_sub(top)) {
+                let at = ((top + y) * width + left) * 4;
+                if let (Some(to), Some(from)) = (all.get_mut(at..at + room * 4), line.get(..room * 4)) {
+                    to.copy_from_slice(from);
+                }
+            }
+        }
+        (self.width, self.height, all)
+    }
+}
+
+/// A view as it is on the screen; a plane or a surface is made when the picture is drawn.
+struct Picture {
     view: ViewPicture,
-    plane: Option<PlaneDraw>,
+    of: Of,
+}
+
+enum Of {
+    Slice,
+    Plane(Box<PlaneDraw>),
+    Bone(Box<SurfaceDraw>),
 }
 
 impl Picture {
-    fn drawn(mut self) -> ViewPicture {
-        if let Some(plane) = self.plane {
-            let (width, height) = (self.view.width as usize, self.view.height as usize);
-            self.view.draw.image.slice = Arc::new(raster::plane_slice(&plane, width, height));
-            self.view.draw.heatmap = raster::plane_heatmap(&plane, width, height);
+    fn rgba(mut self) -> ([usize; 2], Vec<u8>) {
+        let size = [self.view.width as usize, self.view.height as usize];
+        match self.of {
+            Of::Slice => {}
+            Of::Plane(plane) => {
+                self.view.draw.image.slice = Arc::new(raster::plane_slice(&plane, size[0], size[1]));
+                self.view.draw.heatmap = raster::plane_heatmap(&plane, size[0], size[1]);
+            }
+            Of::Bone(draw) => {
+                let drawn = Drawing::Surface(*draw).rgba8(size);
+                return (size, report::annotated(&self.view, drawn));
+            }
         }
-        self.view
+        (size, report::view_picture(&self.view))
     }
 }
 
@@ -76,7 +145,11 @@ pub fn created_now() -> String {
 }
 
 /// Gathers an export; the refusal is an event, so that it reaches the user like any other answer.
-pub fn prepare(state: &AppState, effect: &Effect, width: u32, height: u32) -> Result<Export, Box<Event>> {
+pub fn prepare(state: &AppState, effect: &Effect, screen: &Screen<'_>) -> Result<Export, Box<Event>> {
+    let picture = |path: &Path, replace: bool, sheet: Option<Sheet>| match sheet {
+        Some(sheet) => Ok(Export::Picture { path: path.to_owned(), replace, sheet }),
+        None => Err(refused(path.to_owned(), NO_SLICE)),
+    };
     match effect {
         Effect::WriteReport { path, replace } => match content(state) {
             Ok(content) => Ok(Export::Report { path: path.clone(), replace: *replace, content: Box::new(content) }),
@@ -85,12 +158,10 @@ pub fn prepare(state: &AppState, effect: &Effect, width: u32, height: u32) -> Re
         Effect::WriteReadings { path, replace } => {
             Ok(Export::Readings { path: path.clone(), replace: *replace, lines: state.reading_lines() })
         }
-        Effect::WritePicture { path, replace } => match picture(state, width, height) {
-            Some(picture) => Ok(Export::Picture { path: path.clone(), replace: *replace, picture: Box::new(picture) }),
-            None => Err(refused(path.clone(), NO_SLICE)),
-        },
-        _ => match picture(state, width, height) {
-            Some(picture) => Ok(Export::Clipboard { picture: Box::new(picture) }),
+        Effect::WritePicture { path, replace } => picture(path, *replace, focused_sheet(state, screen)),
+        Effect::WritePanes { path, replace } => picture(path, *replace, sheet_of_all(state, screen)),
+        _ => match focused_sheet(state, screen) {
+            Some(sheet) => Ok(Export::Clipboard { sheet }),
             None => Err(Box::new(Event::Copied(Err(NO_SLICE.to_owned())))),
         },
     }
@@ -137,10 +208,43 @@ fn content(state: &AppState) -> Result<ReportContent, &'static str> {
     })
 }
 
-/// The focused pane as it is on the screen, `width` x `height` physical pixels.
-fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
+/// The pane that has the keys, as it is on the screen.
+fn focused_sheet(state: &AppState, screen: &Screen<'_>) -> Option<Sheet> {
+    let size = screen.focused.map_or(egui::vec2(1000.0, 1000.0), |rect| rect.size());
+    let (width, height) = (screen.px(size.x), screen.px(size.y));
+    let second = screen.shown.iter().find_map(|shown| match &shown.what {
+        ShownPane::Beside(view) if state.beside().is_some_and(Beside::is_focused) => Some(view),
+        _ => None,
+    });
+    let picture = match second {
+        Some(view) => beside_picture(state, view, width, height)?,
+        None => picture(state, state.focused_pane(), width, height)?,
+    };
+    Some(Sheet { width, height, parts: vec![Part { left: 0, top: 0, picture }] })
+}
+
+/// All panes as they stand on the screen; those that show nothing yet stay black.
+fn sheet_of_all(state: &AppState, screen: &Screen<'_>) -> Option<Sheet> {
+    let all = screen.all();
+    let part = |shown: &Shown| {
+        let (width, height) = (screen.px(shown.rect.width()), screen.px(shown.rect.height()));
+        let picture = match &shown.what {
+            ShownPane::Pane(pane) => picture(state, *pane, width, height),
+            ShownPane::Beside(view) => beside_picture(state, view, width, height),
+            ShownPane::Bone(draw) => bone_picture(state, draw, width, height),
+        }?;
+        let from_corner = shown.rect.min - all.min;
+        Some(Part { left: screen.px(from_corner.x), top: screen.px(from_corner.y), picture })
+    };
+    let parts: Vec<Part> = screen.shown.iter().filter_map(part).collect();
+    let sheet = || Sheet { width: screen.px(all.width()), height: screen.px(all.height()), parts };
+    (!screen.shown.is_empty()).then(sheet).filter(|sheet| !sheet.parts.is_empty())
+}
+
+/// A pane as it is on the screen, `width` x `height` physical pixels.
+fn picture(state: &AppState, pane: Pane, width: u32, height: u32) -> Option<Picture> {
     let active = state.active.as_ref()?;
-    if let Pane::Across(plane) = state.focused_pane() {
+    if let Pane::Across(plane) = pane {
         return plane_picture(state, active, plane, width, height);
     }
     let image = active.image_layer(state.settings.interpolation)?;
@@ -148,7 +252,7 @@ fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
         active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     let mut text = ui::corner_lines(state, active);
     text.bottom_right.extend(fidelity_lines(state, Pane::Slices, &resolved));
-    text.bottom_left.extend(ui::heatmap_note(state));
+    text.bottom_left.extend(ui::heatmap_note(state).into_iter().flat_map(|note| wrapped(&note, width, height)));
     let view = ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
         width,
@@ -158,7 +262,71 @@ fn picture(state: &AppState, width: u32, height: u32) -> Option<Picture> {
         text_scale: 1.0,
         marks: marks(state, active, Pane::Slices, &resolved),
     };
-    Some(Picture { view, plane: None })
+    Some(Picture { view, of: Of::Slice })
+}
+
+/// The second series as it is on the screen.
+fn beside_picture(state: &AppState, view: &ViewState, width: u32, height: u32) -> Option<Picture> {
+    let shown = &state.beside()?.shown;
+    let image = shown.image_layer(state.settings.interpolation)?;
+    let resolved = view.resolve(shown.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
+    let mut text = ui::corner_lines_in(state, shown, view);
+    let fidelity = state.fidelity_beside(&resolved.pixel_from_screen);
+    text.bottom_right.extend(fidelity.iter().flat_map(Fidelity::parts).map(str::to_owned));
+    text.bottom_left.extend(state.beside_warning().into_iter().flat_map(|note| wrapped(note, width, height)));
+    let view = ViewPicture {
+        draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: None },
+        width,
+        height,
+        text,
+        pixels_per_mm: shown.series.spacing_mm.map(|_| resolved.screen_px_per_unit),
+        text_scale: 1.0,
+        marks: Vec::new(),
+    };
+    Some(Picture { view, of: Of::Slice })
+}
+
+/// The bone's surface as it is on the screen.
+fn bone_picture(state: &AppState, draw: &SurfaceDraw, width: u32, height: u32) -> Option<Picture> {
+    let active = state.active.as_ref()?;
+    let mut text = CornerText { top_left: wrapped(&ui::surface_words(draw), width, height), ..CornerText::default() };
+    text.bottom_right.extend(state.surface_fidelity().iter().flat_map(Fidelity::parts).map(str::to_owned));
+    let draw = draw.clone();
+    let view = ViewPicture {
+        draw: nothing_drawn(active.window, false),
+        width,
+        height,
+        text,
+        pixels_per_mm: None,
+        text_scale: 1.0,
+        marks: Vec::new(),
+    };
+    Some(Picture { view, of: Of::Bone(Box::new(draw)) })
+}
+
+/// A sentence that must be read whole, in lines that a corner of a picture of that size has room for.
+fn wrapped(text: &str, width: u32, height: u32) -> Vec<String> {
+    let size = (width.min(height) as f32 / 24.0).clamp(9.0, 16.0);
+    let room = (width as f32 / 2.0 - 2.4 * size) / (0.56 * size);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if ((line.chars().count() + 1 + word.chars().count()) as f32) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Stands in where the picture itself is made later.
+fn nothing_drawn(window: Window, invert: bool) -> ViewDraw {
+    let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
+    let image = ImageLayer { slice: Arc::new(nothing), window, invert, interpolation: Interpolation::Nearest };
+    ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }
 }
 
 fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u32, height: u32) -> Option<Picture> {
@@ -171,16 +339,9 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     draw.heatmap = state.plane_heat();
     let mut text = ui::plane_corner_text(state, active, plane, draw.grid.pose);
     text.bottom_right.extend(fidelity_lines(state, Pane::Across(plane), &resolved));
-    text.bottom_left.extend(ui::plane_heatmap_note(state));
-    let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
-    let image = ImageLayer {
-        slice: Arc::new(nothing),
-        window: draw.window,
-        invert: draw.invert,
-        interpolation: Interpolation::Nearest,
-    };
+    text.bottom_left.extend(ui::plane_heatmap_note(state).into_iter().flat_map(|note| wrapped(&note, width, height)));
     let view = ViewPicture {
-        draw: ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None },
+        draw: nothing_drawn(draw.window, draw.invert),
         width,
         height,
         text,
@@ -188,7 +349,7 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
         text_scale: 1.0,
         marks: marks(state, active, Pane::Across(plane), &resolved),
     };
-    Some(Picture { view, plane: Some(draw) })
+    Some(Picture { view, of: Of::Plane(Box::new(draw)) })
 }
 
 /// The badge of a picture that is made from every voxel, a line for each of its parts.
@@ -229,17 +390,17 @@ impl Export {
                 });
                 Event::Exported { path, result }
             }
-            Self::Picture { path, replace, picture } => {
+            Self::Picture { path, replace, sheet } => {
                 let path = if path.extension().is_none() { path.with_extension("png") } else { path };
                 let result = unless_exists(&path, replace).and_then(|()| {
-                    report::write_picture(&picture.drawn(), &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
+                    let (width, height, rgba) = sheet.drawn();
+                    report::write_png(&rgba, width, height, &path).map_err(|e| ExportRefusal::Failed(e.to_string()))
                 });
                 Event::Exported { path, result }
             }
-            Self::Clipboard { picture } => {
-                let picture = picture.drawn();
-                let rgba = report::view_picture(&picture);
-                let size = [picture.width as usize, picture.height as usize];
+            Self::Clipboard { sheet } => {
+                let (width, height, rgba) = sheet.drawn();
+                let size = [width as usize, height as usize];
                 ctx.copy_image(egui::ColorImage::from_rgba_unmultiplied(size, &rgba));
                 Event::Copied(Ok(()))
             }

@@ -32,7 +32,8 @@ use work::{NetworkShelf, Running};
 /// How the window begins.
 #[derive(Debug, Default)]
 pub struct Start {
-    pub path: Option<PathBuf>,
+    /// Opened together.
+    pub paths: Vec<PathBuf>,
     pub demo: bool,
     /// Overrides the remembered weights for this start.
     pub model: Option<PathBuf>,
@@ -51,6 +52,8 @@ pub struct App {
     events: Receiver<Event>,
     scan: Option<Running>,
     load: Option<Running>,
+    /// Of the series beside the one being read.
+    beside: Option<Running>,
     thumbnails: Option<Running>,
     analysis: Option<Running>,
     export: Option<Running>,
@@ -66,6 +69,7 @@ pub struct App {
     store: Option<Store>,
     measures: Keeper<measures::Order>,
     readings: Keeper<readings::Order>,
+    settings: Keeper<store::SaveSettings>,
     title: String,
     /// `None` where another window keeps its files in the same place.
     _claim: Option<store::Claim>,
@@ -88,7 +92,7 @@ impl App {
             Some(render_state) => paint::init(render_state).err().map(|e| e.to_string()),
             None => Some(crate::gpu::GpuError::NoAdapter.to_string()),
         };
-        let mut settings = start.store.as_ref().map(Store::read).unwrap_or_default();
+        let (mut settings, damage) = start.store.as_ref().map(Store::take).unwrap_or_default();
         if let Some(device) = start.device {
             settings.device = device;
         }
@@ -103,6 +107,7 @@ impl App {
         let measures = Keeper::start("measurements", kept, sender.clone(), wake.clone());
         let kept = start.store.as_ref().map(Store::readings);
         let readings = Keeper::start("readings", kept, sender.clone(), wake.clone());
+        let settings_keeper = Keeper::start("settings", start.store.clone(), sender.clone(), wake.clone());
         let claim = start.store.as_ref().map(Store::claim);
         let shared = matches!(claim, Some(None));
         let mut app = Self {
@@ -114,6 +119,7 @@ impl App {
             events,
             scan: None,
             load: None,
+            beside: None,
             thumbnails: None,
             analysis: None,
             export: None,
@@ -128,6 +134,7 @@ impl App {
             store: start.store,
             measures,
             readings,
+            settings: settings_keeper,
             title: String::new(),
             _claim: claim.flatten(),
             settings_changed: None,
@@ -142,6 +149,9 @@ impl App {
         if let Some(store) = &app.store {
             app.state.add_keymaps(store.keymaps());
         }
+        if let Some(damage) = damage {
+            app.state.notice(Severity::Warning, damage);
+        }
         if shared {
             app.state.notice(Severity::Warning, ANOTHER_WINDOW);
         }
@@ -155,8 +165,8 @@ impl App {
         }
         if start.demo {
             app.command(Command::OpenDemo);
-        } else if let Some(path) = start.path {
-            app.command(Command::OpenPath(path));
+        } else {
+            app.command(Command::OpenPaths(start.paths));
         }
         app
     }
@@ -194,6 +204,11 @@ impl App {
                 cancel(&self.solid);
                 self.load = Some(self.worker().load(request, series, first));
             }
+            Effect::LoadBeside { request, series, first } => {
+                cancel(&self.beside);
+                self.beside = Some(self.worker().load(request, series, first));
+            }
+            Effect::CancelBeside => cancel(&self.beside),
             Effect::Thumbnails { request, catalog } => {
                 self.thumbnails = Some(self.worker().thumbnails(request, catalog));
             }
@@ -266,6 +281,7 @@ impl App {
             }
             Effect::WriteReport { .. }
             | Effect::WritePicture { .. }
+            | Effect::WritePanes { .. }
             | Effect::WriteReadings { .. }
             | Effect::CopyPicture => self.export(effect),
             Effect::ReadReadings { keys } => self.readings.send(readings::Order::Read(keys)),
@@ -290,33 +306,38 @@ impl App {
     }
 
     fn export(&mut self, effect: Effect) {
-        let size = self.cache.view_rect.map_or(egui::vec2(1000.0, 1000.0), |rect| rect.size());
-        let size = size * self.ctx.pixels_per_point();
-        match exports::prepare(&self.state, &effect, size.x.round() as u32, size.y.round() as u32) {
+        let screen = exports::Screen {
+            shown: &self.cache.shown,
+            focused: self.cache.view_rect,
+            pixels_per_point: self.ctx.pixels_per_point(),
+        };
+        match exports::prepare(&self.state, &effect, &screen) {
             Ok(work) => self.export = Some(self.worker().export(work, self.ctx.clone())),
             Err(event) => self.receive(*event),
         }
     }
 
     fn poll(&mut self) {
-        let endings = [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.export].map(ending);
+        let endings =
+            [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.export, &self.beside].map(ending);
         // Partial results were sent before the ending and must be taken before it.
         while let Ok(event) = self.events.try_recv() {
             self.receive(event);
         }
-        let [scan, load, thumbnails, analysis, export] = endings;
+        let [scan, load, thumbnails, analysis, export, beside] = endings;
         for (slot, ending) in [
             (&mut self.scan, &scan),
             (&mut self.load, &load),
             (&mut self.thumbnails, &thumbnails),
             (&mut self.analysis, &analysis),
             (&mut self.export, &export),
+            (&mut self.beside, &beside),
         ] {
             if ending.is_some() {
                 *slot = None;
             }
         }
-        for event in [scan, load, thumbnails, analysis, export].into_iter().flatten().flatten() {
+        for event in [scan, load, thumbnails, analysis, export, beside].into_iter().flatten().flatten() {
             self.receive(event);
         }
         let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes].map(ending);
@@ -344,6 +365,10 @@ impl App {
         }
     }
 
+    fn save_settings(&self) {
+        self.settings.send(store::SaveSettings(Box::new(self.state.settings.clone())));
+    }
+
     fn save_when_settled(&mut self, now: f64) {
         let Some(since) = self.settings_changed else { return };
         if now - since < SETTLE_S {
@@ -351,10 +376,7 @@ impl App {
             return;
         }
         self.settings_changed = None;
-        if let Some(store) = self.store.clone() {
-            let settings = self.state.settings.clone();
-            std::thread::spawn(move || store.write(&settings));
-        }
+        self.save_settings();
     }
 }
 
@@ -411,14 +433,15 @@ impl eframe::App for App {
     fn on_exit(&mut self) {
         // Times and drafts of the study being read are written down.
         self.command(Command::CloseStudy);
-        for running in [&self.scan, &self.load, &self.thumbnails, &self.analysis, &self.occlusion, &self.solid] {
+        for running in
+            [&self.scan, &self.load, &self.beside, &self.thumbnails, &self.analysis, &self.occlusion, &self.solid]
+        {
             cancel(running);
         }
-        if self.settings_changed.take().is_some()
-            && let Some(store) = &self.store
-        {
-            store.write(&self.state.settings);
+        if self.settings_changed.take().is_some() {
+            self.save_settings();
         }
+        self.settings.finish();
         self.measures.finish();
         self.readings.finish();
     }

@@ -294,7 +294,7 @@ impl Worker {
                     let name = suggested.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                     let mut dialog = match kind {
                         ExportKind::Report => dialog.add_filter("report", &["pdf", "png", "json"]),
-                        ExportKind::Picture => dialog.add_filter("picture", &["png"]),
+                        ExportKind::Picture | ExportKind::Panes => dialog.add_filter("picture", &["png"]),
                         ExportKind::Readings => dialog.add_filter("table", &["csv"]),
                     };
                     if let Some(folder) = suggested.parent().filter(|f| f.is_dir()) {

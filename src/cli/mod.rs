@@ -31,8 +31,8 @@ pub use open::display_available;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Folder, zip archive or file to open in the window; nothing opens the start screen
-    path: Option<PathBuf>,
+    /// Folders, zip archives or files to open together in the window; nothing opens the start screen
+    paths: Vec<PathBuf>,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -336,7 +336,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(args)) => train::run_command(&args),
         Some(Command::Phantom(args)) => phantom::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
-        None => open::run(arguments.path.as_deref(), arguments.device, arguments.model.as_deref()),
+        None => open::run(&arguments.paths, arguments.device, arguments.model.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

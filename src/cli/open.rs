@@ -1,6 +1,6 @@
-//! `dens [PATH]`: the window.
+//! `dens [PATH...]`: the window.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{DeviceChoice, Refusal};
 use crate::app::{self, Start, Store};
@@ -14,22 +14,22 @@ pub fn display_available() -> bool {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-pub fn run(path: Option<&Path>, device: DeviceChoice, model: Option<&Path>) -> Result<(), Refusal> {
-    if let Some(path) = path.filter(|p| !p.exists()) {
+pub fn run(paths: &[PathBuf], device: DeviceChoice, model: Option<&Path>) -> Result<(), Refusal> {
+    if let Some(path) = paths.iter().find(|p| !p.exists()) {
         return Err(Refusal(format!(
             "{} does not exist; give the folder, zip archive or file of a study",
             path.display()
         )));
     }
     if !display_available() {
-        let shown = path.map_or_else(|| "PATH".to_owned(), |p| p.display().to_string());
+        let shown = paths.first().map_or_else(|| "PATH".to_owned(), |p| p.display().to_string());
         return Err(Refusal(format!(
             "there is no display to open a window on; \"dens report {shown} --out report.pdf\" works without one"
         )));
     }
     open_window(Start {
         // Recent studies must be found again from any folder.
-        path: path.map(|p| std::path::absolute(p).unwrap_or_else(|_| p.to_owned())),
+        paths: paths.iter().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())).collect(),
         demo: false,
         model: model.map(Path::to_owned),
         device: device_setting(device),

@@ -139,12 +139,16 @@ pub fn report_text(input: &ReportInput<'_>) -> Vec<Vec<String>> {
 
 /// Writes the picture of a view as PNG, atomically. The extension must be `.png`.
 pub fn write_picture(picture: &ViewPicture, path: &Path) -> Result<(), ReportError> {
+    write_png(&view_picture(picture), picture.width, picture.height, path)
+}
+
+/// Writes RGBA of that size as PNG, atomically. The extension must be `.png`.
+pub fn write_png(rgba: &[u8], width: u32, height: u32, path: &Path) -> Result<(), ReportError> {
     let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
     if !is_png {
         return Err(ReportError::UnknownFormat(path.display().to_string()));
     }
-    let rgba = view_picture(picture);
-    let bytes = png_bytes(&rgba, picture.width, picture.height, image::ExtendedColorType::Rgba8)?;
+    let bytes = png_bytes(rgba, width, height, image::ExtendedColorType::Rgba8)?;
     write_atomically(path, &bytes)
 }
 

@@ -21,6 +21,11 @@ pub(super) struct Asked {
 impl Asked {
     pub const BY_ITSELF: Self = Self { force: false, recall: true, only_kept: false };
     pub const IF_KEPT: Self = Self { only_kept: true, ..Self::BY_ITSELF };
+
+    /// As a series that comes to the screen is asked for; `auto` is the reader's wish that it be analysed by itself.
+    pub const fn unless_kept_only(auto: bool) -> Self {
+        if auto { Self::BY_ITSELF } else { Self::IF_KEPT }
+    }
 }
 
 impl AppState {
@@ -73,6 +78,7 @@ impl AppState {
             | Command::SetMemory(_)
             | Command::ClearRecents
             | Command::SetInterpolation(_)
+            | Command::ToggleInterpolation
             | Command::SetHeatmapOpacity(_)
             | Command::SetHeatmapEverywhere(_)
             | Command::StepHeatmapOpacity(_)
@@ -117,15 +123,18 @@ impl AppState {
             Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(thresholds), &mut effects),
             Command::CardThresholds => self.choose_thresholds(None, &mut effects),
             Command::ToggleTruth => self.toggle_truth(),
-            Command::ToggleCine | Command::StopCine | Command::CineTick(_) | Command::SetCineRate(_) => {
-                self.apply_cine(&command, &mut effects);
-            }
+            Command::ToggleCine
+            | Command::StopCine
+            | Command::CineTick(_)
+            | Command::SetCineRate(_)
+            | Command::StepCineRate(_) => self.apply_cine(&command, &mut effects),
             Command::Windows(command) => self.apply_windows(command, &mut effects),
             Command::StoreUserWindow => self.store_first_window(&mut effects),
             Command::Measure(command) => self.apply_measure(command, &mut effects),
             Command::Worklist(command) => self.apply_worklist(command, &mut effects),
             Command::Reading(command) => self.apply_reading(command, &mut effects),
             Command::Surface(command) => self.apply_surface(command, &mut effects),
+            Command::Beside(command) => self.apply_beside(&command, &mut effects),
             Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
             _ => self.apply_to_image(command, &mut effects),
         }
@@ -135,6 +144,7 @@ impl AppState {
 
     /// What follows from any change.
     pub(super) fn settle(&mut self, effects: &mut Vec<Effect>) {
+        self.follow_beside();
         self.refresh_heat();
         self.drive_queue(effects);
         self.note_what_is_seen(effects);
@@ -165,7 +175,8 @@ impl AppState {
         self.drop_job(effects);
         self.clear_shelf();
         self.worklist = Worklist::default();
-        effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
+        effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad, Effect::CancelBeside]);
+        self.beside = None;
         self.scanning = None;
         self.study = None;
         self.cine = None;
@@ -193,6 +204,9 @@ impl AppState {
             return;
         }
         let series = Arc::new(series.clone());
+        if self.leads_to_what_is_beside(index, &series, effects) {
+            return;
+        }
         // A change of series keeps the reader's window, so that a comparison is not spoilt by the viewer.
         let window = self.active.as_ref().map(|a| a.window);
         self.export = None;
@@ -210,6 +224,9 @@ impl AppState {
     }
 
     fn step_series(&mut self, step: i32, effects: &mut Vec<Effect>) {
+        if self.step_beside(step, effects) {
+            return;
+        }
         let (Some(study), Some(active)) = (&self.study, &self.active) else { return };
         // Within the study: from one study to the next lead other keys.
         let all: Vec<usize> = (0..study.catalog.series.len()).collect();
@@ -305,6 +322,12 @@ impl AppState {
             }
             Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
             Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
+            Command::ToggleInterpolation => {
+                s.interpolation = match s.interpolation {
+                    view::Interpolation::Linear => view::Interpolation::Nearest,
+                    view::Interpolation::Nearest => view::Interpolation::Linear,
+                }
+            }
             Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
             Command::StepHeatmapOpacity(by) => {
                 s.heatmap_opacity = (s.heatmap_opacity + by).clamp(0.05, MAX_HEATMAP_OPACITY);
@@ -418,6 +441,7 @@ impl AppState {
                     ExportKind::Readings => "dens-worklist.csv",
                     ExportKind::Report => "dens-report.pdf",
                     ExportKind::Picture => "dens-view.png",
+                    ExportKind::Panes => "dens-panes.png",
                 };
                 let path = self.export_folder.join(name).display().to_string();
                 self.export = Some(ExportDialog { kind, path, error: None, writing: false, replace: false });
@@ -442,6 +466,7 @@ impl AppState {
                     effects.push(match export.kind {
                         ExportKind::Report => Effect::WriteReport { path, replace: export.replace },
                         ExportKind::Picture => Effect::WritePicture { path, replace: export.replace },
+                        ExportKind::Panes => Effect::WritePanes { path, replace: export.replace },
                         ExportKind::Readings => Effect::WriteReadings { path, replace: export.replace },
                     });
                 }
@@ -459,6 +484,9 @@ impl AppState {
     }
 
     fn apply_to_image(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        if self.apply_to_beside(&command, effects) {
+            return;
+        }
         let first_own = self.settings.user_windows.first().map(|own| own.window);
         let focus = self.focused_pane();
         if let (Command::ScrollBy(by), Pane::Across(plane)) = (&command, focus) {
@@ -470,57 +498,32 @@ impl AppState {
             }
             return;
         };
-        let last = active.slice_count().saturating_sub(1);
-        let before = active.current;
         match command {
             Command::ScrollBy(by) => {
-                active.current = active.current.saturating_add_signed(by as isize).min(last);
+                let to = active.current.saturating_add_signed(isize::try_from(by).unwrap_or_default());
+                self.go_to_slice(to, effects);
             }
-            Command::GoToSlice(index) => active.current = index.min(last),
-            Command::SetWindow(window) if window.is_valid() => active.window = window,
-            Command::Preset(9) => active.window = first_own.unwrap_or(active.window),
-            Command::Preset(n) => {
-                if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.get(i)) {
-                    active.window = *window;
-                }
-            }
-            Command::FullRangeWindow => {
-                if let Some([low, high]) = active.slice().and_then(|s| s.min_max()) {
-                    active.window = Window::covering(f64::from(low), f64::from(high));
-                }
-            }
-            Command::FileWindow => active.window = file_window(active),
-            Command::DragWindow { width, center } => {
-                active.window.width = (active.window.width + width).clamp(1.0, 65_536.0).round();
-                active.window.center = (active.window.center + center).clamp(-70_000.0, 70_000.0).round();
-            }
-            Command::Zoom { view, x, y, factor } => {
-                active.view_mut(focus).zoom_about(view.image, view.width, view.height, x, y, factor);
-            }
-            Command::Pan { view, dx, dy } => active.view_mut(focus).pan_by(view.image, view.width, view.height, dx, dy),
+            Command::GoToSlice(index) => self.go_to_slice(index, effects),
             Command::ResetView => {
-                active.view = ViewState::default();
-                if let Some(planes) = &mut active.planes {
-                    planes.reset_views();
-                }
-                active.invert = false;
-                active.window = opening_window(&active.series);
+                change_picture(active, focus, &command, first_own);
                 self.slab.thickness_mm = 0.0;
                 self.change_planes(|planes| planes.own_slab.thickness_mm = 0.0);
             }
             Command::DoubleClick => self.double_click(effects),
-            Command::FlipHorizontal => active.view_mut(focus).flip_horizontal ^= true,
-            Command::FlipVertical => active.view_mut(focus).flip_vertical ^= true,
-            Command::Invert => active.invert = !active.invert,
             Command::SetTool(tool) => {
                 self.tool = tool;
                 active.measures.draft = None;
             }
-            _ => {}
+            _ => change_picture(active, focus, &command, first_own),
         }
-        if let Some(active) = &mut self.active
-            && active.current != before
-        {
+    }
+
+    /// The last slice where there are fewer.
+    pub(super) fn go_to_slice(&mut self, index: usize, effects: &mut Vec<Effect>) {
+        let Some(active) = &mut self.active else { return };
+        let before = active.current;
+        active.current = index.min(active.slice_count().saturating_sub(1));
+        if active.current != before {
             if let Some(planes) = &mut active.planes {
                 planes.follow(active.current);
             }
@@ -544,6 +547,45 @@ impl AppState {
         self.settings.show_series = !any;
         self.settings.show_findings = !any;
         Self::save(effects);
+    }
+}
+
+/// What changes how the slices of one series look, and nothing else. `first_own` is the reader's own window of key 9.
+pub(super) fn change_picture(active: &mut ActiveSeries, pane: Pane, command: &Command, first_own: Option<Window>) {
+    match *command {
+        Command::SetWindow(window) if window.is_valid() => active.window = window,
+        Command::Preset(9) => active.window = first_own.unwrap_or(active.window),
+        Command::Preset(n) => {
+            if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.get(i)) {
+                active.window = *window;
+            }
+        }
+        Command::FullRangeWindow => {
+            if let Some([low, high]) = active.slice().and_then(|s| s.min_max()) {
+                active.window = Window::covering(f64::from(low), f64::from(high));
+            }
+        }
+        Command::FileWindow => active.window = file_window(active),
+        Command::DragWindow { width, center } => {
+            active.window.width = (active.window.width + width).clamp(1.0, 65_536.0).round();
+            active.window.center = (active.window.center + center).clamp(-70_000.0, 70_000.0).round();
+        }
+        Command::Zoom { view, x, y, factor } => {
+            active.view_mut(pane).zoom_about(view.image, view.width, view.height, x, y, factor);
+        }
+        Command::Pan { view, dx, dy } => active.view_mut(pane).pan_by(view.image, view.width, view.height, dx, dy),
+        Command::ResetView => {
+            active.view = ViewState::default();
+            if let Some(planes) = &mut active.planes {
+                planes.reset_views();
+            }
+            active.invert = false;
+            active.window = opening_window(&active.series);
+        }
+        Command::FlipHorizontal => active.view_mut(pane).flip_horizontal ^= true,
+        Command::FlipVertical => active.view_mut(pane).flip_vertical ^= true,
+        Command::Invert => active.invert = !active.invert,
+        _ => {}
     }
 }
 

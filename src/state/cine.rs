@@ -1,9 +1,13 @@
-//! Cine: the slices one after the other at the reader's pace. It begins by a key only and ends at any input.
+//! Cine: the slices one after the other at the reader's pace. It begins by a key only and ends at any input but a change
+//! of its pace.
 
 use super::*;
 
 /// Slices per second that can be chosen.
 pub const CINE_RATES: std::ops::RangeInclusive<f32> = 1.0..=60.0;
+
+/// Those that the keys step through.
+const PACES: [f32; 9] = [2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0];
 
 /// Slices are being played.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +26,15 @@ impl AppState {
             Command::ToggleCine | Command::StopCine => self.cine = None,
             Command::SetCineRate(rate) => {
                 self.settings.cine_rate = rate.clamp(*CINE_RATES.start(), *CINE_RATES.end());
+                Self::save(effects);
+            }
+            Command::StepCineRate(step) => {
+                let now = self.settings.cine_rate;
+                let next = match *step > 0 {
+                    true => PACES.into_iter().find(|pace| *pace > now),
+                    false => PACES.into_iter().rev().find(|pace| *pace < now),
+                };
+                self.settings.cine_rate = next.unwrap_or(now);
                 Self::save(effects);
             }
             Command::CineTick(now_s) => self.tick(*now_s, effects),
@@ -61,5 +74,11 @@ mod tests {
         let effects = state.apply(Command::SetCineRate(1000.0));
         assert_eq!(state.settings.cine_rate, 60.0);
         assert!(matches!(effects.as_slice(), [Effect::SaveSettings]));
+        state.apply(Command::StepCineRate(1));
+        assert_eq!(state.settings.cine_rate, 60.0, "no faster");
+        for expected in [30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 4.0, 2.0, 2.0] {
+            state.apply(Command::StepCineRate(-1));
+            assert_eq!(state.settings.cine_rate, expected);
+        }
     }
 }

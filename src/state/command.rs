@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::attributes::{AttributesOf, AttributesRead};
+use super::beside::BesideCommand;
 use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::reading::ReadingCommand;
@@ -61,6 +62,8 @@ pub enum PanelSide {
 pub enum ExportKind {
     Report,
     Picture,
+    /// All panes in one picture.
+    Panes,
     /// The worklist with verdicts, as CSV.
     Readings,
 }
@@ -143,6 +146,9 @@ pub enum Command {
     FlipHorizontal,
     FlipVertical,
     Invert,
+    ToggleInterpolation,
+    /// To the next faster (1) or slower (-1) pace of the cine.
+    StepCineRate(i32),
     SetInterpolation(Interpolation),
     CycleOverlay,
     SetTool(Tool),
@@ -150,6 +156,8 @@ pub enum Command {
     Worklist(WorklistCommand),
     Reading(ReadingCommand),
     Surface(SurfaceCommand),
+    /// The series beside the one being read.
+    Beside(BesideCommand),
     ToggleCine,
     StopCine,
     /// A frame at this time, seconds.
@@ -313,6 +321,14 @@ pub enum Effect {
     CancelScan,
     CancelThumbnails,
     CancelLoad,
+    /// As `Load`, of the series beside the one being read.
+    LoadBeside {
+        request: RequestId,
+        series: Arc<Series>,
+        /// Decoded first.
+        first: usize,
+    },
+    CancelBeside,
     /// With it goes an occlusion check.
     CancelAnalysis,
     CancelOcclusion,
@@ -327,6 +343,11 @@ pub enum Effect {
     },
     /// Without `replace` a file that exists is left alone and the answer says so.
     WriteReport {
+        path: PathBuf,
+        replace: bool,
+    },
+    /// Of all panes on the screen.
+    WritePanes {
         path: PathBuf,
         replace: bool,
     },
@@ -441,6 +462,7 @@ pub enum Event {
         key: ReadingKey,
         result: Result<(), String>,
     },
+    SettingsSaved(Result<(), String>),
     /// How many kept results were removed, and their bytes.
     ResultsCleared(Result<(usize, u64), String>),
     SliceRunning {

@@ -20,6 +20,13 @@ impl AppState {
         Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
     }
 
+    /// The statement of the series beside the one being read.
+    pub fn fidelity_beside(&self, map: &PixelFromScreen) -> Option<Fidelity> {
+        let lossy = self.beside()?.shown.series.technique.lossy.as_deref();
+        let drawn = Fidelity::of_slice(map, self.settings.interpolation, lossy);
+        Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
+    }
+
     /// How far the volume is reduced where planes are drawn on this screen; `None` where none can be.
     pub fn reduction(&self, max_volume_side: usize) -> Option<usize> {
         let planes = self.active.as_ref()?.planes.as_ref()?;

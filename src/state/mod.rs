@@ -3,6 +3,7 @@
 
 mod apply;
 mod attributes;
+mod beside;
 mod cine;
 mod command;
 mod evidence;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 pub use attributes::{AttributesOf, AttributesRead, AttributesView};
+pub use beside::{Beside, BesideCommand, Link};
 pub use cine::{CINE_RATES, Cine};
 pub use command::{
     Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
@@ -69,6 +71,7 @@ pub struct AppState {
     pub key_capture: Option<KeyCapture>,
     pub study: Option<OpenStudy>,
     pub active: Option<ActiveSeries>,
+    beside: Option<Beside>,
     /// The studies of what is open.
     pub worklist: Worklist,
     pub analysis: AnalysisState,
@@ -245,6 +248,21 @@ impl ActiveSeries {
             *slot = Some(slice);
         }
     }
+    /// All slices are there.
+    fn take_loaded(&mut self, loaded: LoadedSeries, refused: &[Refused]) {
+        // Slices that could not be decoded are gone: stay on the slice being read, not on its number.
+        let reading = self.series.slices.get(self.current).map(|s| s.file.clone());
+        self.current = reading
+            .and_then(|file| loaded.series.slices.iter().position(|s| s.file == file))
+            .unwrap_or(self.current.min(loaded.series.slices.len().saturating_sub(1)));
+        self.series = loaded.series.clone();
+        self.slices = loaded.volume.slices().iter().cloned().map(Some).collect();
+        self.loaded = Some(loaded);
+        self.make_planes();
+        self.read_measurements();
+        self.refused = refused.to_vec();
+        self.mask = OnceLock::new();
+    }
     pub fn image_shape(&self) -> ImageShape {
         ImageShape {
             rows: self.series.rows,
@@ -284,6 +302,7 @@ impl AppState {
             key_capture: None,
             study: None,
             active: None,
+            beside: None,
             worklist: Worklist::default(),
             analysis: AnalysisState::NotRun,
             model: None,

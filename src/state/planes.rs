@@ -354,8 +354,12 @@ impl AppState {
                 let to = if self.settings.layout == Layout::One { Layout::Three } else { Layout::One };
                 self.set_layout(to, effects);
             }
-            Command::FocusPane(pane) => self.focus = pane,
+            Command::FocusPane(pane) => {
+                self.focus_beside(false);
+                self.focus = pane;
+            }
             Command::ShowPlane(plane) => {
+                self.focus_beside(false);
                 self.focus = match self.active.as_ref().and_then(|a| a.planes.as_ref()) {
                     Some(planes) => planes.pane_of(plane),
                     None => return self.say_why_no_planes(),
@@ -454,7 +458,7 @@ impl AppState {
     }
 
     /// The slice follows the crosshair.
-    fn move_crosshair(&mut self, change: impl FnOnce(&mut Planes), effects: &mut Vec<Effect>) {
+    pub(super) fn move_crosshair(&mut self, change: impl FnOnce(&mut Planes), effects: &mut Vec<Effect>) {
         let Some(active) = &mut self.active else { return };
         let Some(planes) = &mut active.planes else { return };
         change(planes);

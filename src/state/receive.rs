@@ -15,6 +15,10 @@ impl AppState {
     pub fn receive(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.count_time();
+        let Some(event) = self.receive_beside(event) else {
+            self.settle(&mut effects);
+            return effects;
+        };
         match event {
             Event::Scanned { request, result } if request == self.scan_request => self.scanned(result, &mut effects),
             Event::DemoMade { request, loaded } if request == self.scan_request => {
@@ -73,6 +77,11 @@ impl AppState {
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),
             Event::AttributesRead { of, result } => self.attributes_read(of, result),
             Event::MeasuresSaved { key, content, result } => self.measures_saved(&key, &content, result),
+            Event::SettingsSaved(Ok(())) => {}
+            Event::SettingsSaved(Err(why)) => {
+                let text = format!("The settings could not be stored and last until the window is closed: {why}");
+                self.notice(Severity::Warning, text);
+            }
             Event::ReadingsRead(read) => self.readings_read(read),
             Event::ReadingSaved { key, result } => self.reading_saved(&key, result),
             event @ (Event::StudyRead { .. } | Event::StudyJudged { .. } | Event::StudyAnalysed { .. }) => {
@@ -132,7 +141,7 @@ impl AppState {
     }
 
     /// One notice for all files that are refused for the same reason, such as those of an encrypted archive.
-    fn report_refused(&mut self, refused: &[Refused]) {
+    pub(super) fn report_refused(&mut self, refused: &[Refused]) {
         let mut reasons: Vec<(&Refused, usize)> = Vec::new();
         for r in refused {
             // The sentence names the file itself where it comes from the reader.
@@ -182,20 +191,8 @@ impl AppState {
                 return self.notice(Severity::Error, text);
             }
         };
-        // Slices that could not be decoded are gone: stay on the slice being read, not on its number.
-        let reading = active.series.slices.get(active.current).map(|s| s.file.clone());
-        let current = reading
-            .and_then(|file| loaded.series.slices.iter().position(|s| s.file == file))
-            .unwrap_or(active.current.min(loaded.series.slices.len().saturating_sub(1)));
-        active.current = current;
-        active.series = loaded.series.clone();
-        active.slices = loaded.volume.slices().iter().cloned().map(Some).collect();
         active.load_seconds = seconds;
-        active.loaded = Some(loaded);
-        active.make_planes();
-        active.read_measurements();
-        active.refused = refused.clone();
-        active.mask = OnceLock::new();
+        active.take_loaded(loaded, &refused);
         self.keep_budget();
         self.report_refused(&refused);
         self.ask_for_measures(effects);
@@ -203,8 +200,7 @@ impl AppState {
             self.analysis = AnalysisState::NotApplicable(stop.clone());
             self.mark_active(Work::NotApplicable(stop));
         } else {
-            let auto = self.settings.auto_analyse;
-            self.start_analysis(if auto { Asked::BY_ITSELF } else { Asked::IF_KEPT }, effects);
+            self.start_analysis(Asked::unless_kept_only(self.settings.auto_analyse), effects);
         }
     }
 

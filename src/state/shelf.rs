@@ -1,15 +1,22 @@
 //! Series that stay in memory after they were read, so that going back is instant: as many as the budget holds, the
 //! least recently read freed first.
 
+use super::apply::Asked;
 use super::*;
+
+/// What was computed of a series that is not being read now.
+#[derive(Debug, Default)]
+pub(super) struct Computed {
+    analysis: AnalysisState,
+    findings: Option<Findings>,
+    judged: Option<Vec<Line>>,
+}
 
 /// A series as it was left.
 #[derive(Debug)]
 struct Shelved {
     active: ActiveSeries,
-    analysis: AnalysisState,
-    findings: Option<Findings>,
-    judged: Option<Vec<Line>>,
+    computed: Computed,
 }
 
 /// The least recently read first.
@@ -21,14 +28,21 @@ fn bytes_of(active: &ActiveSeries) -> u64 {
 }
 
 impl AppState {
-    /// Series in memory, the one on the screen among them, and their bytes.
+    /// Series in memory, those on the screen among them, and their bytes.
     pub fn in_memory(&self) -> (usize, u64) {
-        let all = self.shelf.0.iter().map(|shelved| &shelved.active).chain(&self.active);
+        let beside = self.beside.as_ref().map(|beside| &beside.shown);
+        let all = self.shelf.0.iter().map(|shelved| &shelved.active).chain(&self.active).chain(beside);
         all.fold((0, 0), |(count, bytes), active| (count + 1, bytes + bytes_of(active)))
     }
 
     /// Puts the series on the screen aside, or drops it where it has not been read whole. What ran for it ends.
     pub(super) fn leave_series(&mut self, effects: &mut Vec<Effect>) {
+        self.shelve_series(effects);
+        self.keep_budget();
+    }
+
+    /// As [`Self::leave_series`], whatever the budget.
+    pub(super) fn shelve_series(&mut self, effects: &mut Vec<Effect>) {
         let row = self.active_row();
         if matches!(self.analysis, AnalysisState::Preparing(_) | AnalysisState::Running) {
             let waits = self.settings.auto_analyse && self.has_worklist();
@@ -44,17 +58,26 @@ impl AppState {
         let Some(mut active) = self.active.take_if(|active| active.loaded.is_some()) else { return };
         active.measures.draft = None;
         let unfinished = matches!(analysis, AnalysisState::Preparing(_) | AnalysisState::Running);
-        self.shelf.0.push(match unfinished {
-            true => Shelved { active, analysis: AnalysisState::NotRun, findings: None, judged: None },
-            false => Shelved { active, analysis, findings, judged },
-        });
-        self.keep_budget();
+        let computed = if unfinished { Computed::default() } else { Computed { analysis, findings, judged } };
+        self.put_aside(active, computed);
+    }
+
+    /// Puts a series aside, whatever the budget.
+    pub(super) fn put_aside(&mut self, active: ActiveSeries, computed: Computed) {
+        self.shelf.0.push(Shelved { active, computed });
+    }
+
+    /// Takes a series out that is still in memory.
+    pub(super) fn take_from_shelf(&mut self, index: usize) -> Option<(ActiveSeries, Computed)> {
+        let at = self.shelf.0.iter().position(|shelved| shelved.active.index == index)?;
+        let Shelved { active, computed } = self.shelf.0.remove(at);
+        Some((active, computed))
     }
 
     /// Brings a series back that is still in memory. `window` is the one that the reader looks through.
     pub(super) fn bring_back(&mut self, index: usize, window: Option<Window>, effects: &mut Vec<Effect>) -> bool {
-        let Some(at) = self.shelf.0.iter().position(|shelved| shelved.active.index == index) else { return false };
-        let Shelved { mut active, analysis, findings, judged } = self.shelf.0.remove(at);
+        let Some((mut active, computed)) = self.take_from_shelf(index) else { return false };
+        let Computed { analysis, findings, judged } = computed;
         active.window = window.filter(|_| active.series.values_are_hu).unwrap_or(active.window);
         let (current, fresh) = (active.current, matches!(analysis, AnalysisState::NotRun));
         self.active = Some(active);
@@ -66,8 +89,9 @@ impl AppState {
         self.heat_is_stale = true;
         effects.extend([Effect::CancelLoad, Effect::Focus(current)]);
         self.load_request = self.next_request();
-        if fresh && self.settings.auto_analyse {
-            self.start_analysis(super::apply::Asked::BY_ITSELF, effects);
+        self.ask_for_measures(effects);
+        if fresh {
+            self.start_analysis(Asked::unless_kept_only(self.settings.auto_analyse), effects);
         }
         true
     }
@@ -86,14 +110,15 @@ impl AppState {
 
     /// Another network: what the last one said counts no more.
     pub(super) fn forget_shelved_results(&mut self) {
-        for shelved in &mut self.shelf.0 {
-            (shelved.analysis, shelved.findings, shelved.judged) = (AnalysisState::NotRun, None, None);
-        }
+        let aside = self.shelf.0.iter_mut().map(|shelved| &mut shelved.computed);
+        let beside = self.beside.iter_mut().map(|beside| &mut beside.computed);
+        aside.chain(beside).for_each(|computed| *computed = Computed::default());
     }
 
-    /// The open series with that sheet, on the screen or aside.
+    /// The open series with that sheet, on the screen, beside it or aside.
     pub(super) fn with_sheet(&mut self, key: &SheetKey) -> Option<&mut ActiveSeries> {
         let aside = self.shelf.0.iter_mut().map(|shelved| &mut shelved.active);
-        self.active.iter_mut().chain(aside).find(|active| active.measures.key.as_ref() == Some(key))
+        let beside = self.beside.iter_mut().map(|beside| &mut beside.shown);
+        self.active.iter_mut().chain(beside).chain(aside).find(|active| active.measures.key.as_ref() == Some(key))
     }
 }

@@ -49,7 +49,7 @@ impl AppState {
         let own = &mut self.settings.user_windows;
         let full = own.len() >= MOST_USER_WINDOWS;
         let before = own.clone();
-        match (command, &mut self.active) {
+        match (command, Self::at_hand_of(&mut self.active, &mut self.beside)) {
             (WindowsCommand::Store(name), Some(active)) if !full => own.push(UserWindow::new(&name, active.window)),
             (WindowsCommand::Store(_), Some(_)) => {
                 let text =
@@ -81,7 +81,7 @@ impl AppState {
 
     /// The window at hand as the first of the reader's own, which keeps its name.
     pub(super) fn store_first_window(&mut self, effects: &mut Vec<Effect>) {
-        let Some(window) = self.active.as_ref().map(|active| active.window) else { return };
+        let Some(window) = self.at_hand().map(|active| active.window) else { return };
         match self.settings.user_windows.first_mut() {
             Some(first) => first.window = window,
             None => self.settings.user_windows.push(UserWindow::new("", window)),

@@ -4,7 +4,7 @@
 use egui::{Align2, Color32, FontId, Key, PointerButton, Pos2, Rect, Response, RichText, Sense, Stroke, StrokeKind};
 use egui::{pos2, vec2};
 
-use super::{UiCache, overlay, theme};
+use super::{Shown, ShownPane, UiCache, overlay, theme};
 use crate::findings::describe::standing;
 use crate::geometry::{PatientPoint, Vec3, orientation_letters};
 use crate::gpu::paint;
@@ -25,6 +25,8 @@ const DEG_PER_POINT: f64 = 0.45;
 const DEG_PER_KEY: f64 = 5.0;
 /// Room for the buttons at the top, points.
 const HEADER: f32 = 26.0;
+/// In a narrower pane the sides are named by their first letters.
+const NARROW: f32 = 400.0;
 
 pub fn show(ui: &mut egui::Ui, rect: Rect, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let Some(active) = &state.active else { return };
@@ -82,11 +84,13 @@ fn header(ui: &mut egui::Ui, rect: Rect, state: &AppState, commands: &mut Vec<Co
     }
     let Some(draw) = state.surface_draw().filter(|_| shown == FourthPane::Bone) else { return };
     ui.add_space(6.0);
+    let narrow = rect.width() < NARROW;
     let side = draw.view.side();
     for of in Side::ALL {
         let side_name = of.name().to_lowercase();
         let hint = state.keymap.hint(&format!("From the patient's {side_name}"), &format!("bone-{side_name}"));
-        let button = egui::Button::selectable(side == Some(of), small(of.name()));
+        let shown = if narrow { of.name().get(..1).unwrap_or(of.name()) } else { of.name() };
+        let button = egui::Button::selectable(side == Some(of), small(shown));
         let response = ui.add(button).on_hover_text(hint);
         response.widget_info(|| {
             egui::WidgetInfo::selected(egui::Role::Button, true, side == Some(of), format!("Bone from: {}", of.name()))
@@ -125,6 +129,7 @@ fn bone(
     hands(ui, &response, rect, (&draw, &camera), scale, cache, commands);
     keyboard(ui, &response, commands);
 
+    cache.shown.push(Shown { what: ShownPane::Bone(Box::new(draw.clone())), rect });
     let painter = ui.painter_at(rect);
     let progress = active.surface.progress.clone();
     if state.graphics_fault.is_some() {
@@ -158,7 +163,8 @@ fn bone(
     }
 }
 
-fn spoken(draw: &SurfaceDraw) -> String {
+/// The bone view in words.
+pub fn spoken(draw: &SurfaceDraw) -> String {
     let side = match draw.view.side() {
         Some(side) => format!("seen from the patient's {}", side.name().to_lowercase()),
         None => format!(

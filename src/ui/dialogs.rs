@@ -39,6 +39,7 @@ fn export(
     let heading = match dialog.kind {
         ExportKind::Report => "Export a report",
         ExportKind::Picture => "Save the view as PNG",
+        ExportKind::Panes => "Save all panes as PNG",
         ExportKind::Readings => "Export the worklist as CSV",
     };
     egui::Modal::new(egui::Id::unique("export")).show(ctx, |ui| {
@@ -47,6 +48,7 @@ fn export(
         let hint = match dialog.kind {
             ExportKind::Report => "The ending decides: .pdf and .png to read, .json with every number.",
             ExportKind::Picture => "The present view with its text; the research line is burnt in.",
+            ExportKind::Panes => "All panes as they stand on the screen; the research line is burnt into each.",
             ExportKind::Readings => {
                 "A line per study: results that you may see, verdicts, times and notes. Columns: README."
             }

@@ -110,6 +110,7 @@ fn press(
         Does::Note => cache.focus_note = true,
         // Asked for while it is held.
         Does::Magnifier => {}
+        Does::ActualPixels => cache.actual_pixels = true,
     }
 }
 
@@ -155,6 +156,20 @@ fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, c
         _ => return from_table(),
     };
     Some(Command::Worklist(wish))
+}
+
+/// What ends a cine: anything but a movement of the mouse, which may happen by itself, and a change of its pace.
+pub fn stops_cine(input: &egui::InputState, state: &AppState) -> bool {
+    let pace = |key: Key, modifiers: Modifiers| {
+        let action = chord_of(key, modifiers).and_then(|chord| state.keymap.action(chord));
+        action.is_some_and(|action| matches!(action.does, Does::Command(Command::StepCineRate(_))))
+    };
+    input.events.iter().any(|event| match event {
+        Event::Key { key, modifiers, pressed, repeat, .. } => *pressed && !repeat && !pace(*key, *modifiers),
+        Event::PointerButton { pressed, .. } => *pressed,
+        Event::MouseWheel { .. } | Event::Zoom(_) => true,
+        _ => false,
+    })
 }
 
 fn chord_of(key: Key, modifiers: Modifiers) -> Option<Chord> {

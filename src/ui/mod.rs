@@ -2,6 +2,7 @@
 
 mod attributes;
 mod beside;
+mod beside_pane;
 mod bone_pane;
 mod dialogs;
 mod findings_panel;
@@ -32,11 +33,14 @@ mod worklist;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::geometry::PatientPoint;
 use crate::state::{AppState, Command, Thumbnail};
+use crate::view::ViewState;
 use crate::view::planes::Pane;
 use crate::view::surface::SurfaceDraw;
 
-pub use overlay::{corner_lines, heatmap_note, plane_corner_text, plane_heatmap_note};
+pub use bone_pane::spoken as surface_words;
+pub use overlay::{corner_lines, corner_lines_in, heatmap_note, plane_corner_text, plane_heatmap_note};
 pub use top_bar::window_title;
 
 /// What the widgets keep between frames and nobody else needs: gestures and uploaded thumbnails.
@@ -65,8 +69,17 @@ pub struct UiCache {
     /// Where the list has been scrolled to.
     worklist_scrolled_to: Option<usize>,
     narrow_start_handled: bool,
+    /// What a drag in the series beside the first is doing.
+    beside_gesture: Option<viewport::Gesture>,
+    /// The place of the patient under the pointer, in this frame and in the last.
+    pointed: Option<Pointed>,
+    pointed_before: Option<Pointed>,
+    /// The focused pane is to show one pixel of the image on one of the screen.
+    actual_pixels: bool,
     /// The focused pane's rectangle in points, from the last frame; exports draw the same view.
     pub view_rect: Option<egui::Rect>,
+    /// What the last frame showed, for exports.
+    pub shown: Vec<Shown>,
     by_processor: processor::Pictures,
     /// The bone's surface and its place as they were last drawn.
     bone_shown: Option<(SurfaceDraw, egui::Rect)>,
@@ -93,12 +106,39 @@ impl Default for UiCache {
             reader_field: None,
             worklist_scrolled_to: None,
             narrow_start_handled: false,
+            beside_gesture: None,
+            actual_pixels: false,
+            pointed: None,
+            pointed_before: None,
             view_rect: None,
+            shown: Vec::new(),
             by_processor: processor::Pictures::default(),
             bone_shown: None,
             max_volume_side: 2048, // what every device but the oldest can do
         }
     }
+}
+
+/// A pane as it stands on the screen, points.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub what: ShownPane,
+    pub rect: egui::Rect,
+}
+
+#[derive(Debug, Clone)]
+pub enum ShownPane {
+    Pane(Pane),
+    /// The second series, and how it is looked at.
+    Beside(ViewState),
+    Bone(Box<SurfaceDraw>),
+}
+
+/// A place of the patient under the pointer, and on which of two series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pointed {
+    beside: bool,
+    at: PatientPoint,
 }
 
 /// Progress of the running jobs, `(done, total)`; `None` where nothing runs.
@@ -118,7 +158,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     let mut commands = Vec::new();
     keys::read(ui.ctx(), state, cache, &mut commands);
     dropped_files(ui.ctx(), &mut commands);
-    if state.cine.is_some() && ui.input(stops_cine) {
+    if state.cine.is_some() && ui.input(|input| keys::stops_cine(input, state)) {
         commands.push(Command::StopCine);
     }
 
@@ -162,16 +202,6 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
     dialogs::show(ui.ctx(), state, progress, cache, &mut commands);
     help::show(ui.ctx(), state, cache, &mut commands);
     commands
-}
-
-/// Anything but a movement of the mouse, which may happen by itself.
-fn stops_cine(input: &egui::InputState) -> bool {
-    input.events.iter().any(|event| match event {
-        egui::Event::Key { pressed, repeat, .. } => *pressed && !repeat,
-        egui::Event::PointerButton { pressed, .. } => *pressed,
-        egui::Event::MouseWheel { .. } | egui::Event::Zoom(_) => true,
-        _ => false,
-    })
 }
 
 fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {

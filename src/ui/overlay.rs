@@ -3,20 +3,25 @@
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, vec2};
 
 use super::theme;
-use crate::findings::describe::standing;
+use crate::findings::describe::{counted, standing};
 use crate::geometry::{PixelPoint, Plane, SlicePose};
 use crate::state::{ActiveSeries, AppState, OverlayDensity};
 use crate::study::describe::{self, CornerText, Identity};
 use crate::study::plane_text;
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
-use crate::view::{HeatmapStyle, OUTLINE_SHARE, ResolvedView, ruler_length_mm};
+use crate::view::{HeatmapStyle, OUTLINE_SHARE, ResolvedView, ViewState, ruler_length_mm};
 
 /// The corner text of the view as the window shows it; exports burn in the same lines.
 pub fn corner_lines(state: &AppState, active: &ActiveSeries) -> CornerText {
+    corner_lines_in(state, active, &active.view)
+}
+
+/// The same for slices that are looked at through another view than their own.
+pub fn corner_lines_in(state: &AppState, active: &ActiveSeries, view: &ViewState) -> CornerText {
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
-    let mut text = describe::corner_text(&active.series, active.current, &active.window, active.view.zoom, identity)
-        .flipped(active.view.flip_horizontal, active.view.flip_vertical);
+    let mut text = describe::corner_text(&active.series, active.current, &active.window, view.zoom, identity)
+        .flipped(view.flip_horizontal, view.flip_vertical);
     if active.invert {
         text.bottom_right.push("inverted by the reader".to_owned());
     }
@@ -86,6 +91,31 @@ pub fn paint(
         heatmap_scale(painter, rect, state);
     }
     placed
+}
+
+/// Everything over the series beside the one being read: nothing of a network, for nothing is computed of it here.
+pub(super) fn paint_beside(
+    painter: &Painter,
+    rect: Rect,
+    state: &AppState,
+    (shown, view): (&ActiveSeries, &ViewState),
+    resolved: &ResolvedView,
+    pointer: Option<PixelPoint>,
+    fidelity: &Fidelity,
+) -> Placed {
+    let mut text = corner_lines_in(state, shown, view);
+    if let Some(line) = pointer.and_then(|at| readout(shown, at)) {
+        text.bottom_left.push(line);
+    }
+    paint_text(painter, rect, state, shown, resolved, text, &beside_notes(state, shown), fidelity)
+}
+
+/// What must be seen of the second series.
+pub(super) fn beside_notes(state: &AppState, shown: &ActiveSeries) -> Vec<Note> {
+    let other = shown.series.warnings.iter().filter(|w| w.kind != crate::study::Kind::LossyCompression).count();
+    let warnings = (other > 0).then(|| format!("{} on this series", counted(other, "warning")));
+    let patient = state.beside_warning().map(|text| (text.to_owned(), theme::WARNING));
+    patient.into_iter().chain(warnings.map(|text| (text, theme::WARNING))).collect()
 }
 
 /// Corner text, letters and ruler, as far as the density allows; the notes and the badge always.

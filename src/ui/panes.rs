@@ -2,9 +2,9 @@
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 
-use super::{UiCache, bone_pane, overlay, side_strip, theme, viewport};
+use super::{UiCache, beside_pane, bone_pane, overlay, side_strip, theme, viewport};
 use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
-use crate::state::{ActiveSeries, AppState, Command, Planes};
+use crate::state::{ActiveSeries, AppState, Beside, Command, Planes};
 use crate::study::plane_text;
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane, screen_step_mm};
@@ -16,14 +16,30 @@ const GAP: f32 = 2.0;
 
 pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: &mut Vec<Command>) {
     let area = ui.available_rect_before_wrap();
+    cache.pointed_before = cache.pointed.take();
+    cache.shown.clear();
+    let (area, second) = match state.beside() {
+        Some(_) => beside_pane::divide(ui, area, state, commands),
+        None => (area, None),
+    };
     let rects = places(area, state.settings.layout);
     let focused = state.focused_pane();
+    let hands_off = state.beside().is_some_and(Beside::is_focused);
     for (pane, rect) in state.panes().into_iter().zip(&rects) {
         viewport::show(ui, *rect, pane, state, cache, commands);
-        if rects.len() > 1 {
-            let colour = if pane == focused { theme::ACCENT } else { theme::LINE };
+        if rects.len() > 1 || second.is_some() {
+            let colour = if pane == focused && !hands_off { theme::ACCENT } else { theme::LINE };
             ui.painter().rect_stroke(*rect, 0.0, Stroke::new(1.0, colour), StrokeKind::Inside);
         }
+    }
+    if let Some(second) = second {
+        let slices = state.panes().iter().position(|pane| *pane == Pane::Slices);
+        let first = slices.and_then(|at| rects.get(at)).copied();
+        beside_pane::show(ui, second, first, state, cache, commands);
+    }
+    cache.actual_pixels = false;
+    if cache.pointed != cache.pointed_before && state.beside().is_some() {
+        ui.ctx().request_repaint();
     }
     if let (Layout::Four, Some(rect)) = (state.settings.layout, rects.get(3)) {
         bone_pane::show(ui, *rect, state, cache, commands);
@@ -131,8 +147,6 @@ pub fn lines(state: &AppState, active: &ActiveSeries, pane: Pane, map: &PaneMap)
 }
 
 fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) -> Option<Line> {
-    /// Longer than any patient.
-    const FAR_MM: f64 = 3000.0;
     let (plane, normal, on_plane) = match other {
         Pane::Across(plane) => (plane, planes.normal(plane), planes.crosshair.0),
         Pane::Slices => {
@@ -140,11 +154,43 @@ fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) 
             (planes.acquired, pose.normal(), pose.origin.0)
         }
     };
+    let [from, to] = where_cut(map, (normal, on_plane), planes.crosshair.0)?;
+    Some(Line { of: other, plane, from, to })
+}
+
+/// The ends, far outside, of the line in which a plane (unit normal, a point) cuts a pane's, near a point.
+fn where_cut(map: &PaneMap, other: (Vec3, Vec3), near: Vec3) -> Option<[Pos2; 2]> {
+    /// Longer than any patient.
+    const FAR_MM: f64 = 3000.0;
     let own = map.pose.normal();
-    let along = own.cross(normal).normalized()?;
-    let through = on_both((own, map.pose.origin.0), (normal, on_plane), planes.crosshair.0)?;
-    let end = |t: f64| map.screen(PatientPoint(through + along * t));
-    Some(Line { of: other, plane, from: end(-FAR_MM), to: end(FAR_MM) })
+    let along = own.cross(other.0).normalized()?;
+    let through = on_both((own, map.pose.origin.0), other, near)?;
+    Some([-FAR_MM, FAR_MM].map(|t| map.screen(PatientPoint(through + along * t))))
+}
+
+/// Draws where a slice of another series cuts a pane, unless they are all but parallel.
+pub fn paint_cut(painter: &egui::Painter, map: &PaneMap, other: &SlicePose, near: PatientPoint) {
+    let normal = other.normal();
+    if normal.dot(map.pose.normal()).abs() > 0.9 {
+        return;
+    }
+    let Some([from, to]) = where_cut(map, (normal, other.origin.0), near.0) else { return };
+    let Some((from, to)) = clipped(painter.clip_rect(), from, to) else { return };
+    painter.line_segment([from, to], Stroke::new(3.0, Color32::from_black_alpha(120)));
+    painter.line_segment([from, to], Stroke::new(1.0, colour(Plane::nearest(normal))));
+}
+
+/// A cross, open in its middle, at a place that is pointed at in another series; none where it lies off this pane's plane.
+pub fn paint_pointed(painter: &egui::Painter, map: &PaneMap, at: PatientPoint, reach_mm: f64) {
+    if (at.0 - map.pose.origin.0).dot(map.pose.normal()).abs() > reach_mm {
+        return;
+    }
+    let middle = map.screen(at);
+    for (width, colour) in [(3.0, Color32::from_black_alpha(160)), (1.2, theme::ACCENT)] {
+        for along in [vec2(1.0, 0.0), vec2(-1.0, 0.0), vec2(0.0, 1.0), vec2(0.0, -1.0)] {
+            painter.line_segment([middle + along * 4.0, middle + along * 12.0], Stroke::new(width, colour));
+        }
+    }
 }
 
 /// The point on two planes (unit normal, a point) that is nearest to `from`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{RichText, Sense, vec2};
 
 use super::{UiCache, caption, theme};
-use crate::state::{AppState, Command, OpenStudy, Thumbnail};
+use crate::state::{AppState, BesideCommand, Command, OpenStudy, Thumbnail};
 use crate::study::Series;
 use crate::study::mask::Mask;
 
@@ -81,7 +81,8 @@ fn row(
             format!("Series {}: {title}, {images}", index + 1),
         )
     });
-    let fill = match (selected, response.hovered()) {
+    let beside = state.beside().is_some_and(|beside| beside.shown.index == index);
+    let fill = match (selected || beside, response.hovered()) {
         (true, _) => theme::of(ui).accent_fill,
         (false, true) => theme::of(ui).raised,
         (false, false) => theme::of(ui).panel,
@@ -113,6 +114,14 @@ fn row(
         line(RichText::new(text).small().color(theme::of(ui).warning));
     }
     let clicked = response.clicked();
+    if !selected {
+        response.context_menu(|ui| {
+            if ui.button("Show beside the series being read").clicked() {
+                commands.push(Command::Beside(BesideCommand::Open(index)));
+                ui.close();
+            }
+        });
+    }
     response.on_hover_ui(|ui| {
         ui.label(title);
         let mask = Mask::new(series, &[], state.hide_identity);

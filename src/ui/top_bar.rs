@@ -4,7 +4,9 @@ use egui::{Align, Layout, RichText};
 
 use super::theme;
 use crate::measure::Kind;
-use crate::state::{ActiveSeries, AppState, Command, ExportKind, MOST_USER_WINDOWS, PanelSide, Tool, WindowsCommand};
+use crate::state::{
+    ActiveSeries, AppState, BesideCommand, Command, ExportKind, MOST_USER_WINDOWS, PanelSide, Tool, WindowsCommand,
+};
 use crate::study::describe;
 use crate::view::planes;
 use crate::volume::Window;
@@ -39,7 +41,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
                     settings_and_help(ui, state, commands);
                     panels(ui, state, commands);
                 }
-                if let Some(active) = active {
+                if let Some(active) = state.at_hand().filter(|_| active.is_some()) {
                     window_menu(ui, active, state, commands);
                     tool_menu(ui, state, commands);
                 }
@@ -157,6 +159,11 @@ fn layouts(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         (planes::Layout::One, "1-up", one),
     ] {
         toggle(ui, state.settings.layout == layout, text, &hint, Command::SetLayout(layout), commands);
+    }
+    if state.study.as_ref().is_some_and(|study| study.catalog.series.len() > 1) {
+        let hint = hint("A second series beside this one, linked by place", "beside");
+        let beside = Command::Beside(BesideCommand::Toggle);
+        toggle(ui, state.beside().is_some(), "Beside", &hint, beside, commands);
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
-use super::{UiCache, keys, magnifier, measure, overlay, side_strip, theme};
+use super::{Pointed, Shown, ShownPane, UiCache, beside_pane, keys, magnifier, measure, overlay, side_strip, theme};
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::state::keymap::{Does, action};
-use crate::state::{ActiveSeries, AppState, Command, Planes, Tool, ViewRect};
+use crate::state::{ActiveSeries, AppState, Beside, Command, Planes, Tool, ViewRect};
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
-use crate::view::{ImageShape, ResolvedView, ViewDraw};
+use crate::view::{HeatmapLayer, ImageShape, ResolvedView, ViewDraw};
 use crate::volume::Window;
 
 /// What a drag that has begun is doing, fixed until the button is released.
@@ -47,15 +47,20 @@ const GRIP: f32 = 5.0;
 
 /// The pane's place on the physical pixel grid.
 #[derive(Clone, Copy)]
-struct Place {
-    pane: Pane,
-    rect: Rect,
-    pixels_per_point: f32,
-    view: ViewRect,
+pub(super) struct Place {
+    pub pane: Pane,
+    pub rect: Rect,
+    pub pixels_per_point: f32,
+    pub view: ViewRect,
 }
 
 impl Place {
-    fn physical(&self, at: Pos2) -> (f64, f64) {
+    pub fn new(pane: Pane, rect: Rect, pixels_per_point: f32, image: ImageShape) -> Self {
+        let size = rect.size() * pixels_per_point;
+        let view = ViewRect { image, width: f64::from(size.x.round()), height: f64::from(size.y.round()) };
+        Self { pane, rect, pixels_per_point, view }
+    }
+    pub fn physical(&self, at: Pos2) -> (f64, f64) {
         let scale = f64::from(self.pixels_per_point);
         (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale)
     }
@@ -75,15 +80,15 @@ pub fn show(
     if pane == state.focused_pane() {
         cache.view_rect = Some(rect);
     }
+    cache.shown.push(Shown { what: ShownPane::Pane(pane), rect });
     let response = ui.interact(rect, ui.scope_id().with(label_of(pane)), Sense::click_and_drag());
     let label = describe(state, active, pane);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, label.clone()));
-    let size = rect.size() * pixels_per_point;
     let Some(image) = shape(active, pane) else {
         return message(&ui.painter_at(rect), rect, &no_plane(active));
     };
-    let view = ViewRect { image, width: f64::from(size.x.round()), height: f64::from(size.y.round()) };
-    let place = Place { pane, rect, pixels_per_point, view };
+    let place = Place::new(pane, rect, pixels_per_point, image);
+    let view = place.view;
     let resolved = active.view_of(pane).resolve(view.image, view.width, view.height).map(ResolvedView::snapped);
     let map = resolved.and_then(|resolved| map(state, active, pane, rect, pixels_per_point, resolved));
     let lines = map.map(|map| panes::lines(state, active, pane, &map)).unwrap_or_default();
@@ -92,14 +97,21 @@ pub fn show(
     if !measuring {
         drags(ui, &response, &place, (map.as_ref(), &lines), state, active, cache, commands);
     }
-    wheel(ui, &response, &place, state.settings.wheel_slices, cache, commands);
+    let has_keys = pane == state.focused_pane() && !state.beside().is_some_and(Beside::is_focused);
+    if let Some(resolved) = resolved.filter(|_| has_keys && std::mem::take(&mut cache.actual_pixels)) {
+        commands.push(actual_pixels(&place, &resolved));
+    }
+    wheel(ui, &response, &place, &Command::FocusPane(pane), state.settings.wheel_slices, cache, commands);
     if response.double_clicked_by(PointerButton::Primary) && !measuring {
         commands.extend([Command::FocusPane(pane), Command::DoubleClick]);
     }
     response.context_menu(|ui| menu(ui, state, commands));
     let Some(resolved) = resolved else { return };
     let painter = ui.painter_at(rect);
-    let (hovered, cache_gesture) = (response.hover_pos(), cache.gesture);
+    let (hovered, cache_gesture, cache_pointed) = (response.hover_pos(), cache.gesture, cache.pointed_before);
+    if let (Some(at), Some(map)) = (hovered, map) {
+        cache.pointed = Some(Pointed { beside: false, at: map.patient(at) });
+    }
     // The lines lie on the picture and under the text.
     let draw_lines = || {
         if let (Some(map), Some(planes)) = (map, &active.planes) {
@@ -108,6 +120,9 @@ pub fn show(
             if hovered.is_some() || turning {
                 panes::paint_grips(&painter, &lines, &map, planes, hovered);
             }
+        }
+        if let Some(map) = map {
+            beside_pane::paint_on_first(&painter, state, &map, cache_pointed);
         }
     };
     let reduction = state.reduction(cache.max_volume_side).unwrap_or(1);
@@ -122,7 +137,7 @@ pub fn show(
             panes::paint_plane_text(&painter, state, active, plane, &map, pointer, (&notes, &fidelity))
         }
         _ => {
-            draw(ui, state, active, &place, &resolved, cache);
+            draw(ui, state, active, (rect, view_id(pane)), &resolved, state.heatmap_layer(), cache);
             draw_lines();
             let pointer = response.hover_pos().filter(|_| active.slice().is_some()).map(|at| {
                 let (x, y) = place.physical(at);
@@ -131,7 +146,7 @@ pub fn show(
             overlay::paint(&painter, rect, state, active, &resolved, pointer, &fidelity)
         }
     };
-    badge(ui, pane, placed.badge, &fidelity);
+    badge(ui, label_of(pane), placed.badge, &fidelity);
     if let Pane::Across(plane) = pane {
         let bars = map.filter(|map| side_strip::is_shown(state, active, map)).map_or(0.0, |_| side_strip::WIDTH);
         stand_up_button(ui, rect.center_top() + egui::vec2(bars / 2.0, 44.0), (state, active), plane, commands);
@@ -140,7 +155,11 @@ pub fn show(
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
     if state.cine.is_some() && pane == state.focused_pane() {
-        let text = format!("cine, {:.0} slices per second; any key stops it", state.settings.cine_rate);
+        let (faster, slower) = (state.keymap.text("cine-faster"), state.keymap.text("cine-slower"));
+        let text = format!(
+            "cine, {:.0} slices per second ({faster}, {slower}); any other key stops it",
+            state.settings.cine_rate
+        );
         let at = rect.center_top() + egui::vec2(0.0, 32.0);
         overlay::legible(&painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
     }
@@ -239,10 +258,10 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
 }
 
 /// The badge answers to the pointer, and to a screen reader, with its reasons.
-fn badge(ui: &egui::Ui, pane: Pane, rect: Rect, fidelity: &Fidelity) {
-    let id = ui.scope_id().with((label_of(pane), "fidelity"));
+pub(super) fn badge(ui: &egui::Ui, name: &str, rect: Rect, fidelity: &Fidelity) {
+    let id = ui.scope_id().with((name, "fidelity"));
     let response = ui.interact(rect.expand(2.0), id, Sense::hover());
-    let label = format!("Shown, {}: {}. {}", label_of(pane), fidelity.words(), fidelity.sentence());
+    let label = format!("Shown, {name}: {}. {}", fidelity.words(), fidelity.sentence());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, label.clone()));
     response.on_hover_text(fidelity.sentence());
 }
@@ -308,7 +327,7 @@ fn draw_plane(
 }
 
 /// Shrunk to whole physical pixels, so that one texture pixel can be one screen pixel at any display scale.
-fn on_pixel_grid(rect: Rect, pixels_per_point: f32) -> Rect {
+pub(super) fn on_pixel_grid(rect: Rect, pixels_per_point: f32) -> Rect {
     let up = |v: f32| (v * pixels_per_point - 1e-3).ceil() / pixels_per_point;
     let down = |v: f32| (v * pixels_per_point + 1e-3).floor() / pixels_per_point;
     Rect::from_min_max(Pos2::new(up(rect.left()), up(rect.top())), Pos2::new(down(rect.right()), down(rect.bottom())))
@@ -322,29 +341,31 @@ fn view_id(pane: Pane) -> u32 {
     }
 }
 
-fn draw(
+/// A slice over a rectangle; each view has an id of its own.
+pub(super) fn draw(
     ui: &mut egui::Ui,
     state: &AppState,
     active: &ActiveSeries,
-    place: &Place,
+    (rect, view_id): (Rect, u32),
     resolved: &ResolvedView,
+    heatmap: Option<HeatmapLayer>,
     cache: &mut UiCache,
 ) {
-    let painter = ui.painter_at(place.rect);
+    let painter = ui.painter_at(rect);
     let limit = u32::try_from(ui.ctx().input(|i| i.max_texture_side)).unwrap_or(u32::MAX);
     match active.image_layer(state.settings.interpolation) {
         Some(image) => match gpu::check_slice(limit, image.slice.columns, image.slice.rows) {
             Ok(()) => {
                 let pixel_from_screen = resolved.pixel_from_screen;
-                let layers = ViewDraw { pixel_from_screen, image, heatmap: state.heatmap_layer() };
+                let layers = ViewDraw { pixel_from_screen, image, heatmap };
                 if state.graphics_fault.is_some() {
-                    return cache.by_processor.slice(&painter, place.rect, view_id(place.pane), layers);
+                    return cache.by_processor.slice(&painter, rect, view_id, layers);
                 }
-                painter.add(paint::paint_callback(place.rect, 0, Arc::new(layers)));
+                painter.add(paint::paint_callback(rect, view_id, Arc::new(layers)));
             }
-            Err(error) => message(&painter, place.rect, &error.to_string()),
+            Err(error) => message(&painter, rect, &error.to_string()),
         },
-        None => message(&painter, place.rect, &missing(active)),
+        None => message(&painter, rect, &missing(active)),
     }
 }
 
@@ -360,7 +381,7 @@ fn missing(active: &ActiveSeries) -> String {
     }
 }
 
-fn message(painter: &egui::Painter, rect: Rect, text: &str) {
+pub(super) fn message(painter: &egui::Painter, rect: Rect, text: &str) {
     let font = egui::FontId::proportional(15.0);
     let galley = painter.layout(text.to_owned(), font, theme::DIM, rect.width() * 0.7);
     painter.galley(rect.center() - galley.size() / 2.0, galley, theme::DIM);
@@ -459,14 +480,7 @@ fn drags(
     let scale = f64::from(place.pixels_per_point);
     match cache.gesture.as_mut().map(|(_, gesture)| gesture) {
         Some(Gesture::Window) => {
-            // Fine on narrow windows, quick on wide ones; one screen width is about two window widths.
-            let pace = f64::from(state.settings.drag_sensitivity);
-            let per_point = (active.window.width / 400.0).clamp(0.25, 20.0) * pace;
-            let upwards = if state.settings.invert_vertical_drag { -1.0 } else { 1.0 };
-            commands.push(Command::DragWindow {
-                width: f64::from(delta.x) * per_point,
-                center: f64::from(delta.y) * per_point * upwards,
-            });
+            commands.push(window_drag(state, &active.window, delta));
         }
         Some(Gesture::Zoom { x, y }) => {
             let factor = f64::from(-delta.y * 0.008).exp();
@@ -489,6 +503,21 @@ fn drags(
     }
 }
 
+/// Zooms about the middle until one pixel of the image is one of the screen.
+pub(super) fn actual_pixels(place: &Place, resolved: &ResolvedView) -> Command {
+    let (x, y) = (place.view.width / 2.0, place.view.height / 2.0);
+    Command::Zoom { view: place.view, x, y, factor: resolved.pixel_from_screen.column_per_x.abs() }
+}
+
+/// How far a drag by so many points changes a window.
+pub(super) fn window_drag(state: &AppState, window: &Window, delta: egui::Vec2) -> Command {
+    // Fine on narrow windows, quick on wide ones; one screen width is about two window widths.
+    let pace = f64::from(state.settings.drag_sensitivity);
+    let per_point = (window.width / 400.0).clamp(0.25, 20.0) * pace;
+    let upwards = if state.settings.invert_vertical_drag { -1.0 } else { 1.0 };
+    Command::DragWindow { width: f64::from(delta.x) * per_point, center: f64::from(delta.y) * per_point * upwards }
+}
+
 /// Where a gesture takes the crosshair when the pointer is at a point of the patient.
 fn moved_crosshair(gesture: Gesture, active: &ActiveSeries, at: PatientPoint) -> Option<PatientPoint> {
     let planes = active.planes.as_ref()?;
@@ -508,10 +537,12 @@ fn steps_in(active: &ActiveSeries, pane: Pane) -> f32 {
     }
 }
 
-fn wheel(
+/// `focus` is the wish that what lies under the pointer has the keys.
+pub(super) fn wheel(
     ui: &egui::Ui,
     response: &Response,
     place: &Place,
+    focus: &Command,
     slices_per_notch: u32,
     cache: &mut UiCache,
     commands: &mut Vec<Command>,
@@ -523,7 +554,7 @@ fn wheel(
         match event {
             Event::MouseWheel { unit, delta, modifiers, .. } => {
                 let notches = cache.wheel.notches(unit, delta, time_s);
-                commands.push(Command::FocusPane(place.pane));
+                commands.push(focus.clone());
                 if modifiers.command || modifiers.ctrl {
                     let factor = f64::from(notches * 0.15).exp();
                     commands.push(Command::Zoom { view: place.view, x, y, factor });
@@ -536,11 +567,29 @@ fn wheel(
                 }
             }
             Event::Zoom(factor) => {
-                commands.push(Command::FocusPane(place.pane));
+                commands.push(focus.clone());
                 commands.push(Command::Zoom { view: place.view, x, y, factor: f64::from(factor) });
             }
             _ => {}
         }
+    }
+}
+
+/// An entry that does what the action of that name does, with its key.
+pub(super) fn menu_entry(ui: &mut egui::Ui, state: &AppState, (text, name): (&str, &str), commands: &mut Vec<Command>) {
+    let Some(Does::Command(command)) = action(name).map(|action| &action.does) else { return };
+    let key = state.keymap.keys(name).first().map(ToString::to_string).unwrap_or_default();
+    if ui.add(egui::Button::new(text).right_text(key)).clicked() {
+        commands.push(command.clone());
+        ui.close();
+    }
+}
+
+/// The first windows of the keys.
+pub(super) fn window_entries(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    for (i, (name, w)) in Window::PRESETS.iter().take(3).enumerate() {
+        let text = format!("{name} {:.0}/{:.0}", w.width, w.center);
+        menu_entry(ui, state, (&text, &format!("window-{}", i + 1)), commands);
     }
 }
 
@@ -550,18 +599,12 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         super::measure_panel::menu(ui, selected, active, commands);
         ui.separator();
     }
-    let mut entry = |ui: &mut egui::Ui, text: &str, name: &str| {
-        let Some(Does::Command(command)) = action(name).map(|action| &action.does) else { return };
-        let key = state.keymap.keys(name).first().map(ToString::to_string).unwrap_or_default();
-        if ui.add(egui::Button::new(text).right_text(key)).clicked() {
-            commands.push(command.clone());
-            ui.close();
-        }
-    };
-    for (i, (name, w)) in Window::PRESETS.iter().take(3).enumerate() {
-        entry(ui, &format!("{name} {:.0}/{:.0}", w.width, w.center), &format!("window-{}", i + 1));
-    }
+    window_entries(ui, state, commands);
+    let mut entry = |ui: &mut egui::Ui, text: &str, name: &str| menu_entry(ui, state, (text, name), commands);
     ui.separator();
+    if state.study.as_ref().is_some_and(|study| study.catalog.series.len() > 1) {
+        entry(ui, "A second series beside this one", "beside");
+    }
     entry(ui, "Reset view", "reset-view");
     if state.active.as_ref().and_then(|a| a.planes.as_ref()).is_some_and(Planes::any_turned) {
         entry(ui, "Planes upright", "upright");
@@ -588,6 +631,7 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
     ui.separator();
     entry(ui, "Copy the view", "copy-view");
     entry(ui, "Save the view as PNG", "save-view");
+    entry(ui, "Save all panes as PNG", "save-panes");
     entry(ui, "Report", "report");
     ui.separator();
     let text = if state.heatmap_on { "Hide heatmap" } else { "Show heatmap" };

@@ -104,6 +104,17 @@ impl ViewState {
         let (x1, y1) = after.pixel_from_screen.screen(at);
         self.pan_by(image, width, height, x - x1, y - y1);
     }
+    /// This view with a pixel in the middle of the rectangle, a unit of the pixel's spacing `px_per_unit` target pixels
+    /// long.
+    pub fn showing(self, image: ImageShape, (width, height): (f64, f64), at: PixelPoint, px_per_unit: f64) -> Self {
+        let (extent_x, extent_y) = (image.columns as f64 * image.spacing[1], image.rows as f64 * image.spacing[0]);
+        let fit = (width / extent_x).min(height / extent_y);
+        let mut view = Self { zoom: px_per_unit / fit, pan: [0.0, 0.0], ..self };
+        let Some(resolved) = view.resolve(image, width, height) else { return self };
+        let (x, y) = resolved.pixel_from_screen.screen(at);
+        view.pan_by(image, width, height, width / 2.0 - x, height / 2.0 - y);
+        view
+    }
     /// Brings a pixel to the middle of the rectangle, or the whole image where it is not larger than that.
     pub fn centre_on(&mut self, image: ImageShape, at: PixelPoint) {
         let share = |place: f64, n: usize, flip: bool| {
@@ -310,6 +321,19 @@ mod tests {
     fn snapping_makes_one_to_one_exact() {
         let v = ViewState::default().resolve(SHAPE, 200.0, 101.0).expect("area").snapped();
         assert!(v.pixel_from_screen.is_exact(), "{v:?}");
+    }
+
+    #[test]
+    fn a_place_can_be_shown_at_a_given_scale() {
+        for flip_horizontal in [false, true] {
+            let flipped = ViewState { flip_horizontal, ..ViewState::default() };
+            let at = PixelPoint { column: 31.0, row: 17.5 };
+            let v = flipped.showing(SHAPE, (300.0, 200.0), at, 2.5).resolve(SHAPE, 300.0, 200.0).expect("area");
+            assert!((v.screen_px_per_unit - 2.5).abs() < 1e-9);
+            let middle = v.pixel_from_screen.pixel(150.0, 100.0);
+            assert!((middle.column - at.column).abs() < 1e-9 && (middle.row - at.row).abs() < 1e-9, "{middle:?}");
+            assert_eq!(v.pixel_from_screen.column_per_x < 0.0, flip_horizontal);
+        }
     }
 
     #[test]

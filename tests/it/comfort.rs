@@ -34,7 +34,7 @@ fn the_attributes_of_the_slice_are_listed_searched_and_copied_also_from_an_archi
     let entries = [1, 2, 3, 4, 5].map(|z| zips::Entry::deflated(&format!("CT/{z}.dcm"), &slice(z)));
     let zip = folder.path().join("a.zip");
     std::fs::write(&zip, zips::archive(&entries, zips::Form::default())).expect("written");
-    let start = Start { path: Some(zip), ..Start::default() };
+    let start = Start { paths: vec![zip], ..Start::default() };
     let mut harness = window([1280.0, 720.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     press_with(&mut harness, Modifiers::COMMAND, Key::T);
@@ -358,7 +358,7 @@ fn the_title_of_the_window_says_what_is_read_and_hides_it_with_the_identity() {
         slice.text((0x10, 0x10), "PN", "Beeblebrox^Zaphodia").text((0x08, 0x1030), "LO", "Zaphodia's neck");
         std::fs::write(study.join(name), slice.bytes(Encoding::ExplicitLe)).expect("written");
     }
-    let mut harness = window([1280.0, 720.0], Start { path: Some(study), ..Start::default() }, folder.path(), false);
+    let mut harness = window([1280.0, 720.0], Start { paths: vec![study], ..Start::default() }, folder.path(), false);
     until(&mut harness, "loaded", is_loaded);
     assert_eq!(dens::ui::window_title(harness.state().state()), "Beeblebrox, Zaphodia  |  Zaphodia's neck - dens");
     press_with(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
@@ -579,7 +579,7 @@ fn all_windows_of_a_file_are_offered_as_it_calls_them() {
         let bytes = dcm.text((0x28, 0x1055), "LO", "SOFT\\BONE NECK").bytes(Encoding::ExplicitLe);
         std::fs::write(series.join(format!("{z}.dcm")), bytes).expect("written");
     }
-    let start = Start { path: Some(series), ..Start::default() };
+    let start = Start { paths: vec![series], ..Start::default() };
     let mut harness = window([1280.0, 720.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     choose_window(&mut harness, "the file's own: BONE NECK 2000/600");

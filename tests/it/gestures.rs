@@ -6,7 +6,8 @@ use dens::app::{App, Start};
 use dens::geometry::{Plane, Vec3};
 use dens::measure::Kind;
 use dens::state::{
-    AnalysisState, AppState, Command, DeviceSetting, ExportKind, OverlayDensity, Settings, ThemeSetting, Tool, Work,
+    AnalysisState, AppState, BesideCommand, Command, DeviceSetting, ExportKind, OverlayDensity, Settings, ThemeSetting,
+    Tool, Work,
 };
 use dens::view::planes::{Layout, Pane};
 use dens::view::{HeatmapStyle, Interpolation, ViewState};
@@ -14,7 +15,7 @@ use egui::accesskit::Role;
 use egui::{Event, Modifiers, PointerButton, Pos2, Rect, Vec2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 
-use crate::keys::{Screen, active, wish};
+use crate::keys::{Screen, active, two_series, wish};
 use crate::ui::{click, current, demo, drag, is_loaded, pretend_analysis, until, window_with};
 use crate::worklist::necks;
 
@@ -94,6 +95,75 @@ fn right_click(screen: &mut Screen, at: Pos2) {
 fn click_on(screen: &mut Screen, label: &str) {
     screen.get_by_label(label).click_accesskit();
     screen.run_steps(4);
+}
+
+fn second(screen: &Screen) -> (usize, usize) {
+    let state = screen.state().state();
+    (active(state).current, state.beside().expect("a second series").shown.current)
+}
+
+#[test]
+fn a_second_series_is_chosen_scrolled_windowed_zoomed_and_closed_by_mouse() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = two_series(folder.path());
+    click_on(&mut screen, "Beside");
+    until(&mut screen, "the second series", |app| app.state().beside().is_some_and(|b| !b.is_loading()));
+    let pane = screen.get_by_label_contains("Second series, slice").rect();
+    assert!(picture(&screen).right() <= pane.left(), "side by side");
+    assert!((picture(&screen).width() - pane.width()).abs() < 2.0, "in equal parts");
+    let (first_before, second_before) = second(&screen);
+    notch(&mut screen, pane.center(), -1.0, Modifiers::NONE);
+    let (first, beside) = second(&screen);
+    assert!(beside == second_before + 1 && first > first_before, "{first} {beside}: the wheel leads both");
+    let over_first = picture(&screen).center();
+    notch(&mut screen, over_first, 1.0, Modifiers::NONE);
+    assert!(second(&screen).0 == first - 1, "and over the first it moves that one");
+
+    // Windows belong to the one under the hand; zoom and place to both, at the same place of the patient.
+    let window = active(screen.state().state()).window;
+    drag(&mut screen, pane.center(), vec2(40.0, 0.0));
+    let shown = |screen: &Screen| screen.state().state().beside().expect("a second series").shown.window;
+    assert_eq!(active(screen.state().state()).window, window);
+    assert!(shown(&screen).width > window.width);
+    drag_with(&mut screen, PointerButton::Secondary, Modifiers::NONE, pane.center(), vec2(0.0, -50.0));
+    assert!(near(view(&screen).zoom, 0.4_f64.exp()), "{:?}", view(&screen));
+    drag_with(&mut screen, PointerButton::Middle, Modifiers::NONE, pane.center(), vec2(30.0, 10.0));
+    assert!(view(&screen).pan[0] > 0.01, "{:?}", view(&screen));
+
+    right_click(&mut screen, pane.center());
+    choose(&mut screen, "soft-tissue 300/80", "1");
+    assert_eq!(shown(&screen), dens::volume::Window::PRESETS[0].1);
+    click_on(&mut screen, "Link of the two series: linked by place");
+    screen.get_by_label("Link of the two series: not linked");
+    click_on(&mut screen, "Swap the two series");
+    assert_eq!(active(screen.state().state()).index, 1);
+    click_on(&mut screen, "Close the second series");
+    assert!(screen.query_by_label_contains("Second series, slice").is_none());
+}
+
+#[test]
+fn all_panes_are_saved_as_they_stand_on_the_screen() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = two_series(folder.path());
+    wish(&mut screen, [Command::Beside(BesideCommand::Open(1)), Command::SetLayout(Layout::Three)]);
+    until(&mut screen, "the second series", |app| app.state().beside().is_some_and(|b| !b.is_loading()));
+    let last = screen.get_by_label_contains("Second series, slice").rect();
+    let width = last.right() - picture(&screen).left();
+    let png = folder.path().join("panes.png");
+    wish(&mut screen, [Command::BeginExport(ExportKind::Panes), Command::SetExportPath(png.display().to_string())]);
+    wish(&mut screen, [Command::ConfirmExport]);
+    until(&mut screen, "written", |app| app.state().export.is_none());
+    let picture = image::open(&png).expect("a picture").to_rgb8();
+    assert!((f64::from(picture.width()) - f64::from(width)).abs() <= 2.0, "{} {width}", picture.width());
+    // Each of the four has something in it, and the gap between the two series nothing.
+    let lit = |x0: f64, x1: f64, y0: f64, y1: f64| {
+        let at = |share: f64, n: u32| (share * f64::from(n)) as u32;
+        let (w, h) = picture.dimensions();
+        (at(x0, w)..at(x1, w)).any(|x| (at(y0, h)..at(y1, h)).any(|y| picture.get_pixel(x, y).0 != [0, 0, 0]))
+    };
+    assert!(
+        lit(0.0, 0.25, 0.2, 0.8) && lit(0.25, 0.5, 0.1, 0.4) && lit(0.25, 0.5, 0.6, 0.9) && lit(0.5, 1.0, 0.2, 0.8)
+    );
 }
 
 fn near(a: f64, b: f64) -> bool {
@@ -304,6 +374,9 @@ const ENTRIES: &[Entry] = &[
     ("Show heatmap", "F", |state| state.heatmap_on),
     ("Save the view as PNG", "Ctrl+Shift+S", |state| {
         state.export.as_ref().is_some_and(|dialog| dialog.kind == ExportKind::Picture)
+    }),
+    ("Save all panes as PNG", "Ctrl+Alt+S", |state| {
+        state.export.as_ref().is_some_and(|dialog| dialog.kind == ExportKind::Panes)
     }),
     ("Report", "Ctrl+E", |state| state.export.as_ref().is_some_and(|dialog| dialog.kind == ExportKind::Report)),
     ("DICOM attributes", "Ctrl+T", |state| state.attributes.open),
@@ -518,7 +591,7 @@ fn thresholds_and_prevalence_are_set_in_the_panel_and_an_analysis_is_cancelled()
 
 fn listed(path: &Path, folder: &Path) -> Screen {
     let settings = Settings { auto_analyse: false, model: Some("nano".into()), ..Settings::default() };
-    let start = Start { path: Some(path.to_owned()), ..Start::default() };
+    let start = Start { paths: vec![path.to_owned()], ..Start::default() };
     let mut screen = window_with(SIZE, start, folder, &settings);
     until(&mut screen, "the list is there", |app: &App| app.state().shows_worklist());
     screen

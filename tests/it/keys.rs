@@ -11,13 +11,13 @@ use dens::measure::Kind;
 use dens::reading::Answer;
 use dens::state::keymap::{Chord, Does, GROUPS, LIST, actions};
 use dens::state::{
-    ActiveSeries, AnalysisState, AppState, Command, Effect, ExportKind, MeasureCommand, OverlayDensity, ReadingCommand,
-    Reply, Settings, SortBy, SurfaceCommand, Tool, WorklistCommand,
+    ActiveSeries, AnalysisState, AppState, Beside, BesideCommand, Command, Effect, ExportKind, Link, MeasureCommand,
+    OverlayDensity, ReadingCommand, Reply, Settings, SortBy, SurfaceCommand, Tool, WorklistCommand,
 };
 use dens::truth::Level;
-use dens::view::ViewState;
 use dens::view::planes::{Layout, Pane};
 use dens::view::surface::Side;
+use dens::view::{Interpolation, ViewState};
 use dens::volume::{Projection, Slab, Window};
 use egui::{Key, Modifiers, Shape};
 use egui_kittest::Harness;
@@ -43,6 +43,7 @@ type Check = fn(&mut Screen, &Press);
 /// What is seen of each action, under the headings of the table.
 const CHECKS: &[(&str, &[(&str, Check)])] = &[
     ("Slices", SLICES),
+    ("A second series", SECOND),
     ("Planes", PLANES),
     ("Bone (fourth pane)", BONE),
     ("Window", WINDOW),
@@ -200,7 +201,18 @@ const SLICES: &[(&str, Check)] = &[
         key.changes(screen, slice, |_| 10);
     }),
     ("cine", |screen, key| key.toggles(screen, |state| state.cine.is_some())),
+    ("cine-faster", |screen, key| paces(screen, key, [10.0, 15.0])),
+    ("cine-slower", |screen, key| paces(screen, key, [10.0, 8.0])),
 ];
+
+/// The key changes the pace of a cine that goes on.
+#[track_caller]
+fn paces(screen: &mut Screen, key: &Press, [from, to]: [f32; 2]) {
+    wish(screen, [Command::StopCine, Command::SetCineRate(from), Command::ToggleCine]);
+    key.changes(screen, |state| state.settings.cine_rate, |_| to);
+    assert!(screen.state().state().cine.is_some(), "it goes on");
+    wish(screen, [Command::StopCine]);
+}
 
 #[test]
 fn keys_go_through_slices_and_peaks() {
@@ -227,10 +239,73 @@ fn keys_go_through_the_series_of_a_study() {
     press_all(&mut screen, "Slices", |action| action.ends_with("-series"));
 }
 
+fn second(state: &AppState) -> Option<usize> {
+    state.beside().map(|beside| beside.shown.index)
+}
+
+fn second_has_keys(state: &AppState) -> bool {
+    state.beside().is_some_and(Beside::is_focused)
+}
+
+const SECOND: &[(&str, Check)] = &[
+    ("beside", |screen, key| {
+        wish(screen, [Command::Beside(BesideCommand::Close)]);
+        key.changes(screen, |state| second(state).is_some(), |_| true);
+        screen.get_by_label_contains("Second series, slice");
+        key.changes(screen, |state| second(state).is_some(), |_| false);
+        assert!(screen.query_by_label_contains("Second series, slice").is_none());
+        wish(screen, [Command::Beside(BesideCommand::Open(1))]);
+        until(screen, "the second series is read", |app| app.state().beside().is_some_and(|b| !b.is_loading()));
+    }),
+    ("beside-link", |screen, key| {
+        key.toggles(screen, |state| state.beside().is_some_and(|beside| beside.link != Link::Off));
+        screen.get_by_label("Link of the two series: linked by place");
+    }),
+    ("beside-focus", |screen, key| {
+        key.toggles(screen, second_has_keys);
+        // What has the keys answers to them.
+        key.changes(screen, second_has_keys, |_| true);
+        wish(screen, [Command::Preset(1)]);
+        let window = |screen: &Screen| screen.state().state().beside().map(|beside| beside.shown.window);
+        assert_eq!(window(screen), Some(Window::PRESETS[0].1));
+        assert_eq!(active(screen.state().state()).window, Window::BONE);
+        key.changes(screen, second_has_keys, |_| false);
+    }),
+    ("beside-swap", |screen, key| {
+        key.changes(screen, |state| (active(state).index, second(state)), |(a, b)| (b.expect("two"), Some(*a)));
+        key.changes(screen, |state| (active(state).index, second(state)), |(a, b)| (b.expect("two"), Some(*a)));
+    }),
+];
+
+#[test]
+fn keys_bind_a_second_series_to_the_first() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = two_series(folder.path());
+    press_all(&mut screen, "A second series", |_| true);
+}
+
+/// The window with a study of two series that share their frame of reference, the first on the screen.
+pub fn two_series(folder: &Path) -> Screen {
+    let study = folder.join("study");
+    std::fs::create_dir(&study).expect("a folder");
+    for (series, slices) in [(1, 6), (2, 3)] {
+        for z in 0..slices {
+            let mut dcm = Dcm::ct(z, f64::from(z) * 6.0 / f64::from(slices));
+            dcm.text((0x20, 0x0E), "UI", &format!("2.25.{series}")).text((0x20, 0x52), "UI", "2.25.9");
+            std::fs::write(study.join(format!("{series}-{z}.dcm")), dcm.bytes(Encoding::ExplicitLe)).expect("written");
+        }
+    }
+    let mut screen = opened(&study, folder);
+    until(&mut screen, "the series is read", is_loaded);
+    wish(&mut screen, [Command::ShowSeries(0)]);
+    until(&mut screen, "the series is read", is_loaded);
+    screen
+}
+
 /// The window with what lies under a path, where nothing is analysed by itself.
 fn opened(path: &Path, folder: &Path) -> Screen {
     let settings = Settings { auto_analyse: false, model: Some("nano".into()), ..Settings::default() };
-    window_with(SIZE, Start { path: Some(path.to_owned()), ..Start::default() }, folder, &settings)
+    window_with(SIZE, Start { paths: vec![path.to_owned()], ..Start::default() }, folder, &settings)
 }
 
 fn layout(state: &AppState) -> Layout {
@@ -411,6 +486,21 @@ const VIEW: &[(&str, Check)] = &[
         };
         key.changes(screen, seen, |_| (false, ViewState::default(), Some("bone"), 0.0));
     }),
+    ("actual-pixels", |screen, key| {
+        let image = screen.get_by_label_contains("Image, slice").rect();
+        let per_point = screen.ctx.pixels_per_point();
+        key.press(screen);
+        let active = active(screen.state().state());
+        let resolved = active.view.resolve(
+            active.image_shape(),
+            f64::from((image.width() * per_point).round()),
+            f64::from((image.height() * per_point).round()),
+        );
+        let per_x = resolved.expect("an area").pixel_from_screen.column_per_x;
+        assert!((per_x - 1.0).abs() < 1e-6, "{per_x}");
+        wish(screen, [Command::ResetView]);
+    }),
+    ("interpolation", |screen, key| key.toggles(screen, |state| state.settings.interpolation == Interpolation::Linear)),
     ("flip-horizontal", |screen, key| key.toggles(screen, |state| active(state).view.flip_horizontal)),
     ("flip-vertical", |screen, key| key.toggles(screen, |state| active(state).view.flip_vertical)),
     ("tool-window", |screen, key| key.takes(screen, Tool::Window)),
@@ -766,6 +856,7 @@ const FILES: &[(&str, Check)] = &[
     ("open-file", |screen, key| asks_for(screen, key, |effect| matches!(effect, Effect::PickFile))),
     ("report", |screen, key| exports(screen, key, ExportKind::Report, "Export a report")),
     ("save-view", |screen, key| exports(screen, key, ExportKind::Picture, "Save the view as PNG")),
+    ("save-panes", |screen, key| exports(screen, key, ExportKind::Panes, "Save all panes as PNG")),
     // The picture goes to the window system with a frame's output, which the tests' window keeps to itself.
     ("copy-view", |screen, key| {
         let copied = |app: &App| app.state().notices.iter().any(|n| n.text == "The picture is on the clipboard.");

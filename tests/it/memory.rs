@@ -62,7 +62,7 @@ fn the_window_with_a_real_study_stays_within_the_allowance() {
 /// The window itself, drawn after every step, with every slice of a study visited; no network.
 fn open_window_and_report(study: &std::path::Path) {
     let folder = tempfile::tempdir().expect("folder");
-    let start = dens::app::Start { path: Some(study.to_owned()), ..Default::default() };
+    let start = dens::app::Start { paths: vec![study.to_owned()], ..Default::default() };
     let mut harness = crate::ui::window([1280.0, 720.0], start, folder.path(), false);
     crate::ui::until(&mut harness, "the series is read", crate::ui::is_loaded);
     crate::ui::press(&mut harness, egui::Key::Home);

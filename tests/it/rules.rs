@@ -13,6 +13,34 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What the README says: nothing in the program speaks to a network. The name of every crate that could is not known, but
+/// all that do pull in one of these.
+#[test]
+fn no_crate_that_speaks_to_a_network_is_built_in() {
+    const NETWORK: [&str; 16] = [
+        "reqwest",
+        "hyper",
+        "ureq",
+        "curl",
+        "curl-sys",
+        "isahc",
+        "attohttpc",
+        "surf",
+        "rustls",
+        "native-tls",
+        "openssl",
+        "openssl-sys",
+        "socket2",
+        "quinn",
+        "hf-hub",
+        "sentry",
+    ];
+    let lock = read(&root().join("Cargo.lock"));
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let found: Vec<String> = names.filter(|name| NETWORK.contains(name)).map(str::to_owned).collect();
+    assert_none("crates that speak to a network", &found);
+}
+
 #[track_caller]
 fn assert_none(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));

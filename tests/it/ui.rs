@@ -32,7 +32,7 @@ pub fn window_with(size: [f32; 2], start: Start, folder: &Path, settings: &Setti
 
 /// A window whose settings, these at first, lie in a store of one's own.
 pub fn window_stored(size: [f32; 2], start: Start, store: Store, settings: &Settings) -> Harness<'static, App> {
-    store.write(settings);
+    store.write(settings).expect("the settings are stored");
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(Vec2::from(size)).with_max_steps(2000);
     let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };
@@ -315,7 +315,7 @@ fn peaks_strip_and_heatmap_answer_to_mouse_and_keys() {
 fn a_real_study_opens_shows_its_series_and_warnings() {
     let Some(data) = shared_data() else { return };
     let folder = tempfile::tempdir().expect("folder");
-    let start = Start { path: Some(data.join("ct-headneck")), ..Start::default() };
+    let start = Start { paths: vec![data.join("ct-headneck")], ..Start::default() };
     let mut harness = window([1500.0, 900.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     assert_eq!(slices(&harness), 64);
@@ -557,7 +557,7 @@ fn the_passport_stands_before_any_score() {
     harness.run_steps(3);
     harness.get_by_label_contains("Field of view: 2");
     let Some(data) = shared_data() else { return };
-    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let start = Start { paths: vec![data.join("ct-tilt")], ..Start::default() };
     let mut harness = window([1500.0, 1200.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     harness.get_by_label_contains("Input: not fit for a score");
@@ -642,7 +642,7 @@ fn a_driver_that_failed_its_check_is_told_and_the_processor_draws_the_same_pictu
 fn tilt_and_gaps_stand_on_the_planes_with_their_amounts() {
     let Some(data) = shared_data() else { return };
     let folder = tempfile::tempdir().expect("folder");
-    let start = Start { path: Some(data.join("ct-tilt")), ..Start::default() };
+    let start = Start { paths: vec![data.join("ct-tilt")], ..Start::default() };
     let mut harness = window([1500.0, 900.0], start, folder.path(), false);
     until(&mut harness, "the series is read", is_loaded);
     press(&mut harness, Key::M);

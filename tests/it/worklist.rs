@@ -34,7 +34,7 @@ fn close(mut harness: Harness<'_, App>) {
 }
 
 fn opened(path: &Path, folder: &Path, settings: &Settings) -> Harness<'static, App> {
-    let start = Start { path: Some(path.to_owned()), ..Start::default() };
+    let start = Start { paths: vec![path.to_owned()], ..Start::default() };
     let mut harness = window_with(SIZE, start, folder, settings);
     until(&mut harness, "the list is there", |app| app.state().shows_worklist());
     until(&mut harness, "the verdicts have been looked at", |app| {

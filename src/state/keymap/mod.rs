@@ -10,6 +10,7 @@ pub use chord::{Chord, FIXED};
 pub use file::{KeymapFile, shipped};
 
 use super::Command;
+use super::beside::BesideCommand;
 use super::command::{ExportKind, PanelSide, Tool};
 use super::measure::MeasureCommand;
 use super::reading::{ReadingCommand, Reply};
@@ -31,6 +32,8 @@ pub enum Does {
     Note,
     /// As long as it is held.
     Magnifier,
+    /// One pixel of the image is one of the screen; the view knows how large it is.
+    ActualPixels,
 }
 
 /// Something that keys can be given to.
@@ -117,7 +120,15 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         once("previous-series", &["PageUp", "Left"], "previous series", Command::StepSeries(-1)),
         once("next-peak", &["N"], "next peak of the strip", Command::NextPeak),
         once("previous-peak", &["Shift+N"], "previous peak", Command::PreviousPeak),
-        once("cine", &["C"], "cine: play the slices; any key or click stops", Command::ToggleCine),
+        once("cine", &["C"], "cine: play the slices; any other key or click stops", Command::ToggleCine),
+        held("cine-faster", &["Alt+PageUp"], "cine faster, also while it plays", Command::StepCineRate(1)),
+        held("cine-slower", &["Alt+PageDown"], "cine slower", Command::StepCineRate(-1)),
+    ]),
+    ("A second series", &[
+        once("beside", &["Shift+S"], "a second series beside this one, and away", Command::Beside(BesideCommand::Toggle)),
+        once("beside-link", &["Ctrl+L"], "link the slices of the two, or scroll each for itself", Command::Beside(BesideCommand::ToggleLink)),
+        once("beside-focus", &["F5"], "keys act on the other of the two", Command::Beside(BesideCommand::SwitchFocus)),
+        once("beside-swap", &["F7"], "the two change places", Command::Beside(BesideCommand::Swap)),
     ]),
     ("Planes", &[
         once("three-planes", &["M"], "three planes, and back to one pane", Command::ToggleLayout),
@@ -159,6 +170,8 @@ pub static GROUPS: &[(&str, &[Action])] = &[
     ]),
     ("View", &[
         once("reset-view", &["R"], "reset zoom, pan, window, inversion", Command::ResetView),
+        Action { name: "actual-pixels", what: "one pixel of the image on one of the screen", keys: &["Shift+Z"], does: Does::ActualPixels, repeats: false, in_list: false },
+        once("interpolation", &["Shift+P"], "interpolate between pixels, or show them as squares", Command::ToggleInterpolation),
         once("flip-horizontal", &["H"], "flip left and right", Command::FlipHorizontal),
         once("flip-vertical", &["V"], "flip up and down", Command::FlipVertical),
         tool("tool-window", &["W"], "left button: window", Tool::Window),
@@ -231,6 +244,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         anywhere("open-file", &["Ctrl+Shift+O"], "open a zip archive or file", Command::PickFile),
         anywhere("report", &["Ctrl+E"], "export a report", Command::BeginExport(ExportKind::Report)),
         once("save-view", &["Ctrl+Shift+S"], "save the view as PNG", Command::BeginExport(ExportKind::Picture)),
+        once("save-panes", &["Ctrl+Alt+S"], "save all panes as one PNG", Command::BeginExport(ExportKind::Panes)),
         once("copy-view", &["Ctrl+C"], "copy the view", Command::CopyPicture),
         once("attributes", &["Ctrl+T"], "DICOM attributes of the slice", Command::ToggleAttributes),
         anywhere("hide-identity", &["Ctrl+Shift+P"], "hide or show the patient's identity", Command::ToggleIdentity),
