@@ -23,7 +23,7 @@
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
 //! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |
 //! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |
-//! | [`measure`] | lengths, angles, regions, pins in patient space, their values, their list and its file form; plain data | geometry, volume | |
+//! | [`measure`] | lengths, angles, regions, pins in patient space, their values, their list and its file form, levels by named vertebrae; plain data | geometry, volume, truth | |
 //! | [`view`] | where one looks and how it looks; screen to patient; hit tests | findings, volume, geometry | |
 //! | [`state`] | [`state::AppState`], commands, effects: decides everything, performs nothing | reading, measure, view, findings, study, truth, volume, geometry, jobs | |
 //! | [`gpu`] | textures and pipelines, offscreen rendering; each shader has a CPU twin | view, findings, volume, geometry | wgpu, egui_wgpu, egui (paint) |

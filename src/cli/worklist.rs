@@ -80,6 +80,8 @@ fn told(series: &Series, findings: &Findings) -> Told {
         peak_score: top.map(|(_, score)| score),
         peak_slice: top.map(|(slice, _)| slice + 1),
         peak_z_mm: top.and_then(|(slice, _)| series.slices.get(slice)?.z_mm()),
+        // Vertebrae are named in the window.
+        peak_level: String::new(),
         slice_threshold: findings.threshold(),
         verdict: verdict(findings).to_owned(),
         model: model.name.clone(),

@@ -6,6 +6,7 @@
 //! columns; where it does not say how large a pixel is, they are pixels. Both are said with every value.
 
 mod file;
+mod levels;
 mod read;
 mod shape;
 mod sheet;
@@ -13,6 +14,7 @@ mod sketch;
 mod words;
 
 pub use file::{FileError, from_json, to_json};
+pub use levels::{Levels, level_of};
 pub use read::{Pixels, Reading, Region, Sampled, Statistics, window_of};
 pub use sheet::{Content, KeySlice, Sheet};
 pub use sketch::{Drawn, place_label};
@@ -41,11 +43,13 @@ pub enum Kind {
     Pin,
     /// Its tip and its tail, where the text stands.
     Arrow,
+    /// A point of a vertebra; its name is the level (see [`Levels`]).
+    Vertebra,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] =
-        [Self::Length, Self::Angle, Self::Cobb, Self::Ellipse, Self::Rectangle, Self::Pin, Self::Arrow];
+    pub const ALL: [Self; 8] =
+        [Self::Length, Self::Angle, Self::Cobb, Self::Ellipse, Self::Rectangle, Self::Pin, Self::Arrow, Self::Vertebra];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,6 +60,7 @@ impl Kind {
             Self::Rectangle => "Rectangle",
             Self::Pin => "HU pin",
             Self::Arrow => "Text arrow",
+            Self::Vertebra => "Vertebra",
         }
     }
     /// How many points make it.
@@ -64,7 +69,7 @@ impl Kind {
             Self::Length | Self::Ellipse | Self::Rectangle | Self::Arrow => 2,
             Self::Angle => 3,
             Self::Cobb => 4,
-            Self::Pin => 1,
+            Self::Pin | Self::Vertebra => 1,
         }
     }
     /// It encloses pixels.

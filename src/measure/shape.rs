@@ -18,7 +18,7 @@ impl Kind {
             Self::Angle => &[[line, 0.0], [0.0, 0.0], [0.0, -line]],
             Self::Cobb => &[[-line, -line], [line, -line], [-line, line], [line, line]],
             Self::Ellipse | Self::Rectangle => &[[-side, -side], [side, side]],
-            Self::Pin => &[[0.0, 0.0]],
+            Self::Pin | Self::Vertebra => &[[0.0, 0.0]],
             // The tip lies at the place.
             Self::Arrow => &[[0.0, 0.0], [line, -line]],
         };

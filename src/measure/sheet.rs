@@ -85,12 +85,22 @@ impl Sheet {
 
     /// Adds one and selects it.
     pub fn add(&mut self, kind: Kind, ground: Ground, points: Vec<PatientPoint>, reading: Reading) -> MeasureId {
+        self.add_named(kind, String::new(), ground, points, reading)
+    }
+    /// As [`Self::add`], under a name.
+    pub fn add_named(
+        &mut self,
+        kind: Kind,
+        name: String,
+        ground: Ground,
+        points: Vec<PatientPoint>,
+        reading: Reading,
+    ) -> MeasureId {
         self.record(None);
         self.last_id += 1;
         let same = self.content.measurements.iter().filter(|m| m.kind == kind);
         let number = same.map(|m| m.number).max().unwrap_or(0).saturating_add(1);
         let id = MeasureId(self.last_id);
-        let name = String::new();
         self.content.measurements.push(Measurement { id, kind, number, name, ground, points, label_at: None, reading });
         self.selected = Some(id);
         id

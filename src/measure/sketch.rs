@@ -39,7 +39,7 @@ impl Drawn {
                 vec![to(&corners)]
             }
             (Kind::Ellipse, _) => vec![to(&ellipse(measurement))],
-            (Kind::Pin, _) => Vec::new(),
+            (Kind::Pin | Kind::Vertebra, _) => Vec::new(),
             (_, points) => vec![to(points)],
         };
         Self {

@@ -38,6 +38,9 @@ pub fn value(measurement: &Measurement, values: Values) -> String {
 pub fn label(measurement: &Measurement, values: Values) -> Vec<String> {
     let name = measurement.name.trim();
     let mut lines: Vec<String> = Some(name.to_owned()).filter(|name| !name.is_empty()).into_iter().collect();
+    if lines.is_empty() && measurement.kind == Kind::Vertebra {
+        lines.push("level?".to_owned());
+    }
     let mut said = statements(measurement, values);
     if said.len() > 3 {
         // mean and SD; range; area and number
@@ -55,7 +58,7 @@ fn statements(measurement: &Measurement, values: Values) -> Vec<String> {
     let (unit, hu) = (unit(measurement), values.unit());
     let unfinished = measurement.points.len() < measurement.kind.points();
     match measurement.reading {
-        Reading::Nothing if unfinished || measurement.kind == Kind::Arrow => Vec::new(),
+        Reading::Nothing if unfinished || matches!(measurement.kind, Kind::Arrow | Kind::Vertebra) => Vec::new(),
         Reading::Nothing => vec!["no pixels here yet".to_owned()],
         Reading::Length(length) => vec![format!("{length:.1} {unit}")],
         Reading::Angle(degrees) => vec![format!("{degrees:.1}\u{b0}")],
@@ -103,8 +106,7 @@ pub fn remark(measurement: &Measurement, values: Values) -> Option<String> {
         remarks.push("lossy source".to_owned());
     }
     if measurement.ground.space == Space::SlicePixels
-        && measurement.kind != Kind::Pin
-        && measurement.kind != Kind::Arrow
+        && !matches!(measurement.kind, Kind::Pin | Kind::Arrow | Kind::Vertebra)
     {
         remarks.push("spacing unknown: in pixels".to_owned());
     }

@@ -12,6 +12,8 @@ pub struct Told {
     /// From 1, display order.
     pub peak_slice: Option<usize>,
     pub peak_z_mm: Option<f64>,
+    /// By the vertebrae that the reader has named; empty where none are.
+    pub peak_level: String,
     pub slice_threshold: f32,
     pub verdict: String,
     pub model: String,
@@ -47,7 +49,7 @@ pub struct Line {
 }
 
 /// In this order; the README says what each holds.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 36] = [
     "order",
     "reader",
     "patient_id",
@@ -62,6 +64,7 @@ pub const COLUMNS: [&str; 35] = [
     "peak_score",
     "peak_slice",
     "peak_z_mm",
+    "peak_level",
     "slice_threshold",
     "network_verdict",
     "model",
@@ -124,11 +127,11 @@ fn study(line: &Line) -> [String; 8] {
     ]
 }
 
-fn told(line: &Line) -> [String; 14] {
+fn told(line: &Line) -> [String; 15] {
     let passport = plain(&line.passport);
     let Some(told) = line.told.as_ref().filter(|_| !line.hidden) else {
-        let mut cells: [String; 14] = Default::default();
-        cells[13] = passport;
+        let mut cells: [String; 15] = Default::default();
+        cells[14] = passport;
         return cells;
     };
     let score = |score: Option<f32>| score.map_or_else(String::new, |score| format!("{score:.4}"));
@@ -138,6 +141,7 @@ fn told(line: &Line) -> [String; 14] {
         score(told.peak_score),
         told.peak_slice.map_or_else(String::new, |slice| slice.to_string()),
         told.peak_z_mm.map_or_else(String::new, |z| format!("{z:.1}")),
+        told.peak_level.clone(),
         score(Some(told.slice_threshold)),
         told.verdict.clone(),
         plain(&told.model),

@@ -13,7 +13,7 @@ use crate::view::fidelity::Fidelity;
 use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapLayer, heatmap_layer};
 
 use super::{ReportInput, measures};
-use crate::measure::{Ground, Measurement};
+use crate::measure::{Ground, Levels, Measurement};
 use crate::study::mask::Mask;
 
 /// At most so many slices are shown as pictures.
@@ -339,7 +339,11 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
     let state = input.findings.and_then(|f| f.slices.get(index));
     let score = state.and_then(SliceState::score);
     let mut lines = vec![format!("slice {} of {}", index + 1, series.slices.len())];
-    lines.extend(info.and_then(|s| s.pose).map(|p| describe::position_text(&p)));
+    let pose = info.and_then(|s| s.pose);
+    lines.extend(pose.map(|p| describe::position_text(&p)));
+    let named = input.drawn.map(|drawn| Levels::of(&drawn.measurements));
+    let level = pose.zip(named).and_then(|(pose, named)| named.on(&pose));
+    lines.extend(level.map(|level| format!("{}, by the vertebrae that the reader named", level.name())));
     lines.extend(info.and_then(|s| mask.file(&s.file)).filter(|f| !f.is_empty()).map(|f| format!("file {f}")));
     let heatmap = input.findings.and_then(|f| heatmap_layer(f, index, false, DEFAULT_HEATMAP_OPACITY));
     if let (Some(findings), Some(score)) = (input.findings, score) {

@@ -40,7 +40,7 @@ fn lines(pixmap: &mut Pixmap, mark: &Drawn, size: f32) {
                 segment(&[plus(*end, across, 1.0), plus(*end, across, -1.0)]);
             }
         }
-        (Kind::Pin, [at]) => {
+        (Kind::Pin | Kind::Vertebra, [at]) => {
             for way in [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]] {
                 segment(&[plus(*at, way, 3.0 * unit), plus(*at, way, 9.0 * unit)]);
             }

@@ -106,13 +106,6 @@ fn point_of(shown: &ActiveSeries) -> Option<PatientPoint> {
     Some(pose_of(shown, shown.current)?.patient_from_pixel(at, spacing_mm))
 }
 
-/// The slice whose plane is nearest to a point.
-fn nearest(shown: &ActiveSeries, at: PatientPoint) -> Option<usize> {
-    let away = |slice: &SliceInfo| slice.pose.map(|pose| (at.0 - pose.origin.0).dot(pose.normal()).abs());
-    let all = shown.series.slices.iter().enumerate().filter_map(|(index, slice)| Some((index, away(slice)?)));
-    all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
-}
-
 /// The slice that lies nearest to a depth along a direction.
 fn nearest_along(shown: &ActiveSeries, axis: Vec3, depth_mm: f64) -> Option<usize> {
     let away = |slice: &SliceInfo| slice.pose.map(|pose| (pose.origin.0.dot(axis) - depth_mm).abs());
@@ -167,7 +160,7 @@ impl Beside {
         let last = self.shown.slice_count().saturating_sub(1);
         let to = match self.link {
             Link::Off => None,
-            Link::Place => point_of(first).and_then(|at| nearest(&self.shown, at)),
+            Link::Place => point_of(first).and_then(|at| self.shown.nearest_slice(at)),
             Link::Distance { mm } => pose_of(first, first.current).and_then(|pose| {
                 let axis = pose.normal();
                 nearest_along(&self.shown, axis, pose.origin.0.dot(axis) + mm)
@@ -188,7 +181,7 @@ impl Beside {
                 let (from, pose) = (point_of(first)?, pose_of(&self.shown, self.shown.current)?);
                 let normal = pose.normal();
                 let to = PatientPoint(from.0 + normal * (pose.origin.0 - from.0).dot(normal));
-                Some(if first.planes.is_some() { Lead::Point(to) } else { Lead::Slice(nearest(first, to)?) })
+                Some(if first.planes.is_some() { Lead::Point(to) } else { Lead::Slice(first.nearest_slice(to)?) })
             }
             Link::Distance { mm } => {
                 let axis = pose_of(first, first.current)?.normal();

@@ -162,6 +162,8 @@ impl AppState {
         };
         let pose = active.series.slices.get(slice).and_then(|s| s.pose);
         let place = pose.map_or_else(String::new, |pose| format!(", {}", position_text(&pose)));
+        let place =
+            active.level_at(slice).map_or(place.clone(), |level| format!("{place}, {} by your names", level.name()));
         let first = format!("{which}: score {}, slice {}{place}", score_text(score), slice + 1);
         let looked = match at {
             Some(PatientPoint(p)) => {

@@ -5,10 +5,15 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::geometry::{PatientPoint, SlicePose, Vec3};
 use crate::measure::{
-    self, Content, Ground, KeySlice, Kind, MeasureId, Measurement, Part, Pixels, Reading, Sampled, Sheet, Source,
-    Space, Values,
+    self, Content, Ground, KeySlice, Kind, Levels, MeasureId, Measurement, Part, Pixels, Reading, Sampled, Sheet,
+    Source, Space, Values,
 };
+use crate::truth::Level;
 use crate::volume::{Slab, Window};
+
+/// A named vertebra is seen from so far beside it, mm.
+const VERTEBRA_ON_SLICES_MM: f64 = 4.0;
+const VERTEBRA_ON_PLANES_MM: f64 = 15.0;
 
 /// A wish that concerns measurements.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,6 +225,11 @@ impl ActiveSeries {
             return matches!(source, Source::Slice { index } if *index == self.current);
         }
         let normal = ground.pose.normal();
+        if measurement.kind == Kind::Vertebra {
+            // Seen from beside it too, so that a whole spine stands named on one plane.
+            let reach_mm = if pane == Pane::Slices { VERTEBRA_ON_SLICES_MM } else { VERTEBRA_ON_PLANES_MM };
+            return measurement.points.iter().all(|p| (p.0 - ground.pose.origin.0).dot(normal).abs() <= reach_mm);
+        }
         if measurement.kind.is_region() && normal.dot(own.pose.normal()).abs() < 0.999 {
             return false;
         }
@@ -232,6 +242,20 @@ impl ActiveSeries {
                 points.iter().all(|p| (p.0 - ground.pose.origin.0).dot(normal).abs() <= half_mm)
             }
         }
+    }
+    /// The vertebrae that the reader has named.
+    pub fn levels(&self) -> Levels {
+        Levels::of(self.measures.sheet.measurements())
+    }
+    /// The level of a slice, by those vertebrae: of its crosshair or its middle.
+    pub fn level_at(&self, slice: usize) -> Option<Level> {
+        let levels = self.levels();
+        if levels.is_empty() {
+            return None;
+        }
+        let pose = self.series.slices.get(slice)?.pose?;
+        // Where the spine passes through the slice is known by the vertebrae themselves.
+        levels.on(&pose)
     }
     fn has_slice_of(&self, measurement: &Measurement) -> bool {
         match (&measurement.ground.source, measurement.ground.space) {
@@ -409,13 +433,24 @@ impl AppState {
         let kind = finished.kind;
         let Some(active) = &mut self.active else { return };
         active.measures.handle = None;
+        let levels = active.levels();
+        let level = finished.points.first().filter(|_| kind == Kind::Vertebra).and_then(|at| levels.next(*at));
+        let name = level.map_or_else(String::new, |level| level.name().to_owned());
         active.change(|active, sheet| {
             let reading = Reading::of(&finished, active.pixels(&finished));
-            sheet.add(kind, finished.ground, finished.points, reading);
+            sheet.add_named(kind, name, finished.ground, finished.points, reading);
             true
         });
-        if kind == Kind::Arrow {
+        // The first vertebra may be another than the one that is taken for it; the others are counted from there.
+        let mistaken = kind == Kind::Vertebra && !active.levels().in_order();
+        if kind == Kind::Arrow || (kind == Kind::Vertebra && (level.is_none() || levels.is_empty())) {
             active.measures.editing = active.measures.sheet.selected;
+        }
+        if mistaken {
+            self.notice(
+                Severity::Info,
+                "The names of the vertebrae do not go from head to feet; slices have no level until they do.",
+            );
         }
         self.save_measures(effects);
     }
@@ -464,7 +499,7 @@ impl AppState {
             sheet.drag(held.id, |m| {
                 let by = at.0 - held.last.0;
                 // What is a point or two points may go to the plane on which it is being moved.
-                let free = matches!(m.kind, Kind::Pin | Kind::Arrow);
+                let free = matches!(m.kind, Kind::Pin | Kind::Arrow | Kind::Vertebra);
                 if let Some(ground) = ground.filter(|g| free && held.part != Part::Label && g.space == m.ground.space) {
                     m.move_to_ground(ground);
                 }

@@ -45,6 +45,7 @@ pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Wor
 use crate::findings::operating::Thresholds;
 use crate::findings::passport::{self, Passport};
 use crate::findings::{Findings, ModelInfo, SliceOutcome, SliceState};
+use crate::geometry::{PatientPoint, SlicePose};
 pub use crate::jobs::default_threads;
 use crate::reading::Moment;
 use crate::study::describe;
@@ -226,6 +227,13 @@ pub struct ExportDialog {
 impl ActiveSeries {
     pub fn slice_count(&self) -> usize {
         self.slices.len()
+    }
+    /// The slice whose plane is nearest to a point; `None` where none has a place in the patient.
+    pub fn nearest_slice(&self, at: PatientPoint) -> Option<usize> {
+        let away = |pose: SlicePose| (at.0 - pose.origin.0).dot(pose.normal()).abs();
+        let all = self.series.slices.iter().enumerate();
+        let all = all.filter_map(|(index, slice)| Some((index, away(slice.pose?))));
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
     }
     pub fn decoded(&self) -> usize {
         self.slices.iter().filter(|s| s.is_some()).count()

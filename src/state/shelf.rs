@@ -3,6 +3,7 @@
 
 use super::apply::Asked;
 use super::*;
+use crate::truth::Level;
 
 /// What was computed of a series that is not being read now.
 #[derive(Debug, Default)]
@@ -94,6 +95,18 @@ impl AppState {
             self.start_analysis(Asked::unless_kept_only(self.settings.auto_analyse), effects);
         }
         true
+    }
+
+    /// A series that has been read and is in memory, on the screen, beside it or aside.
+    fn in_hand(&self, index: usize) -> Option<&ActiveSeries> {
+        let beside = self.beside.as_ref().map(|beside| &beside.shown);
+        let aside = self.shelf.0.iter().map(|shelved| &shelved.active);
+        self.active.iter().chain(beside).chain(aside).find(|active| active.index == index)
+    }
+
+    /// The level of a study's highest slice, by the vertebrae that the reader has named in it since it was opened.
+    pub fn top_level(&self, result: &RowResult) -> Option<Level> {
+        self.in_hand(result.series)?.level_at(result.top?.slice)
     }
 
     /// Frees what the budget does not hold; the series on the screen always stays.

@@ -6,6 +6,7 @@ use super::{UiCache, caption, measure_panel, operating_panel, passport_panel, st
 use crate::findings::describe::{calibration_line, earlier_line, levels_line, score_text, verdict};
 use crate::findings::{Findings, ModelInfo, SliceState};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Command, HIDDEN, OcclusionState};
+use crate::truth::Level;
 use crate::view::MAX_HEATMAP_OPACITY;
 
 /// Points.
@@ -230,13 +231,16 @@ fn peaks(ui: &mut Ui, state: &AppState, active: &ActiveSeries, findings: &Findin
         let score = findings.slices.get(index).and_then(SliceState::score).unwrap_or(0.0);
         let z = active.series.slices.get(index).and_then(|s| s.z_mm());
         let place = z.map_or_else(String::new, |z| format!("   z {z:.1} mm"));
+        let level = active.level_at(index).map_or("", Level::name);
         ui.horizontal(|ui| {
             let (rect, _) = ui.allocate_exact_size(egui::vec2(4.0, 14.0), egui::Sense::hover());
             ui.painter().rect_filled(rect, 0.0, strip::score_colour(score));
-            let text = format!("{}   slice {}   {}{place}", rank + 1, index + 1, score_text(score));
+            let text = format!("{}   slice {}   {}{place}   {level}", rank + 1, index + 1, score_text(score));
             let selected = index == active.current;
             let button = egui::Button::selectable(selected, text);
-            if ui.add(button).accessible_name(format!("Peak {}, slice {}", rank + 1, index + 1)).clicked() {
+            let named = if level.is_empty() { String::new() } else { format!(", {level}") };
+            let name = format!("Peak {}, slice {}{named}", rank + 1, index + 1);
+            if ui.add(button).accessible_name(name).clicked() {
                 commands.push(Command::GoToPeak(index));
             }
         });

@@ -1,5 +1,6 @@
 //! Measurements on a pane: the mouse that draws and moves them, their lines, handles and labels.
 
+use egui::text::{CCursor, CCursorRange};
 use egui::{Color32, FontId, Painter, Pos2, Rect, Response, Shape, Stroke, pos2, vec2};
 
 use super::panes::PaneMap;
@@ -311,6 +312,7 @@ fn hint(state: &AppState, kind: Kind, placed: usize) -> String {
         (Kind::Ellipse | Kind::Rectangle, 0) => "drag from corner to corner",
         (Kind::Ellipse | Kind::Rectangle, _) => "click the opposite corner",
         (Kind::Pin, _) => "click a point",
+        (Kind::Vertebra, _) => "click each vertebra from C2 down; its name can be changed",
         (Kind::Arrow, 0) => "drag from the tip to the text",
         (Kind::Arrow, _) => "click where the text shall stand",
     };
@@ -355,7 +357,7 @@ fn paint_lines(painter: &Painter, drawn: &Drawn, look: Look, chosen: Option<usiz
             let across = (b - a).normalized().rot90() * 5.0;
             both(&|stroke| [a, b].map(|end| Shape::line_segment([end - across, end + across], stroke)).into());
         }
-        (Kind::Pin, [at]) => {
+        (Kind::Pin | Kind::Vertebra, [at]) => {
             let at = point(*at);
             let arms = [vec2(1.0, 0.0), vec2(-1.0, 0.0), vec2(0.0, 1.0), vec2(0.0, -1.0)];
             both(&|stroke| arms.map(|d| Shape::line_segment([at + d * 3.0, at + d * 9.0], stroke)).into());
@@ -439,6 +441,10 @@ fn edit_name(
     commands: &mut Vec<Command>,
 ) {
     let Some(measurement) = active.measures.sheet.get(id) else { return };
+    // The click that put the point would be one beside the field, which closes it.
+    if cache.measure.focused != Some(id) && ui.input(|i| i.pointer.any_down() || i.pointer.any_released()) {
+        return ui.ctx().request_repaint();
+    }
     let label = cache.measure.labels.iter().find(|(of, other, _)| (*of, *other) == (pane, id)).map(|(.., rect)| *rect);
     let anchor = drawn(measurement, Vec::new(), map).anchor();
     let at = label.map_or(pos2(anchor[2] as f32 + 9.0, anchor[1] as f32 - 10.0), |rect| rect.left_top());
@@ -451,6 +457,11 @@ fn edit_name(
     if cache.measure.focused != Some(id) {
         cache.measure.focused = Some(id);
         response.request_focus();
+        // What is typed replaces the name that stands there.
+        let all = CCursorRange::two(CCursor::new(0), CCursor::new(measurement.name.chars().count()));
+        let mut state = egui::TextEdit::load_state(ui.ctx(), response.id).unwrap_or_default();
+        state.cursor.set_char_range(Some(all));
+        state.store(ui.ctx(), response.id);
     }
     if response.changed() {
         send(commands, MeasureCommand::Rename(id, name));

@@ -106,6 +106,7 @@ fn draw(painter: &egui::Painter, layout: &Layout, state: &AppState, active: &Act
         reference(painter, layout, &truth.positive_stretches());
     }
     measure::paint_marks(painter, layout.bars.left() - 1.0, &|slice| layout.centre_of(slice), active);
+    named_levels(painter, layout, active);
     current(painter, layout, active.current);
     flags(painter, layout, &state.peaks());
 }
@@ -119,6 +120,27 @@ fn reference(painter: &egui::Painter, layout: &Layout, stretches: &[[usize; 2]])
         painter.line_segment([pos2(x, top), pos2(x, bottom)], stroke);
         for y in [top, bottom] {
             painter.line_segment([pos2(x, y), pos2(x + 7.0, y)], stroke);
+        }
+    }
+}
+
+/// The names of the vertebrae that the reader has named, at their slices.
+fn named_levels(painter: &egui::Painter, layout: &Layout, active: &ActiveSeries) {
+    let levels = active.levels();
+    let mut last: Option<f32> = None;
+    for (level, at) in levels.named().iter().filter(|_| levels.in_order()) {
+        let Some(slice) = active.nearest_slice(*at) else { continue };
+        let y = layout.centre_of(slice);
+        // The number of the slice being read stands in the same place.
+        let covered = (layout.centre_of(active.current) - y).abs() < 11.0 || last.is_some_and(|last| y - last < 11.0);
+        painter.line_segment(
+            [pos2(layout.bars.left() - 4.0, y), pos2(layout.bars.left(), y)],
+            Stroke::new(1.0, theme::MEASURE),
+        );
+        if !covered {
+            let font = FontId::proportional(10.0);
+            painter.text(pos2(layout.bars.left() - 6.0, y), Align2::RIGHT_CENTER, level.name(), font, theme::MEASURE);
+            last = Some(y);
         }
     }
 }
@@ -247,6 +269,10 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
     let place = match z {
         Some(z) => format!("slice {}, z {z:.1} mm", index + 1),
         None => format!("slice {}", index + 1),
+    };
+    let place = match active.level_at(index) {
+        Some(level) => format!("{place}, {} by your names", level.name()),
+        None => place,
     };
     let Some(findings) = state.findings() else {
         let why = if state.results_hidden() { HIDDEN } else { "not run" };

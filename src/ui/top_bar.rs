@@ -264,7 +264,7 @@ fn store_window(ui: &mut egui::Ui, active: &ActiveSeries, state: &AppState, comm
 }
 
 /// What the left button can do: `(tool, what, the action that takes it)`.
-const TOOLS: [(Tool, &str, &str); 13] = [
+const TOOLS: [(Tool, &str, &str); 14] = [
     (Tool::Window, "window", "tool-window"),
     (Tool::WindowRegion, "window from a region", "window-region"),
     (Tool::Zoom, "zoom", "tool-zoom"),
@@ -278,6 +278,7 @@ const TOOLS: [(Tool, &str, &str); 13] = [
     (Tool::Measure(Kind::Rectangle), "rectangle", "rectangle"),
     (Tool::Measure(Kind::Pin), "HU pin", "pin"),
     (Tool::Measure(Kind::Arrow), "text arrow", "arrow"),
+    (Tool::Measure(Kind::Vertebra), "vertebra", "vertebra"),
 ];
 
 fn tool_menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {

@@ -335,6 +335,7 @@ fn the_menu_of_tools_gives_each_tool_to_the_left_button() {
         ("rectangle", "Shift+R", Tool::Measure(Kind::Rectangle)),
         ("HU pin", "P", Tool::Measure(Kind::Pin)),
         ("text arrow", "Shift+T", Tool::Measure(Kind::Arrow)),
+        ("vertebra", "Shift+K", Tool::Measure(Kind::Vertebra)),
     ] {
         assert_ne!(screen.state().state().tool, tool, "{entry}");
         screen.get_by_label("Tool").click();
@@ -626,4 +627,55 @@ fn the_queue_is_paused_continued_and_stopped_by_its_buttons() {
     click_on(&mut screen, "Previous study");
     until(&mut screen, "its neighbour", |app| is_loaded(app) && app.state().active_row() == Some(0));
     screen.get_by_label("study 1 of 2");
+}
+
+#[test]
+fn a_drag_with_space_held_pans() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo(SIZE, folder.path());
+    let (middle, window) = (picture(&screen).center(), active(screen.state().state()).window);
+    screen.key_down(egui::Key::Space);
+    screen.run_steps(1);
+    drag(&mut screen, middle, vec2(60.0, 30.0));
+    screen.key_up(egui::Key::Space);
+    screen.run_steps(1);
+    assert!(view(&screen).pan.iter().all(|share| *share > 0.01), "{:?}", view(&screen));
+    assert_eq!(active(screen.state().state()).window, window);
+}
+
+#[test]
+fn the_threshold_of_the_bone_is_typed_in_its_pane() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo(SIZE, folder.path());
+    wish(&mut screen, [Command::SetLayout(Layout::Four)]);
+    until(&mut screen, "the bone", |app| app.state().surface_draw().is_some());
+    screen.get_by_label("Bone threshold").focus();
+    screen.run_steps(3);
+    screen.event(Event::Text("420".to_owned()));
+    screen.key_press(egui::Key::Enter);
+    screen.run_steps(3);
+    let threshold = screen.state().state().surface_draw().map(|draw| draw.threshold_hu);
+    assert_eq!(threshold, Some(420.0));
+    screen.get_by_label_contains("Bone surface from 420 HU");
+}
+
+#[test]
+fn the_level_of_a_verdict_is_chosen_in_its_menu() {
+    let folder = tempfile::tempdir().expect("folder");
+    let images = necks(folder.path(), 1);
+    let settings = Settings { blind_first: true, auto_analyse: false, show_series: false, ..Settings::default() };
+    let start = Start { paths: vec![images], ..Start::default() };
+    let mut screen = window_with(SIZE, start, folder.path(), &settings);
+    until(&mut screen, "the study", is_loaded);
+    let level = |screen: &Screen| {
+        let state = screen.state().state();
+        let row = state.active_row().and_then(|row| state.worklist.rows.get(row));
+        row.and_then(|row| row.reading.draft.level)
+    };
+    assert_eq!(level(&screen), None);
+    screen.get_by_label("Level").click();
+    screen.run_steps(3);
+    screen.get_by_label("C5").click();
+    screen.run_steps(3);
+    assert_eq!(level(&screen), Some(dens::truth::Level::C5));
 }

@@ -600,6 +600,7 @@ const MEASURE: &[(&str, Check)] = &[
     ("rectangle", |screen, key| key.takes(screen, Tool::Measure(Kind::Rectangle))),
     ("pin", |screen, key| key.takes(screen, Tool::Measure(Kind::Pin))),
     ("arrow", |screen, key| key.takes(screen, Tool::Measure(Kind::Arrow))),
+    ("vertebra", |screen, key| key.takes(screen, Tool::Measure(Kind::Vertebra))),
     ("window-region", |screen, key| key.takes(screen, Tool::WindowRegion)),
     ("draw-here", |screen, key| {
         pins(screen, 0);

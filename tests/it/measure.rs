@@ -2,12 +2,12 @@
 
 use dens::app::App;
 use dens::measure::{Kind, Measurement, Reading};
-use dens::state::{Command, Saved, Tool};
+use dens::state::{Command, MeasureCommand, Saved, Tool};
 use egui::{Key, Modifiers, Pos2, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
-use crate::ui::{click, current, demo, drag, press, until};
+use crate::ui::{click, current, demo, drag, press, pretend_analysis, until};
 
 fn measurements<'a>(harness: &'a Harness<'_, App>) -> &'a [Measurement] {
     harness.state().state().active.as_ref().expect("a series").measures.sheet.measurements()
@@ -449,4 +449,42 @@ fn a_marked_slice_is_listed_and_led_to() {
     assert_eq!(current(&harness), slice);
     press(&mut harness, Key::K);
     assert!(harness.query_by_label(&format!("key slice {}", slice + 1)).is_none());
+}
+
+#[test]
+fn vertebrae_that_are_named_tell_the_level_of_peaks() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = demo([1280.0, 720.0], folder.path());
+    pretend_analysis(&mut harness);
+    chord(&mut harness, Modifiers::SHIFT, Key::K);
+    let names = |harness: &Harness<'_, App>| measurements(harness).iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+    let centre = image(&harness).center();
+    harness.state_mut().command(Command::GoToSlice(8));
+    harness.run_steps(3);
+    click(&mut harness, centre);
+    assert_eq!(names(&harness), ["C2"], "the one that is easiest to tell, until it is renamed");
+    // The field that opened takes another name in its place.
+    harness.run_steps(3);
+    harness.event(egui::Event::Text("C3".to_owned()));
+    press(&mut harness, Key::Enter);
+    assert_eq!(names(&harness), ["C3"]);
+    for slice in [15, 22] {
+        harness.state_mut().command(Command::GoToSlice(slice));
+        harness.run_steps(3);
+        click(&mut harness, centre);
+    }
+    assert_eq!(names(&harness), ["C3", "C4", "C5"], "the others are counted from there");
+    harness.get_by_label("Peak 1, slice 11, C3");
+    harness.get_by_label("Peak 2, slice 21, C5");
+    harness.get_by_label_contains("Score strip").hover();
+    harness.state_mut().command(Command::GoToSlice(10));
+    harness.run_steps(3);
+    harness.get_by_label_contains("C3 by your names");
+    // Names that go up instead of down are told and used no more.
+    let first = measurements(&harness)[0].id;
+    harness.state_mut().command(Command::Measure(MeasureCommand::Rename(first, "C7".to_owned())));
+    harness.run_steps(3);
+    harness.get_by_label("Peak 1, slice 11");
+    chord(&mut harness, Modifiers::COMMAND, Key::Z);
+    harness.get_by_label("Peak 1, slice 11, C3");
 }

@@ -196,6 +196,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         tool("rectangle", &["Shift+R"], "rectangle", Tool::Measure(Kind::Rectangle)),
         tool("pin", &["P"], "HU pin", Tool::Measure(Kind::Pin)),
         tool("arrow", &["Shift+T"], "arrow with text", Tool::Measure(Kind::Arrow)),
+        tool("vertebra", &["Shift+K"], "name vertebrae; peaks then tell their level", Tool::Measure(Kind::Vertebra)),
         tool("window-region", &["Shift+W"], "window from a region", Tool::WindowRegion),
         measure("draw-here", &["Insert", "Ctrl+D"], "draw with the tool at the crosshair, or in the middle of the view", MeasureCommand::DrawHere),
         measure("previous-measurement", &[","], "previous measurement", MeasureCommand::Step(-1)),
