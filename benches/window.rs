@@ -46,7 +46,7 @@ fn write_study(folder: &Path, matrix: usize, slices: usize) {
 
 fn window(start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, App> {
     let store = Store::at(folder.join("settings.json"));
-    store.write(&Settings { auto_analyse, ..Settings::default() });
+    store.write(&Settings { auto_analyse, ..Settings::default() }).expect("the settings are stored");
     let start = Start { store: Some(store), ..start };
     let builder = Harness::builder().with_size(egui::vec2(1500.0, 950.0)).with_max_steps(2000);
     let builder = if dens::gpu::offscreen::Offscreen::new().is_ok() { builder.wgpu() } else { builder };

@@ -51,7 +51,7 @@ fn bar_of_second(ui: &mut egui::Ui, state: &AppState, beside: &Beside, commands:
     let on = beside.link != Link::Off;
     let link = ui.selectable_label(on, beside.link.words());
     let link = link.on_hover_text(state.keymap.hint(beside.link.sentence(), "beside-link"));
-    if link.accessible_name(&format!("Link of the two series: {}", beside.link.words())).clicked() {
+    if link.accessible_name(format!("Link of the two series: {}", beside.link.words())).clicked() {
         send(BesideCommand::ToggleLink);
     }
     let count = state.study.as_ref().map_or(0, |study| study.catalog.series.len());
