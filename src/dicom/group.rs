@@ -23,6 +23,8 @@ const TILT_TOLD_DEG: f64 = 0.5;
 pub(super) struct Found {
     pub path: PathBuf,
     pub packed: Option<Packed>,
+    /// Of a multi-frame object.
+    pub frame: Option<usize>,
     pub file: String,
     pub bytes: usize,
     pub header: Header,
@@ -135,10 +137,21 @@ fn drop_copies(found: &mut Vec<Found>) -> usize {
 }
 
 fn digest(one: &Found) -> Option<Vec<u8>> {
+    if one.frame.is_some() {
+        return frame_digest(one);
+    }
     let mut source = Source::open(&one.path, one.packed).ok()?;
     let mut hash = Sha256::new();
     source.read_all(|bytes| hash.update(bytes)).ok()?;
     Some(hash.finalize().to_vec())
+}
+
+/// Of a frame its pixels tell; what is packed or deflated would be unpacked from its beginning for every frame.
+fn frame_digest(one: &Found) -> Option<Vec<u8>> {
+    let (start, length) =
+        one.picture.stored_range().filter(|_| one.packed.is_none() && !one.picture.syntax.deflated)?;
+    let mut source = Source::open(&one.path, None).ok()?;
+    Some(Sha256::digest(source.read_vec(start, length).ok()?).to_vec())
 }
 
 fn is_localizer(stack: &[Found]) -> bool {
@@ -265,6 +278,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         .map(|f| SliceInfo {
             path: f.path.clone(),
             packed: f.packed,
+            frame: f.frame,
             file: f.file.clone(),
             sop_instance_uid: f.header.sop_instance.clone(),
             instance_number: f.header.instance_number,
@@ -522,6 +536,7 @@ mod tests {
         let info = |o: &[f64; 3]| SliceInfo {
             path: PathBuf::new(),
             packed: None,
+            frame: None,
             file: String::new(),
             sop_instance_uid: String::new(),
             instance_number: None,

@@ -4,11 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::multiframe::FramePictures;
 use super::picture::Picture;
 use super::source::Source;
 use super::{LoadError, Loaded, Problem, dataset, decode, group, picture};
 use crate::jobs::{JobCtx, panic_text};
-use crate::study::{Kind, LoadedSeries, Refused, Series, SliceInfo};
+use crate::study::{Kind, LoadedSeries, Packed, Refused, Series, SliceInfo};
 use crate::volume::{Slice, Volume};
 
 type Decoded = Result<Arc<Slice>, Refused>;
@@ -19,18 +20,14 @@ pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refus
         let problem = Problem::new(Kind::BadDimensions, format!("slice {} does not exist", index.saturating_add(1)));
         return Err(problem.refused(String::new()));
     };
-    let read = || read_slice(series, info);
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|panic| {
-            Err(Problem::new(
-                Kind::Corrupt,
-                format!("decoding it failed unexpectedly ({})", panic_text(panic.as_ref())),
-            ))
-        })
-        .map_err(|problem| problem.refused(info.file.clone()))
+    unless_it_panics(|| read_slice(series, info)).map_err(|problem| problem.refused(info.file.clone()))
 }
 
 fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
+    if info.frame.is_some() {
+        let one = Series { slices: vec![info.clone()], ..series.clone() };
+        return read_frame(series, info, &FramePictures::of(&one));
+    }
     let mut source = Source::open(&info.path, info.packed)?;
     source.check_sum()?;
     let (data, mut source) = dataset::read(source, picture::is_wanted)?;
@@ -47,6 +44,63 @@ fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
     decode::slice(&picture, &mut source)
 }
 
+fn read_frame(series: &Series, info: &SliceInfo, pictures: &FramePictures) -> Result<Slice, Problem> {
+    let mut source = FramePictures::source(&info.path, info.packed)?;
+    pictures.decode(series, info, &mut source)
+}
+
+/// As [`decode_slice`], where the objects have been looked through.
+fn decode_frame(series: &Series, index: usize, pictures: &FramePictures) -> Result<Slice, Refused> {
+    let Some(info) = series.slices.get(index).filter(|info| info.frame.is_some()) else {
+        return decode_slice(series, index);
+    };
+    let read = || read_frame(series, info, pictures);
+    unless_it_panics(read).map_err(|problem| problem.refused(info.file.clone()))
+}
+
+fn unless_it_panics(read: impl FnOnce() -> Result<Slice, Problem>) -> Result<Slice, Problem> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        Err(Problem::new(Kind::Corrupt, format!("decoding it failed unexpectedly ({})", panic_text(panic.as_ref()))))
+    })
+}
+
+/// Frames of an object in an archive, one after the other as they are stored: each place in it is reached from the one before.
+fn load_packed_frames(
+    series: &Arc<Series>,
+    ctx: &JobCtx,
+    on_slice: &(dyn Fn(usize, Arc<Slice>) + Sync),
+) -> Result<Loaded, LoadError> {
+    let pictures = FramePictures::of(series);
+    let mut order: Vec<usize> = (0..series.slices.len()).collect();
+    order.sort_by_key(|index| series.slices.get(*index).and_then(|info| info.frame));
+    let mut results: Vec<Option<Decoded>> = (0..order.len()).map(|_| None).collect();
+    let mut open: Option<(Packed, Result<Source, Problem>)> = None;
+    for (done, index) in order.iter().copied().enumerate() {
+        ctx.check()?;
+        ctx.progress(done, order.len());
+        let Some((info, packed)) = series.slices.get(index).and_then(|info| Some((info, info.packed?))) else {
+            continue;
+        };
+        if open.as_ref().is_none_or(|(of, _)| *of != packed) {
+            open = Some((packed, FramePictures::source(&info.path, Some(packed))));
+        }
+        let read = || match &mut open {
+            Some((_, Ok(source))) => pictures.decode(series, info, source),
+            Some((_, Err(problem))) => Err(problem.clone()),
+            None => Err(Problem::new(Kind::Unreadable, "it could not be opened")),
+        };
+        let result = unless_it_panics(read).map(Arc::new).map_err(|problem| problem.refused(info.file.clone()));
+        if let Ok(slice) = &result {
+            on_slice(index, Arc::clone(slice));
+        }
+        if let Some(place) = results.get_mut(index) {
+            *place = Some(result);
+        }
+    }
+    ctx.progress(order.len(), order.len());
+    assemble(series, results)
+}
+
 /// See [`super::load_series`].
 pub(super) fn load_series(
     series: &Arc<Series>,
@@ -54,6 +108,10 @@ pub(super) fn load_series(
     ctx: &JobCtx,
     on_slice: &(dyn Fn(usize, Arc<Slice>) + Sync),
 ) -> Result<Loaded, LoadError> {
+    if series.slices.iter().all(|info| info.frame.is_some() && info.packed.is_some()) {
+        return load_packed_frames(series, ctx, on_slice);
+    }
+    let pictures = FramePictures::of(series);
     let count = series.slices.len();
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|i| i.abs_diff(first));
@@ -66,7 +124,7 @@ pub(super) fn load_series(
             if ctx.check().is_err() {
                 return;
             }
-            let result = decode_slice(series, index).map(Arc::new);
+            let result = decode_frame(series, index, &pictures).map(Arc::new);
             if let Ok(slice) = &result {
                 on_slice(index, Arc::clone(slice));
             }

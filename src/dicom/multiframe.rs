@@ -4,7 +4,9 @@
 //! flat objects the top level. They are looked into one level at a time, without recursion; all lengths are checked
 //! against the bytes that exist.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dicom_core::Tag;
@@ -20,8 +22,8 @@ use super::syntax::Codec;
 use super::{Problem, text};
 use crate::geometry::{PatientPoint, SlicePose, Vec3};
 use crate::jobs::{Cancelled, JobCtx};
-use crate::study::{Kind, LoadedSeries, Photometric, Refused, Series};
-use crate::volume::Volume;
+use crate::study::{Kind, LoadedSeries, Packed, Refused, Series, SliceInfo};
+use crate::volume::{Slice, Volume};
 
 /// Everything before the pixels of a multi-frame object is smaller than this.
 const MOST_HEADER: usize = 256 << 20;
@@ -111,7 +113,7 @@ pub struct Segmentation {
 /// When it is no DICOM file that can be walked.
 pub fn object_facts(path: &Path) -> Result<ObjectFacts, Refused> {
     let read = || -> Result<ObjectFacts, Problem> {
-        let (object, _) = Object::open(path)?;
+        let (object, _) = Object::open(path, None)?;
         let top = object.top()?;
         let drawn_on = object.items(&top, REFERENCED_SERIES)?.iter().map(|item| item.text(SERIES)).collect();
         Ok(ObjectFacts {
@@ -184,8 +186,8 @@ struct Level<'a> {
 }
 
 impl Object {
-    fn open(path: &Path) -> Result<(Self, Source), Problem> {
-        let (data, mut source) = dataset::read(Source::open(path, None)?, header::is_wanted)?;
+    fn open(path: &Path, packed: Option<Packed>) -> Result<(Self, Source), Problem> {
+        let (data, mut source) = dataset::read(Source::open(path, packed)?, header::is_wanted)?;
         let end = data.pixels.map_or(source.len(), |p| p.start);
         if end > MOST_HEADER {
             return Err(damaged("what precedes its pixels is larger than 256 MiB"));
@@ -357,7 +359,25 @@ impl Said<'_> {
 }
 
 fn planned(path: &Path) -> Result<Planned, Problem> {
-    let (object, source) = Object::open(path)?;
+    let Frames { found, sop_instance_uid, source } = frames(path, None, &name_of(path))?;
+    let pictures: Vec<Picture> = found.iter().map(|f| f.picture.clone()).collect();
+    let (mut series, _) = group::series(found);
+    series.sort_by_key(|s| std::cmp::Reverse(s.slices.len()));
+    let series = series.into_iter().next().ok_or_else(|| damaged("it has no frames"))?;
+    let pictures = series.slices.iter().filter_map(|s| Some((s.frame?, pictures.get(s.frame?)?.clone())));
+    Ok(Planned { pictures: pictures.collect(), series, sop_instance_uid, source })
+}
+
+/// The frames of an object as pictures, in the order in which they are stored.
+pub(super) struct Frames {
+    pub(super) found: Vec<Found>,
+    sop_instance_uid: String,
+    source: Source,
+}
+
+/// Finds and places the frames of a multi-frame CT; `name` is the object's as people see it, and frames count from 1 in it.
+pub(super) fn frames(path: &Path, packed: Option<Packed>, name: &str) -> Result<Frames, Problem> {
+    let (object, source) = Object::open(path, packed)?;
     let top = object.top()?;
     let data = &object.data;
     let pixels = data.pixels.ok_or_else(|| Problem::new(Kind::NoPixelData, "it holds no picture"))?;
@@ -370,6 +390,7 @@ fn planned(path: &Path) -> Result<Planned, Problem> {
     let count = object.frame_count(&top).ok_or_else(|| damaged("NumberOfFrames is no count"))?;
     let (rows, columns) = size(&top)?;
     let depth = Depth::read(data)?;
+    let (photometric, photometric_assumed) = super::picture::photometric(data, 1)?;
     let frame_bytes = rows * columns * usize::from(depth.allocated / 8);
     let there = length.min(source.len().saturating_sub(pixels.start));
     if frame_bytes.checked_mul(count).is_none_or(|needed| needed > there) {
@@ -394,29 +415,64 @@ fn planned(path: &Path) -> Result<Planned, Problem> {
             shift: depth.shift,
             signed: depth.signed,
             big_endian_words: data.coding.big_endian && depth.allocated == 16,
-            photometric: Photometric::Monochrome2,
-            photometric_assumed: false,
+            photometric,
+            photometric_assumed,
             rescale: rescale.map_or(Rescale::Absent, |(slope, intercept)| Rescale::Linear { slope, intercept }),
             padding: super::picture::padding(data, depth.signed),
             place: Place::Whole { start: pixels.start + index * frame_bytes },
             excess: 0,
         };
         let header = frame_header(&said, &picture, index, count)?;
-        let file = format!("{}#{index}", name_of(path));
+        let file = format!("{name}#{}", index + 1);
         // The size tells copies of a file: frames are none of each other.
-        found.push(Found { path: path.to_owned(), packed: None, file, bytes: index, header, picture });
+        let path = path.to_owned();
+        found.push(Found { path, packed, frame: Some(index), file, bytes: index, header, picture });
     }
-    let pictures: Vec<Picture> = found.iter().map(|f| f.picture.clone()).collect();
     let sop_instance_uid = top.text(SOP_INSTANCE);
-    let (mut series, _) = group::series(found);
-    series.sort_by_key(|s| std::cmp::Reverse(s.slices.len()));
-    let series = series.into_iter().next().ok_or_else(|| damaged("it has no frames"))?;
-    let frame_of = |file: &str| file.rsplit_once('#').and_then(|(_, n)| n.parse::<usize>().ok());
-    let pictures = series.slices.iter().filter_map(|s| {
-        let frame = frame_of(&s.file)?;
-        Some((frame, pictures.get(frame)?.clone()))
-    });
-    Ok(Planned { pictures: pictures.collect(), series, sop_instance_uid, source })
+    Ok(Frames { found, sop_instance_uid, source })
+}
+
+/// How the frames of objects are decoded that slices of a series lie in; each object is looked through once.
+#[derive(Default)]
+pub(super) struct FramePictures(HashMap<(PathBuf, Option<Packed>), Result<Vec<Picture>, Problem>>);
+
+impl FramePictures {
+    pub(super) fn of(series: &Series) -> Self {
+        let mut all = HashMap::new();
+        for slice in series.slices.iter().filter(|slice| slice.frame.is_some()) {
+            let object = (slice.path.clone(), slice.packed);
+            all.entry(object).or_insert_with_key(|(path, packed)| {
+                let read =
+                    || frames(path, *packed, "").map(|frames| frames.found.into_iter().map(|f| f.picture).collect());
+                catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged("reading it failed unexpectedly")))
+            });
+        }
+        Self(all)
+    }
+    /// Decodes the frame that a slice is.
+    pub(super) fn decode(&self, series: &Series, slice: &SliceInfo, source: &mut Source) -> Result<Slice, Problem> {
+        let object = self.0.get(&(slice.path.clone(), slice.packed));
+        let pictures = match object {
+            Some(Ok(pictures)) => pictures,
+            Some(Err(problem)) => return Err(problem.clone()),
+            None => return Err(damaged("its frames were not found")),
+        };
+        let picture = slice.frame.and_then(|frame| pictures.get(frame));
+        let same_size = |picture: &&Picture| (picture.rows, picture.columns) == (series.rows, series.columns);
+        let picture = picture.filter(same_size).ok_or_else(|| {
+            Problem::new(
+                Kind::InconsistentSeries,
+                "it is not as it was when the folder was read; open the folder again",
+            )
+        })?;
+        decode::slice(picture, source)
+    }
+    /// Where the pixels of an object are read from.
+    pub(super) fn source(path: &Path, packed: Option<Packed>) -> Result<Source, Problem> {
+        let mut source = Source::open(path, packed)?;
+        source.check_sum()?;
+        dataset::read(source, |_| false).map(|(_, source)| source)
+    }
 }
 
 fn size(top: &Level) -> Result<(usize, usize), Problem> {
@@ -484,7 +540,7 @@ fn decoded(mut planned: Planned, ctx: &JobCtx) -> Result<Result<MultiFrame, Prob
 }
 
 fn segmentation(path: &Path) -> Result<Segmentation, Problem> {
-    let (object, mut source) = Object::open(path)?;
+    let (object, mut source) = Object::open(path, None)?;
     let top = object.top()?;
     if top.text(SOP_CLASS) != SEGMENTATION_STORAGE {
         return Err(Problem::new(Kind::UnsupportedSopClass, "it is no segmentation"));
@@ -548,6 +604,81 @@ mod tests {
                 assert_eq!(info.z_mm(), Some(2.0 * f64::from(frame as u8)));
                 assert!((0..24).all(|p| slice.pixels.get(p) == Some(f32::from(hu_of(frame)))));
             }
+        }
+    }
+
+    fn opened(path: &Path) -> crate::study::Catalog {
+        crate::dicom::scan(path, &JobCtx::detached()).expect("a catalog")
+    }
+
+    /// Values of all slices, by each of the ways that decode them; told from the head.
+    fn hu_by_slice(series: &Series) -> Vec<f32> {
+        let (series, seen) = (Arc::new(series.clone()), std::sync::Mutex::new(vec![None; series.slices.len()]));
+        let on_slice = |index: usize, slice: Arc<Slice>| {
+            seen.lock().expect("no panic")[index] = slice.pixels.get(0);
+        };
+        let done = crate::dicom::load_series(&series, 1, &JobCtx::detached(), &on_slice).expect("loads");
+        assert!(done.refused.is_empty(), "{:?}", done.refused);
+        let whole: Vec<f32> = done.loaded.volume.slices().iter().filter_map(|s| s.pixels.get(23)).collect();
+        let lone = |index| crate::dicom::decode_slice(&series, index).expect("decodes").pixels.get(7);
+        assert_eq!((0..series.slices.len()).filter_map(lone).collect::<Vec<f32>>(), whole);
+        let seen = seen.into_inner().expect("no panic");
+        assert_eq!(seen.into_iter().flatten().collect::<Vec<f32>>(), whole, "told as they come");
+        whole
+    }
+
+    #[test]
+    fn an_object_opens_like_a_series_of_files() {
+        for elements in [enhanced_ct(5, false), enhanced_ct(5, true), flat_ct(5)] {
+            let folder = file(&elements);
+            let catalog = opened(folder.path());
+            assert!(catalog.refused.is_empty(), "{:?}", catalog.refused);
+            let [series] = catalog.series.as_slice() else { panic!("{} series", catalog.series.len()) };
+            let frames: Vec<Option<usize>> = series.slices.iter().map(|slice| slice.frame).collect();
+            assert_eq!(frames, [4, 3, 2, 1, 0].map(Some), "from the head");
+            assert_eq!(series.slices[0].file, "a.dcm#5", "people count from 1");
+            assert_eq!((series.slice_spacing_mm, series.values_are_hu), (Some(2.0), true));
+            assert_eq!(hu_by_slice(series), [4, 3, 2, 1, 0].map(|frame| f32::from(hu_of(frame))));
+        }
+    }
+
+    #[test]
+    fn copies_of_an_object_are_dropped_and_other_objects_are_not() {
+        let folder = file(&enhanced_ct(3, false));
+        std::fs::copy(folder.path().join("a.dcm"), folder.path().join("b.dcm")).expect("copied");
+        let catalog = opened(folder.path());
+        assert_eq!(catalog.series.iter().map(|s| s.slices.len()).collect::<Vec<_>>(), [3]);
+        assert_eq!(catalog.ignored, 3, "frames of the copy");
+    }
+
+    #[test]
+    fn an_object_in_an_archive_is_the_same() {
+        use std::io::Write as _;
+        let folder = file(&enhanced_ct(4, true));
+        let bytes = std::fs::read(folder.path().join("a.dcm")).expect("read");
+        let path = folder.path().join("a.zip");
+        let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("made"));
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file("CT/object.dcm", stored).expect("begun");
+        archive.write_all(&bytes).expect("written");
+        archive.finish().expect("closed");
+        let catalog = opened(&path);
+        let [series] = catalog.series.as_slice() else { panic!("{:?}", catalog.refused) };
+        assert!(series.slices.iter().all(|slice| slice.packed.is_some()));
+        assert_eq!(hu_by_slice(series), [3, 2, 1, 0].map(|frame| f32::from(hu_of(frame))));
+    }
+
+    #[test]
+    fn an_object_that_changed_since_it_was_found_is_refused_slice_by_slice() {
+        let folder = file(&enhanced_ct(4, false));
+        let path = folder.path().join("a.dcm");
+        let series = Arc::new(opened(&path).series.remove(0));
+        let bytes = std::fs::read(&path).expect("read");
+        for cut in (0..bytes.len()).step_by(11) {
+            std::fs::write(&path, &bytes[..cut]).expect("written");
+            let catalog = opened(&path);
+            assert!(catalog.series.is_empty(), "cut at {cut}");
+            assert!(crate::dicom::load_series(&series, 0, &JobCtx::detached(), &|_, _| {}).is_err(), "cut at {cut}");
         }
     }
 

@@ -95,6 +95,15 @@ impl Picture {
         self.rows.saturating_mul(self.columns)
     }
 
+    /// Where the samples lie as they are, and their bytes; `None` where they come in fragments.
+    pub(super) fn stored_range(&self) -> Option<(usize, usize)> {
+        let bytes = self.pixels().saturating_mul(usize::from(self.bits_allocated / 8));
+        match self.place {
+            Place::Whole { start } => Some((start, bytes)),
+            Place::Fragments(_) => None,
+        }
+    }
+
     /// The samples must be decoded and not only read.
     pub(super) fn is_compressed(&self) -> bool {
         !matches!(self.syntax.codec, Codec::Native | Codec::Fragmented)
@@ -263,7 +272,7 @@ impl Extent {
     }
 }
 
-fn photometric(data: &DataSet, samples: i64) -> Result<(Photometric, bool), Problem> {
+pub(super) fn photometric(data: &DataSet, samples: i64) -> Result<(Photometric, bool), Problem> {
     let said = data.plain(PHOTOMETRIC).to_ascii_uppercase();
     match (said.as_str(), samples) {
         ("MONOCHROME2", 1) => Ok((Photometric::Monochrome2, false)),
@@ -303,7 +312,8 @@ fn check_class(data: &DataSet, frames: i64) -> Result<(), Problem> {
         return Err(Problem::new(
             Kind::UnsupportedSopClass,
             format!(
-                "it is an enhanced or multi-frame object of {frames} frames; export the series as one file per slice"
+                "it is an enhanced or multi-frame object of {frames} frames, which is opened of CT only; export the \
+                 series as one file per slice"
             ),
         ));
     }

@@ -8,14 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::group::{self, Found};
+use super::picture::MODALITY;
 use super::source::Source;
-use super::{OpenError, Problem, archive, dataset, header, load, text};
+use super::{OpenError, Problem, archive, dataset, header, load, multiframe, text};
 use crate::jobs::{Cancelled, JobCtx, panic_text};
 use crate::study::{Catalog, Kind, Packed, Refused, Series};
 
 /// What one file turned out to be.
 enum Outcome {
-    Picture(Box<Found>),
+    /// One, or the frames of an object.
+    Pictures(Vec<Found>),
     /// DICOMDIR.
     Directory,
     /// Files in a folder or an archive that do not even look like DICOM.
@@ -226,21 +228,36 @@ fn may_be_dicom(path: &Path) -> bool {
 }
 
 fn open(path: &Path, packed: Option<Packed>, file: String) -> Outcome {
-    let read = || -> Result<Option<Found>, Problem> {
+    let read = || -> Result<Option<Vec<Found>>, Problem> {
         let source = Source::open(path, packed)?;
         let bytes = source.len();
         let (data, mut source) = dataset::read(source, header::is_wanted)?;
         if data.is_directory {
             return Ok(None);
         }
-        let (header, picture) = header::read(&data, &mut source)?;
-        Ok(Some(Found { path: path.to_owned(), packed, file: file.clone(), bytes, header, picture }))
+        match header::read(&data, &mut source) {
+            Ok((header, picture)) => {
+                let (path, file) = (path.to_owned(), file.clone());
+                Ok(Some(vec![Found { path, packed, frame: None, file, bytes, header, picture }]))
+            }
+            Err(problem) if problem.kind == Kind::UnsupportedSopClass && data.plain(MODALITY) == "CT" => {
+                let frames = multiframe::frames(path, packed, &file);
+                frames.map(|frames| Some(frames.found)).map_err(|own| match own.kind {
+                    // What this program does not do with such objects, not what is wrong with them.
+                    Kind::UnsupportedTransferSyntax | Kind::BadGeometry => {
+                        Problem::new(Kind::UnsupportedSopClass, format!("it is a multi-frame object, and {}", own.text))
+                    }
+                    _ => own,
+                })
+            }
+            Err(problem) => Err(problem),
+        }
     };
     let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         Err(Problem::new(Kind::Corrupt, format!("reading it failed unexpectedly ({})", panic_text(panic.as_ref()))))
     });
     match result {
-        Ok(Some(found)) => Outcome::Picture(Box::new(found)),
+        Ok(Some(found)) => Outcome::Pictures(found),
         Ok(None) => Outcome::Directory,
         Err(problem) => Outcome::Refused(problem.refused(file)),
     }
@@ -250,7 +267,7 @@ fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>, ctx: &JobCtx) -> R
     let (mut found, mut ignored) = (Vec::new(), 0);
     for outcome in outcomes {
         match outcome {
-            Outcome::Picture(picture) => found.push(*picture),
+            Outcome::Pictures(pictures) => found.extend(pictures),
             Outcome::Directory | Outcome::Ignored => ignored += 1,
             Outcome::Refused(one) => refused.push(one),
         }

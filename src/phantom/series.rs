@@ -33,6 +33,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
     let slice = |index: usize| SliceInfo {
         path: PathBuf::new(),
         packed: None,
+        frame: None,
         file: format!("synthetic/{:03}", index + 1),
         sop_instance_uid: uid(key, 100 + index as u64),
         instance_number: i64::try_from(index + 1).ok(),

@@ -37,8 +37,11 @@ impl AppState {
             Command::OpenPath(path) => self.open_paths(vec![path], &mut effects),
             Command::OpenPaths(paths) => self.open_paths(paths, &mut effects),
             Command::OpenDemo => self.open_demo(&mut effects),
-            Command::PickFolder => effects.push(Effect::PickFolder),
-            Command::PickFile => effects.push(Effect::PickFile),
+            Command::PickFolder | Command::PickFolderToAdd | Command::PickFile => {
+                self.adding = command == Command::PickFolderToAdd;
+                effects.push(if command == Command::PickFile { Effect::PickFile } else { Effect::PickFolder });
+            }
+            Command::AddPaths(paths) => self.add_paths(paths, &mut effects),
             Command::CloseStudy => self.close_study(&mut effects),
             Command::ShowSeries(index) => self.show_series(index, &mut effects),
             Command::StepSeries(step) => self.step_series(step, &mut effects),
@@ -161,6 +164,17 @@ impl AppState {
         self.scan_request = request;
         self.scanning = Some(paths.clone());
         effects.push(Effect::Scan { request, paths });
+    }
+
+    /// What is open is looked through again with what joins it; what was drawn, said and scored of it is on disk.
+    fn add_paths(&mut self, more: Vec<PathBuf>, effects: &mut Vec<Effect>) {
+        let mut paths = self.study.as_ref().map(|study| study.paths.clone()).unwrap_or_default();
+        for path in more {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        self.open_paths(paths, effects);
     }
 
     fn open_demo(&mut self, effects: &mut Vec<Effect>) {

@@ -85,6 +85,10 @@ pub enum Command {
     OpenPaths(Vec<PathBuf>),
     OpenDemo,
     PickFolder,
+    /// Asks for a folder that is opened beside what is open.
+    PickFolderToAdd,
+    /// Opens these beside what is open: all becomes one list.
+    AddPaths(Vec<PathBuf>),
     /// An archive or a file.
     PickFile,
     CloseStudy,

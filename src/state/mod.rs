@@ -80,6 +80,8 @@ pub struct AppState {
     pub model: Option<Arc<ModelInfo>>,
     /// What is being looked through.
     pub scanning: Option<Vec<PathBuf>>,
+    /// What is being chosen joins what is open.
+    adding: bool,
     pub notices: Vec<Notice>,
     /// How the graphics device failed its check; the processor draws the pictures then.
     pub graphics_fault: Option<String>,
@@ -315,6 +317,7 @@ impl AppState {
             analysis: AnalysisState::NotRun,
             model: None,
             scanning: None,
+            adding: false,
             notices: Vec::new(),
             graphics_fault: None,
             tool: Tool::Window,

@@ -42,7 +42,10 @@ impl AppState {
                     active.truth = Some(truth);
                 }
             }
-            Event::StudyPicked(Some(path)) => effects.extend(self.apply(Command::OpenPath(path))),
+            Event::StudyPicked(Some(path)) => {
+                let adds = std::mem::take(&mut self.adding);
+                effects.extend(self.apply(if adds { Command::AddPaths(vec![path]) } else { Command::OpenPath(path) }));
+            }
             Event::StudyPicked(None) => self.notice(
                 Severity::Info,
                 "Nothing was chosen. If no dialog appeared, type the path on the start screen or drop the folder, archive or file on this window.",

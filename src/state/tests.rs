@@ -26,6 +26,7 @@ pub(super) fn series(slices: usize) -> Series {
             .map(|i| SliceInfo {
                 path: PathBuf::from(format!("{i}")),
                 packed: None,
+                frame: None,
                 file: format!("{i}"),
                 sop_instance_uid: String::new(),
                 instance_number: None,
@@ -101,6 +102,26 @@ fn the_likeliest_series_opens_in_bone_at_its_middle() {
     let active = state.active.as_ref().expect("active");
     assert_eq!((active.index, active.current, active.window), (1, 4, Window::BONE));
     assert_eq!(state.settings.recents, [PathBuf::from("/study")]);
+}
+
+#[test]
+fn what_is_added_joins_what_is_open() {
+    let (mut state, _) = opened(5);
+    let scans = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| if let Effect::Scan { paths, .. } = effect { Some(paths) } else { None })
+    };
+    state.apply(Command::PickFolderToAdd);
+    let effects = state.receive(Event::StudyPicked(Some("/other".into())));
+    assert_eq!(scans(effects), Some(vec!["/study".into(), "/other".into()]));
+    // The same once more changes nothing, and a plain choice takes its place again.
+    let effects = state.apply(Command::AddPaths(vec!["/study".into()]));
+    assert_eq!(scans(effects), Some(vec!["/study".into()]));
+    state.apply(Command::PickFolderToAdd);
+    state.receive(Event::StudyPicked(None));
+    state.apply(Command::PickFolder);
+    let effects = state.receive(Event::StudyPicked(Some("/third".into())));
+    assert_eq!(scans(effects), Some(vec!["/third".into()]));
+    assert!(state.active.is_some(), "what is open stays until the rest is there");
 }
 
 #[test]

@@ -327,6 +327,7 @@ mod tests {
             slices: vec![SliceInfo {
                 path: PathBuf::new(),
                 packed: None,
+                frame: None,
                 file: String::new(),
                 sop_instance_uid: String::new(),
                 instance_number: None,

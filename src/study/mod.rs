@@ -150,6 +150,8 @@ pub struct SliceInfo {
     pub path: PathBuf,
     /// Where in the archive; `None` for a file of its own.
     pub packed: Option<Packed>,
+    /// Frame of a multi-frame object, 0-based; `None` where the file is one picture.
+    pub frame: Option<usize>,
     /// `path` relative to what was opened, or the archive's name and the name in it; with `/` between parts. What people
     /// and JSON see, never a path.
     pub file: String,

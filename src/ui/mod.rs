@@ -207,7 +207,8 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
 fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
     let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_owned()).collect());
     if !dropped.is_empty() {
-        commands.push(Command::OpenPaths(dropped));
+        let adds = ctx.input(|i| i.modifiers.shift);
+        commands.push(if adds { Command::AddPaths(dropped) } else { Command::OpenPaths(dropped) });
     }
     let hovered = ctx.input(|i| i.raw.hovered_files.len());
     if hovered > 0 {
@@ -218,8 +219,8 @@ fn dropped_files(ctx: &egui::Context, commands: &mut Vec<Command>) {
             rect.center(),
             egui::Align2::CENTER_CENTER,
             match hovered {
-                1 => "Drop to open this folder, zip archive or file".to_owned(),
-                n => format!("Drop to open these {n} together"),
+                1 => "Drop to open this folder, zip archive or file; with Shift beside what is open".to_owned(),
+                n => format!("Drop to open these {n} together; with Shift beside what is open"),
             },
             egui::FontId::proportional(22.0),
             theme::TEXT,

@@ -28,6 +28,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
             ui.add_space(6.0);
             if !narrow {
                 open_folder(ui, state, commands);
+                if active.is_none() {
+                    add_folder(ui, state, commands);
+                }
                 // Where the bar is full of a study's buttons the menu, the key and the start screen remain.
                 if active.is_none() || width > 1500.0 {
                     open_file(ui, state, commands);
@@ -72,6 +75,7 @@ fn more(ui: &mut egui::Ui, state: &AppState, narrow: bool, commands: &mut Vec<Co
             open_folder(ui, state, commands);
         }
         open_file(ui, state, commands);
+        add_folder(ui, state, commands);
         if narrow {
             close(ui, state, commands);
             ui.separator();
@@ -92,6 +96,14 @@ fn open_folder(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>)
     let hint = state.keymap.hint("Or drop a folder on the window", "open-folder");
     if ui.button("Open folder").on_hover_text(hint).clicked() {
         commands.push(Command::PickFolder);
+    }
+}
+
+/// Beside what is open; where a list is on the screen it is a button, else the key and the menu have it.
+fn add_folder(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let hint = state.keymap.hint("Beside what is open, as one list; or drop one with Shift held", "add-folder");
+    if state.study.is_some() && ui.button("Add folder").on_hover_text(hint).clicked() {
+        commands.push(Command::PickFolderToAdd);
     }
 }
 

@@ -10,6 +10,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use crate::dicom_load::files::{Dcm, Encoding};
+use crate::keys::two_series;
 use crate::support::zips;
 use crate::ui::{current, demo, is_loaded, press, until, window, window_stored};
 
@@ -201,7 +202,21 @@ fn theme_and_size_change_at_once() {
 fn the_top_bar_never_overlaps() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1500.0, 700.0], folder.path());
+    never_overlaps(&mut harness);
+    harness.get_by_label("More").click();
+    harness.run_steps(3);
+    harness.get_by_label("Report").click();
+    harness.run_steps(3);
+    harness.get_by_label("Export a report");
+    // A study of more than one series has one button more.
+    let folder = tempfile::tempdir().expect("folder");
+    never_overlaps(&mut two_series(folder.path()));
+}
+
+#[track_caller]
+fn never_overlaps(harness: &mut Harness<'_, App>) {
     let buttons = [
+        "Beside",
         "Open folder",
         "Open file",
         "Close",
@@ -235,11 +250,6 @@ fn the_top_bar_never_overlaps() {
             }
         }
     }
-    harness.get_by_label("More").click();
-    harness.run_steps(3);
-    harness.get_by_label("Report").click();
-    harness.run_steps(3);
-    harness.get_by_label("Export a report");
 }
 
 #[test]

@@ -853,6 +853,7 @@ fn asks_for(screen: &mut Screen, key: &Press, asks: fn(&Effect) -> bool) {
 }
 
 const FILES: &[(&str, Check)] = &[
+    ("add-folder", |screen, key| asks_for(screen, key, |effect| matches!(effect, Effect::PickFolder))),
     ("open-folder", |screen, key| asks_for(screen, key, |effect| matches!(effect, Effect::PickFolder))),
     ("open-file", |screen, key| asks_for(screen, key, |effect| matches!(effect, Effect::PickFile))),
     ("report", |screen, key| exports(screen, key, ExportKind::Report, "Export a report")),

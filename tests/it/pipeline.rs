@@ -69,6 +69,7 @@ fn series_of(slices: Vec<Slice>) -> LoadedSeries {
     let info = |index: usize| SliceInfo {
         path: Default::default(),
         packed: None,
+        frame: None,
         file: format!("{index}.dcm"),
         sop_instance_uid: format!("2.25.{index}"),
         instance_number: Some(1),

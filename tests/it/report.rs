@@ -66,6 +66,7 @@ fn series(slices: usize) -> Series {
     let info = |i: usize| SliceInfo {
         path: format!("/data/PLANTED_Z/im{i:03}.dcm").into(),
         packed: None,
+        frame: None,
         file: format!("PLANTED_Z/im{i:03}.dcm"),
         sop_instance_uid: format!("1.2.840.99.7.{i}"),
         instance_number: Some(i as i64),

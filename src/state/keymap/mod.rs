@@ -242,6 +242,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
     ]),
     ("Files and window", &[
         anywhere("open-folder", &["Ctrl+O"], "open a folder", Command::PickFolder),
+        anywhere("add-folder", &["Ctrl+Alt+O"], "open a folder beside what is open, as one list", Command::PickFolderToAdd),
         anywhere("open-file", &["Ctrl+Shift+O"], "open a zip archive or file", Command::PickFile),
         anywhere("report", &["Ctrl+E"], "export a report", Command::BeginExport(ExportKind::Report)),
         once("save-view", &["Ctrl+Shift+S"], "save the view as PNG", Command::BeginExport(ExportKind::Picture)),

@@ -17,6 +17,7 @@ fn series(slices: usize, placed: bool, spacing_mm: Option<[f64; 2]>, uid: &str) 
     let info = |i: usize| SliceInfo {
         path: PathBuf::new(),
         packed: None,
+        frame: None,
         file: format!("{i}"),
         sop_instance_uid: String::new(),
         instance_number: None,

@@ -59,6 +59,7 @@ fn as_from_a_folder(catalog: &Catalog) -> Vec<Series> {
     let slice = |s: &SliceInfo| SliceInfo {
         path: PathBuf::new(),
         packed: None,
+        frame: None,
         file: s.file.trim_start_matches("study.zip/").to_owned(),
         ..s.clone()
     };
