@@ -113,6 +113,13 @@ fn nearest_along(shown: &ActiveSeries, axis: Vec3, depth_mm: f64) -> Option<usiz
     all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
 }
 
+/// The slice that lies as far down its stack as the first one's does: where nothing says which places agree, scans of one
+/// region begin and end alike.
+fn as_far_down(first: &ActiveSeries, slices: usize) -> usize {
+    let share = first.current as f64 / first.slice_count().saturating_sub(1).max(1) as f64;
+    (share * slices.saturating_sub(1) as f64).round() as usize
+}
+
 fn share_a_frame(a: &Series, b: &Series) -> bool {
     !a.frame_of_reference.is_empty() && a.frame_of_reference == b.frame_of_reference
 }
@@ -254,8 +261,9 @@ impl AppState {
             return String::new();
         };
         let name = if series.description.is_empty() { &series.modality } else { &series.description };
-        let date = match self.worklist.rows.len() > 1 && !self.hide_identity {
-            true => format!(" ({})", describe::date(&series.study.date)),
+        let date = describe::date(&series.study.date);
+        let date = match self.worklist.rows.len() > 1 && !self.hide_identity && !date.is_empty() {
+            true => format!(" ({date})"),
             false => String::new(),
         };
         format!("{}: {name}, {}{date}", index + 1, series_size(series.slices.len()))
@@ -310,12 +318,13 @@ impl AppState {
             return;
         };
         let (series, window) = (Arc::new(series.clone()), active.window);
+        let first = as_far_down(active, series.slices.len());
         let was_focused = self.beside.as_ref().is_some_and(|beside| beside.focused);
         self.close_beside(effects);
         let request = self.next_request();
         let (shown, computed) = self.take_from_shelf(index).unwrap_or_else(|| {
-            let shown = active_series(index, series.clone(), Some(window));
-            effects.push(Effect::LoadBeside { request, series, first: shown.current });
+            let shown = ActiveSeries { current: first, ..active_series(index, series.clone(), Some(window)) };
+            effects.push(Effect::LoadBeside { request, series, first });
             (shown, Computed::default())
         });
         let mut beside = Beside { shown, link: Link::Off, focused: was_focused, request, computed, met: None };

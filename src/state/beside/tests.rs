@@ -148,6 +148,11 @@ fn without_a_frame_in_common_they_go_in_parallel() {
     assert_eq!(before, (10, 4));
     go(&mut state, 13);
     assert_eq!(places(&state), (13, 5));
+    // It opens as far down as the first one is.
+    let mut low = opened(vec![lying(AXIAL, 1), lying(Lie { frame: "7.7", ..THICK }, 2)]);
+    go(&mut low, 20);
+    wish(&mut low, BesideCommand::Open(1));
+    assert_eq!(places(&low), (20, 7));
     // Moved against each other and linked again they keep the new distance.
     wish(&mut state, BesideCommand::ToggleLink);
     state.apply(Command::Beside(BesideCommand::SwitchFocus));
