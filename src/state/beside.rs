@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::apply::change_picture;
 use super::shelf::Computed;
 use super::*;
+use crate::findings::describe::counted;
 use crate::geometry::{PatientPoint, PixelPoint, SlicePose, Vec3};
-use crate::study::{SliceInfo, describe};
+use crate::study::describe;
 use crate::view::planes::Pane;
 
 /// The second series. Nothing is computed of it but its picture: scores, heatmaps and measurements are of the first.
@@ -108,9 +109,7 @@ fn point_of(shown: &ActiveSeries) -> Option<PatientPoint> {
 
 /// The slice that lies nearest to a depth along a direction.
 fn nearest_along(shown: &ActiveSeries, axis: Vec3, depth_mm: f64) -> Option<usize> {
-    let away = |slice: &SliceInfo| slice.pose.map(|pose| (pose.origin.0.dot(axis) - depth_mm).abs());
-    let all = shown.series.slices.iter().enumerate().filter_map(|(index, slice)| Some((index, away(slice)?)));
-    all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
+    shown.nearest_by(|pose| (pose.origin.0.dot(axis) - depth_mm).abs())
 }
 
 /// The slice that lies as far down its stack as the first one's does: where nothing says which places agree, scans of one
@@ -266,7 +265,7 @@ impl AppState {
             true => format!(" ({date})"),
             false => String::new(),
         };
-        format!("{}: {name}, {}{date}", index + 1, series_size(series.slices.len()))
+        format!("{}: {name}, {}{date}", index + 1, counted(series.slices.len(), "image"))
     }
 
     pub(super) fn apply_beside(&mut self, command: &BesideCommand, effects: &mut Vec<Effect>) {
@@ -493,10 +492,6 @@ impl AppState {
         }
         None
     }
-}
-
-fn series_size(slices: usize) -> String {
-    if slices == 1 { "1 image".to_owned() } else { format!("{slices} images") }
 }
 
 #[cfg(test)]

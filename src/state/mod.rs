@@ -232,7 +232,10 @@ impl ActiveSeries {
     }
     /// The slice whose plane is nearest to a point; `None` where none has a place in the patient.
     pub fn nearest_slice(&self, at: PatientPoint) -> Option<usize> {
-        let away = |pose: SlicePose| (at.0 - pose.origin.0).dot(pose.normal()).abs();
+        self.nearest_by(|pose| (at.0 - pose.origin.0).dot(pose.normal()).abs())
+    }
+    /// The slice with a place that is the least away, by whatever measure.
+    fn nearest_by(&self, away: impl Fn(SlicePose) -> f64) -> Option<usize> {
         let all = self.series.slices.iter().enumerate();
         let all = all.filter_map(|(index, slice)| Some((index, away(slice.pose?))));
         all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)

@@ -221,29 +221,10 @@ fn paint_of_first(painter: &egui::Painter, state: &AppState, active: &ActiveSeri
 }
 
 fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool, linked: bool) -> Option<Gesture> {
-    let zoom = || {
-        let (x, y) = place.physical(response.interact_pointer_pos().unwrap_or(place.rect.center()));
-        Gesture::Zoom { x, y }
-    };
-    if response.drag_started_by(PointerButton::Secondary) {
-        return Some(zoom());
-    }
-    if response.drag_started_by(PointerButton::Middle) {
-        return Some(Gesture::Pan);
-    }
-    if !response.drag_started_by(PointerButton::Primary) {
-        return None;
-    }
-    let (alt, pan) = ui.input(|i| (i.modifiers.alt, i.modifiers.shift || i.key_down(egui::Key::Space)));
-    Some(match tool {
-        _ if alt => Gesture::Scroll { rest: 0.0 },
-        _ if pan => Gesture::Pan,
-        Tool::Zoom => zoom(),
-        Tool::Pan => Gesture::Pan,
-        Tool::Scroll => Gesture::Scroll { rest: 0.0 },
-        Tool::Crosshair if linked => Gesture::Crosshair,
+    viewport::plain_gesture(ui, response, place, tool).or_else(|| {
         // Nothing is measured here: what is drawn belongs to the series being read.
-        Tool::Window | Tool::Crosshair | Tool::Measure(_) | Tool::WindowRegion => Gesture::Window,
+        let other = if tool == Tool::Crosshair && linked { Gesture::Crosshair } else { Gesture::Window };
+        response.drag_started_by(PointerButton::Primary).then_some(other)
     })
 }
 

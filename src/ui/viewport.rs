@@ -155,13 +155,7 @@ pub fn show(
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
     if state.cine.is_some() && pane == state.focused_pane() {
-        let (faster, slower) = (state.keymap.text("cine-faster"), state.keymap.text("cine-slower"));
-        let text = format!(
-            "cine, {:.0} slices per second ({faster}, {slower}); any other key stops it",
-            state.settings.cine_rate
-        );
-        let at = rect.center_top() + egui::vec2(0.0, 32.0);
-        overlay::legible(&painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
+        cine_line(&painter, rect, state);
     }
     if let (Some(at), Some(map), true) = (response.hover_pos(), &map, keys::is_held(ui.ctx(), state, "magnifier")) {
         magnifier::paint(&painter, (pane, map), state, active, cache, at);
@@ -171,6 +165,14 @@ pub fn show(
         let on_image = over_image(active, pane, &place, &resolved, at);
         point(ui, at, (pane, map.as_ref(), &lines), on_image, state, active, cache);
     }
+}
+
+fn cine_line(painter: &egui::Painter, rect: Rect, state: &AppState) {
+    let (faster, slower) = (state.keymap.text("cine-faster"), state.keymap.text("cine-slower"));
+    let pace = state.settings.cine_rate;
+    let text = format!("cine, {pace:.0} slices per second ({faster}, {slower}); any other key stops it");
+    let at = rect.center_top() + egui::vec2(0.0, 32.0);
+    overlay::legible(painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
 }
 
 /// The pointer's form says what pressing would do.
@@ -394,9 +396,40 @@ fn gesture_for(
     (turning, lines): (Option<(&PaneMap, &Planes)>, &[Line]),
     tool: Tool,
 ) -> Option<Gesture> {
+    let plain = plain_gesture(ui, response, place, tool);
+    if !response.drag_started_by(PointerButton::Primary) {
+        return plain;
+    }
+    let (alt, pan) = held(ui);
+    let pressed = ui.input(|i| i.pointer.press_origin());
+    if let (Some((map, planes)), Some(at)) = (turning, pressed)
+        && let Some(line) = panes::turn_grip(lines, at, map, planes)
+    {
+        let within = if let Pane::Across(plane) = place.pane { plane } else { planes.acquired };
+        let last_deg = map.angle_deg(map.patient(at), planes.crosshair);
+        return Some(Gesture::Turn { within, only: alt.then_some(line.plane), last_deg });
+    }
+    let lines_held: Vec<&Line> =
+        lines.iter().filter(|line| pressed.is_some_and(|at| line.distance(at) <= GRIP)).collect();
+    Some(match tool {
+        _ if alt || pan => return plain,
+        _ if lines_held.len() > 1 => Gesture::Crosshair,
+        _ if lines_held.len() == 1 => Gesture::Line(lines_held[0].of),
+        Tool::Crosshair => Gesture::Crosshair,
+        // What the tools that measure do is decided at the press (see `measure`).
+        _ => return plain,
+    })
+}
+
+/// Keys that make a drag with the left button scroll, and pan.
+fn held(ui: &egui::Ui) -> (bool, bool) {
+    ui.input(|i| (i.modifiers.alt, i.modifiers.shift || i.key_down(egui::Key::Space)))
+}
+
+/// What a drag that begins does by its button, the keys held and the tool alone.
+pub(super) fn plain_gesture(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool) -> Option<Gesture> {
     let zoom = || {
-        let at = response.interact_pointer_pos().unwrap_or(place.rect.center());
-        let (x, y) = place.physical(at);
+        let (x, y) = place.physical(response.interact_pointer_pos().unwrap_or(place.rect.center()));
         Gesture::Zoom { x, y }
     };
     if response.drag_started_by(PointerButton::Secondary) {
@@ -408,29 +441,16 @@ fn gesture_for(
     if !response.drag_started_by(PointerButton::Primary) {
         return None;
     }
-    let (alt, pan) = ui.input(|i| (i.modifiers.alt, i.modifiers.shift || i.key_down(egui::Key::Space)));
-    let pressed = ui.input(|i| i.pointer.press_origin());
-    if let (Some((map, planes)), Some(at)) = (turning, pressed)
-        && let Some(line) = panes::turn_grip(lines, at, map, planes)
-    {
-        let within = if let Pane::Across(plane) = place.pane { plane } else { planes.acquired };
-        let last_deg = map.angle_deg(map.patient(at), planes.crosshair);
-        return Some(Gesture::Turn { within, only: alt.then_some(line.plane), last_deg });
+    let (alt, pan) = held(ui);
+    match tool {
+        _ if alt => Some(Gesture::Scroll { rest: 0.0 }),
+        _ if pan => Some(Gesture::Pan),
+        Tool::Window => Some(Gesture::Window),
+        Tool::Zoom => Some(zoom()),
+        Tool::Pan => Some(Gesture::Pan),
+        Tool::Scroll => Some(Gesture::Scroll { rest: 0.0 }),
+        Tool::Crosshair | Tool::Measure(_) | Tool::WindowRegion => None,
     }
-    let held: Vec<&Line> = lines.iter().filter(|line| pressed.is_some_and(|at| line.distance(at) <= GRIP)).collect();
-    Some(match tool {
-        _ if alt => Gesture::Scroll { rest: 0.0 },
-        _ if pan => Gesture::Pan,
-        _ if held.len() > 1 => Gesture::Crosshair,
-        _ if held.len() == 1 => Gesture::Line(held[0].of),
-        Tool::Crosshair => Gesture::Crosshair,
-        Tool::Window => Gesture::Window,
-        Tool::Zoom => zoom(),
-        Tool::Pan => Gesture::Pan,
-        Tool::Scroll => Gesture::Scroll { rest: 0.0 },
-        // What these do is decided at the press (see `measure`).
-        Tool::Measure(_) | Tool::WindowRegion => return None,
-    })
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of a frame's state meets here")]
