@@ -216,7 +216,7 @@ impl Layers for Calibration<'_> {
         &mut self,
         index: usize,
         input: &Self::Maps,
-        residual: Option<&Self::Maps>,
+        residual: Option<Self::Maps>,
         relu: bool,
     ) -> Result<Self::Maps, ModelError> {
         let shape = &self.shapes[index];
@@ -229,7 +229,7 @@ impl Layers for Calibration<'_> {
         self.weights.set(&format!("{}.running_mean", shape.norm), mean);
         self.weights.set(&format!("{}.running_var", shape.norm), variance);
         let finished = maps.into_iter().enumerate().map(|(picture, (extent, mut values))| {
-            let residual = residual.map(|all| &all[picture].1);
+            let residual = residual.as_ref().map(|all| &all[picture].1);
             values.par_chunks_mut(channels).enumerate().for_each(|(pixel, values)| {
                 for (channel, value) in values.iter_mut().enumerate() {
                     let shortcut = residual.map_or(0.0, |r| r[pixel * channels + channel]);

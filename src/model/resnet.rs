@@ -92,7 +92,7 @@ pub(super) trait Layers {
         &mut self,
         index: usize,
         input: &Self::Maps,
-        residual: Option<&Self::Maps>,
+        residual: Option<Self::Maps>,
         relu: bool,
     ) -> std::result::Result<Self::Maps, Self::Error>;
     fn max_pool(&mut self, input: &Self::Maps) -> std::result::Result<Self::Maps, Self::Error>;
@@ -121,8 +121,8 @@ pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> s
                 inner = layers.conv(index + middle, &inner, None, true)?;
             }
             let downsamples = (block == 0 && stage > 0) || channels != wide;
-            let shortcut = if downsamples { layers.conv(index + own, &maps, None, false)? } else { maps.clone() };
-            maps = layers.conv(index + own - 1, &inner, Some(&shortcut), true)?;
+            let shortcut = if downsamples { layers.conv(index + own, &maps, None, false)? } else { maps };
+            maps = layers.conv(index + own - 1, &inner, Some(shortcut), true)?;
             layers.reached(&format!("layer{}.{block}", stage + 1), &maps)?;
             index += if downsamples { own + 1 } else { own };
             channels = wide;
@@ -261,8 +261,8 @@ impl Layers for OnDevice<'_> {
     type Maps = Tensor;
     type Error = candle_core::Error;
 
-    fn conv(&mut self, index: usize, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        self.convs[index].forward(input, residual, relu)
+    fn conv(&mut self, index: usize, input: &Tensor, residual: Option<Tensor>, relu: bool) -> Result<Tensor> {
+        self.convs[index].forward(input, residual.as_ref(), relu)
     }
 
     fn max_pool(&mut self, input: &Tensor) -> Result<Tensor> {

@@ -8,23 +8,35 @@ use super::super::resnet::ConvShape;
 use super::Folded;
 use super::lanes::Lanes;
 use super::maps::{Extent, Workspace};
-use super::product::{Grid, Packed, Product, panel_columns};
+use super::product::{End, Grid, Packed, Product, panel_columns};
 use super::scratch::with_scratch;
 use super::winograd::Winograd;
 
-/// Values of a task's gathered rows that stay in a core's cache.
-const GATHERED_VALUES: usize = 96 * 1024;
+/// Values of a task's gathered rows. They are read slice by slice of the inner dimension, and a slice of them stays in a core's
+/// cache; with fewer rows the weights of the deepest layers would come from far away more often.
+const GATHERED_VALUES: usize = 672 * 1024;
 /// Runs below this many values are copied in steps of eight, which is quicker than calling for each.
 const SHORT_RUN: usize = 64;
-/// Rows of a task.
-const TASK_ROWS: usize = 96;
+/// Rows of a task: all of the last maps of ResNet-50 at 384 x 384.
+const TASK_ROWS: usize = 144;
+/// Tasks for each thread where the picture is small.
+const TASKS_PER_THREAD: usize = 2;
 
 /// What follows the convolution and its bias.
 #[derive(Clone, Copy)]
 pub(super) struct After<'a, V> {
-    /// Added, as large as the output.
-    pub(super) shortcut: Option<&'a [V]>,
+    pub(super) shortcut: Shortcut<'a, V>,
     pub(super) relu: bool,
+}
+
+/// What is added.
+#[derive(Clone, Copy)]
+pub(super) enum Shortcut<'a, V> {
+    None,
+    /// As large as the output.
+    Maps(&'a [V]),
+    /// What the output holds before.
+    Output,
 }
 
 pub(super) struct Conv<L: Lanes> {
@@ -73,30 +85,29 @@ impl<L: Lanes> Conv<L> {
         let out = self.output(extent);
         assert_eq!((extent.channels, input.len()), (self.shape.channels_in, extent.values()), "input");
         assert_eq!(output.len(), out.values(), "output");
-        assert!(after.shortcut.is_none_or(|shortcut| shortcut.len() == out.values()), "shortcut");
-        match &self.kind {
-            Kind::Direct(weights) => self.direct(weights, input, extent, after, output),
-            Kind::Winograd(winograd) => {
-                winograd.run(input, extent, &self.bias, after, output, &workspace.singles);
+        let output = Grid { start: output.as_mut_ptr(), stride: out.channels };
+        let shortcut = match after.shortcut {
+            Shortcut::None => None,
+            Shortcut::Maps(maps) => {
+                assert_eq!(maps.len(), out.values(), "shortcut");
+                Some(Grid { start: maps.as_ptr().cast_mut(), stride: out.channels })
             }
+            Shortcut::Output => Some(output),
+        };
+        let end = End { shortcut, relu: after.relu, output };
+        match &self.kind {
+            Kind::Direct(weights) => self.direct(weights, input, extent, end),
+            Kind::Winograd(winograd) => winograd.run(input, extent, &self.bias, end, &workspace.singles),
         }
     }
 
-    fn direct(
-        &self,
-        weights: &Packed<L>,
-        input: &[L::Value],
-        extent: Extent,
-        after: After<'_, L::Value>,
-        output: &mut [L::Value],
-    ) {
+    fn direct(&self, weights: &Packed<L>, input: &[L::Value], extent: Extent, end: End<L::Value>) {
         let out = self.output(extent);
         let pixels = out.pixels();
         let (task_rows, task_panels) = self.task(pixels, weights.panels());
         let panel_tasks = weights.panels().div_ceil(task_panels);
-        let output = Grid { start: output.as_mut_ptr(), stride: out.channels };
-        let shortcut = after.shortcut.map(|s| Grid { start: s.as_ptr().cast_mut(), stride: out.channels });
-        (0..pixels.div_ceil(task_rows) * panel_tasks).into_par_iter().for_each(|task| {
+        // One by one: cores of a shared machine, or of two kinds, are not equally fast, and none should wait for another's share.
+        (0..pixels.div_ceil(task_rows) * panel_tasks).into_par_iter().with_max_len(1).for_each(|task| {
             let (first, panel) = (task / panel_tasks * task_rows, task % panel_tasks * task_panels);
             let count = task_rows.min(pixels - first);
             with_scratch::<L, _>(|scratch| {
@@ -115,9 +126,7 @@ impl<L: Lanes> Conv<L> {
                         weights,
                         panels,
                         bias: Some(&self.bias),
-                        shortcut: shortcut.map(|grid| grid.at(first, 0)),
-                        relu: after.relu,
-                        output: output.at(first, 0),
+                        end: end.at(first, 0),
                         sums: &mut scratch.sums,
                     });
                 }
@@ -133,12 +142,15 @@ impl<L: Lanes> Conv<L> {
         kernel == 1 && stride == 1 && channels_in.is_multiple_of(L::PAIR * L::BLOCK) && !bytes.is_multiple_of(2048)
     }
 
-    /// Rows and panels of one task, by shape alone: about sixteen tasks where the picture is small.
+    /// Rows and panels of one task. How the work is cut changes no sum.
     fn task(&self, pixels: usize, panels: usize) -> (usize, usize) {
         let depth = self.shape.kernel * self.shape.kernel * self.shape.channels_in;
         let rows = (GATHERED_VALUES / depth).clamp(2 * L::TILE_ROWS, TASK_ROWS) / L::TILE_ROWS * L::TILE_ROWS;
         let tasks = pixels.div_ceil(rows);
-        let parts = 16usize.div_ceil(tasks).min(panels.div_ceil((128 / panel_columns::<L>()).max(1))).max(1);
+        let parts = (TASKS_PER_THREAD * rayon::current_num_threads())
+            .div_ceil(tasks)
+            .min(panels.div_ceil((128 / panel_columns::<L>()).max(1)))
+            .max(1);
         (rows, panels.div_ceil(parts))
     }
 

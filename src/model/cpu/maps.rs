@@ -96,6 +96,12 @@ impl<V: Value> Maps<V> {
         &self.0.values[..self.0.extent.values()]
     }
 
+    /// To be written over, where no other handle reads them.
+    pub(super) fn values_mut(&mut self) -> Option<&mut [V]> {
+        let held = Rc::get_mut(&mut self.0)?;
+        Some(&mut held.values[..held.extent.values()])
+    }
+
     pub(super) fn extent(&self) -> Extent {
         self.0.extent
     }

@@ -23,7 +23,7 @@ mod winograd;
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
-use conv::{After, Conv};
+use conv::{After, Conv, Shortcut};
 #[cfg(target_arch = "x86_64")]
 use lanes::x86::{AmxBf16, Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Job, Lanes, Portable};
@@ -210,14 +210,21 @@ impl<L: Lanes> Layers for Pass<'_, L> {
         &mut self,
         index: usize,
         input: &Self::Maps,
-        residual: Option<&Self::Maps>,
+        mut residual: Option<Self::Maps>,
         relu: bool,
     ) -> Result<Self::Maps, Infallible> {
         let conv = &self.convs[index];
         let extent = input.extent();
-        Ok(self.workspace.maps(conv.output(extent), |output| {
-            let after = After { shortcut: residual.map(Maps::values), relu };
+        // Nobody needs the shortcut any more: the sums take its place, which saves fetching memory for them.
+        if let Some(mut maps) = residual.take_if(|maps| maps.values_mut().is_some()) {
+            let output = maps.values_mut().expect("just seen");
+            let after = After { shortcut: Shortcut::Output, relu };
             conv.run(input.values(), extent, after, output, self.workspace);
+            return Ok(maps);
+        }
+        Ok(self.workspace.maps(conv.output(extent), |output| {
+            let shortcut = residual.as_ref().map_or(Shortcut::None, |maps| Shortcut::Maps(maps.values()));
+            conv.run(input.values(), extent, After { shortcut, relu }, output, self.workspace);
         }))
     }
 
@@ -252,7 +259,7 @@ impl<L: Lanes<Value = f32>> SingleLayer for Conv<L> {
     fn run(&self, input: &[f32], extent: Extent) -> (Extent, Vec<f32>) {
         let out = self.output(extent);
         let mut output = vec![0.0; out.values()];
-        self.run(input, extent, After { shortcut: None, relu: false }, &mut output, &Workspace::new());
+        self.run(input, extent, After { shortcut: Shortcut::None, relu: false }, &mut output, &Workspace::new());
         (out, output)
     }
 }

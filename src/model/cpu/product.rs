@@ -90,6 +90,33 @@ impl<T> Grid<T> {
     }
 }
 
+/// What is made of finished sums and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct End<V> {
+    /// Added; it may be the output itself.
+    pub(super) shortcut: Option<Grid<V>>,
+    pub(super) relu: bool,
+    pub(super) output: Grid<V>,
+}
+
+impl<V> End<V> {
+    /// The same from `row`, `column` on.
+    ///
+    /// # Safety
+    /// That place lies in both grids.
+    #[inline(always)]
+    pub(super) unsafe fn at(self, row: usize, column: usize) -> Self {
+        // SAFETY: passed on.
+        unsafe {
+            Self {
+                shortcut: self.shortcut.map(|grid| grid.at(row, column)),
+                output: self.output.at(row, column),
+                ..self
+            }
+        }
+    }
+}
+
 /// `output = rows * weights + bias + shortcut`, then ReLU, for `count` rows and some panels.
 ///
 /// The sums begin with the bias and run up the inner dimension, so they do not depend on how the work is cut.
@@ -101,10 +128,8 @@ pub(super) struct Product<'a, L: Lanes> {
     pub(super) panels: std::ops::Range<usize>,
     /// One per column, filled up to whole vectors; or none.
     pub(super) bias: Option<&'a [f32]>,
-    pub(super) shortcut: Option<Grid<L::Value>>,
-    pub(super) relu: bool,
     /// `count` rows of the weights' columns.
-    pub(super) output: Grid<L::Value>,
+    pub(super) end: End<L::Value>,
     /// Sums between slices of the inner dimension.
     pub(super) sums: &'a mut Vec<f32>,
 }
@@ -114,7 +139,7 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Self { rows, count, weights, bias, shortcut, relu, output, sums, .. } = self;
+        let Self { rows, count, weights, bias, end, sums, .. } = self;
         let steps = weights.steps();
         let first_panel = self.panels.start;
         let width = self.panels.len() * panel_columns::<L>();
@@ -139,18 +164,18 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
                 let column_of_sums = panel * panel_columns::<L>();
                 let (values, column, columns) = weights.panel(first_panel + panel);
                 let vectors = columns.div_ceil(L::WIDTH);
+                let in_registers = L::BLOCK == 1 && columns == vectors * L::WIDTH;
                 // SAFETY: rows, panel and output are as large as their fields say; `sums` was made large enough where
                 // there is more than one slice, and is not touched where there is one.
                 unsafe {
-                    let output = output.at(row, column);
-                    let shortcut = shortcut.map(|grid| grid.at(row, column));
+                    let end = end.at(row, column);
                     let partial =
                         Grid { start: sums.as_mut_ptr().wrapping_add(row * width + column_of_sums), stride: width };
                     let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
                     let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
                     if is_last {
-                        prefetch::<L, _>(tile_rows, columns, output);
-                        if let Some(shortcut) = shortcut {
+                        prefetch::<L, _>(tile_rows, columns, end.output);
+                        if let Some(shortcut) = end.shortcut {
                             prefetch::<L, _>(tile_rows, columns, shortcut);
                         }
                     }
@@ -165,11 +190,12 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
                             None => Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 },
                         },
                         to: if is_last { done } else { partial },
+                        end: (is_last && in_registers).then_some(end),
                     };
                     ready.for_rows(tile_rows);
                     tile.run_rows(tile_rows, vectors);
-                    if is_last {
-                        finish::<L>(done, tile_rows, columns, shortcut, relu, output);
+                    if is_last && !in_registers {
+                        finish::<L>(done, tile_rows, columns, end);
                     }
                 }
             }
@@ -264,6 +290,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                         steps: slice,
                         from: if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } },
                         to,
+                        end: None,
                     };
                     ready.for_rows(tile_rows);
                     tile.run_rows(tile_rows, vectors);
@@ -328,7 +355,7 @@ impl<L: Lanes> Drop for Ready<L> {
     }
 }
 
-/// One tile of sums, as large as the registers hold: `to = from + rows * weights`.
+/// One tile of sums, as large as the registers hold: `to = from + rows * weights`, or what `end` makes of the sums.
 struct Tile<L: Lanes> {
     rows: Grid<L::Value>,
     /// Values from one inner step of a row to the next.
@@ -337,6 +364,7 @@ struct Tile<L: Lanes> {
     steps: usize,
     from: Grid<f32>,
     to: Grid<f32>,
+    end: Option<End<L::Value>>,
 }
 
 impl<L: Lanes> Tile<L> {
@@ -415,28 +443,40 @@ impl<L: Lanes> Tile<L> {
                 rows = rows.add(self.step);
                 weights = weights.add(V * L::WIDTH * L::PAIR);
             }
+            let Some(End { shortcut, relu, output }) = self.end else {
+                for m in 0..M {
+                    for v in 0..V {
+                        L::store(self.to.at(m, v * L::WIDTH).start, sums[m][v]);
+                    }
+                }
+                return;
+            };
+            // All is read before anything is written: output and shortcut often lie a multiple of a page apart, and then a
+            // read waits for the write before it.
+            if let Some(shortcut) = shortcut {
+                for m in 0..M {
+                    for v in 0..V {
+                        sums[m][v] = L::add(sums[m][v], L::load_values(shortcut.at(m, v * L::WIDTH).start));
+                    }
+                }
+            }
             for m in 0..M {
                 for v in 0..V {
-                    L::store(self.to.at(m, v * L::WIDTH).start, sums[m][v]);
+                    let sum = if relu { L::larger(L::zero(), sums[m][v]) } else { sums[m][v] };
+                    L::store_values(output.at(m, v * L::WIDTH).start, sum);
                 }
             }
         }
     }
 }
 
-/// Shortcut, ReLU and the way into memory of one tile.
+/// Shortcut, ReLU and the way into memory of one tile whose sums could not stay in registers.
 ///
 /// # Safety
-/// `rows` rows of `columns` values are there in `shortcut` and `output`, of whole vectors in `done`.
+/// `rows` rows of `columns` values are there in `end`'s grids, of whole vectors in `done`.
 #[inline(always)]
-unsafe fn finish<L: Lanes>(
-    done: Grid<f32>,
-    rows: usize,
-    columns: usize,
-    shortcut: Option<Grid<L::Value>>,
-    relu: bool,
-    output: Grid<L::Value>,
-) {
+unsafe fn finish<L: Lanes>(done: Grid<f32>, rows: usize, columns: usize, end: End<L::Value>) {
+    let End { shortcut, relu, output } = end;
     let whole = columns / L::WIDTH * L::WIDTH;
     // SAFETY: passed on; what reaches beyond the last column goes through a buffer of its own.
     unsafe {

@@ -1,35 +1,39 @@
 //! 3 x 3 convolutions with stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): a tile of
-//! 4 x 4 outputs costs 36 multiplications per pair of channels instead of 144.
+//! 4 x 4 outputs costs 36 multiplications per pair of channels instead of 144. Where channels are many, so that the weights
+//! of 36 positions come from far away for a few tiles each, F(2 x 2, 3 x 3): 16 instead of 36.
 //!
-//! Tiles of 6 x 6 inputs are transformed (`B`), multiplied position by position as 36 matrix products, and transformed back
-//! (`A`). All in f32, whatever the precision of the activations: the transforms lose digits.
+//! Tiles of 6 x 6 (4 x 4) inputs are transformed (`B`), multiplied position by position as so many matrix products, and
+//! transformed back (`A`). All in f32, whatever the precision of the activations: the transforms lose digits.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
-use super::conv::After;
 use super::lanes::{Job, Lanes};
 use super::maps::{Arena, Extent};
-use super::product::{Grid, Packed, Product, panel_columns};
+use super::product::{End, Grid, Packed, Product, panel_columns};
 use super::scratch::with_scratch;
 
-/// Edge of a tile's output and input.
+/// What a tile's input has more than its output along an edge.
+const RIM: usize = 2;
+/// Edge of a tile's output, and from so many pairs of channels on.
 const OUT: usize = 4;
-const IN: usize = 6;
-const POSITIONS: usize = IN * IN;
+const OUT_OF_MANY: usize = 2;
+const MANY_PAIRS: usize = 512 * 512;
 /// Tiles whose transformed inputs and products stay in a core's own cache; and from how many such blocks on a picture is
 /// shared by blocks.
-const BLOCK_TILES: usize = 24;
-const BLOCKS_FROM: usize = 6;
+const BLOCK_TILES: usize = 12;
+const BLOCKS_FROM: usize = 12;
 /// Columns of a product that are worth a task where there are few tiles.
 const TASK_COLUMNS: usize = 256;
 /// With fewer, the transforms cost more than the products save.
 const FEWEST_CHANNELS: usize = 64;
 
-/// Kernel to the six points: 0, 1, -1, 2, -2 and infinity.
-const G: [[f64; 3]; IN] = [
+/// Kernel to the four points 0, 1, -1 and infinity.
+const G_4: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+/// Kernel to the six points 0, 1, -1, 2, -2 and infinity.
+const G_6: [[f64; 3]; 6] = [
     [0.25, 0.0, 0.0],
     [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
     [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
@@ -41,6 +45,8 @@ const G: [[f64; 3]; IN] = [
 pub(super) struct Winograd<L: Lanes> {
     channels_in: usize,
     channels_out: usize,
+    /// Edge of a tile's output.
+    out: usize,
     /// One product per position of the tile.
     weights: Vec<Packed<L::Single>>,
 }
@@ -48,18 +54,20 @@ pub(super) struct Winograd<L: Lanes> {
 /// Tiles of a picture, row by row.
 #[derive(Clone, Copy)]
 struct Tiling {
+    /// Edge of a tile's output.
+    out: usize,
     columns: usize,
     count: usize,
 }
 
-/// Which way the values of a tile go.
-struct Transform<'a, L: Lanes> {
+/// Which way the values of a tile go, with the edges of its output and input.
+struct Transform<'a, L: Lanes, const OUT: usize, const IN: usize> {
     tiling: Tiling,
     extent: Extent,
     /// First tile of the chunk, and the tile at hand.
     first: usize,
     tile: usize,
-    /// `POSITIONS` planes of a chunk's tiles, `plane` values each.
+    /// `IN * IN` planes of a chunk's tiles, `plane` values each.
     spread: Grid<f32>,
     plane: usize,
     direction: Direction<'a, L>,
@@ -67,7 +75,7 @@ struct Transform<'a, L: Lanes> {
 
 enum Direction<'a, L: Lanes> {
     In { input: &'a [L::Value] },
-    Out { bias: &'a [f32], shortcut: Option<&'a [L::Value]>, relu: bool, output: Grid<L::Value> },
+    Out { bias: &'a [f32], end: End<L::Value> },
 }
 
 impl<L: Lanes> Winograd<L> {
@@ -83,10 +91,12 @@ impl<L: Lanes> Winograd<L> {
     /// `weight` is `(out, in, 3, 3)`, `scale` per channel out.
     pub(super) fn new(shape: &ConvShape, weight: &[f32], scale: &[f32]) -> Self {
         let ConvShape { channels_in, channels_out, .. } = *shape;
-        let weights = (0..POSITIONS)
+        let out = if channels_in * channels_out < MANY_PAIRS { OUT } else { OUT_OF_MANY };
+        let points: &[[f64; 3]] = if out == OUT { &G_6 } else { &G_4 };
+        let weights = (0..points.len() * points.len())
             .into_par_iter()
             .map(|position| {
-                let (row, column) = (G[position / IN], G[position % IN]);
+                let (row, column) = (points[position / points.len()], points[position % points.len()]);
                 Packed::new(channels_in, channels_out, |out, channel| {
                     let kernel = &weight[(out * channels_in + channel) * 9..][..9];
                     let sum: f64 = (0..9).map(|i| row[i / 3] * column[i % 3] * f64::from(kernel[i])).sum();
@@ -94,37 +104,21 @@ impl<L: Lanes> Winograd<L> {
                 })
             })
             .collect();
-        Self { channels_in, channels_out, weights }
+        Self { channels_in, channels_out, out, weights }
     }
 
-    pub(super) fn run(
-        &self,
-        input: &[L::Value],
-        extent: Extent,
-        bias: &[f32],
-        after: After<'_, L::Value>,
-        output: &mut [L::Value],
-        arena: &Arena<f32>,
-    ) {
-        let After { shortcut, relu } = after;
-        let columns = extent.columns.div_ceil(OUT);
-        let tiling = Tiling { columns, count: extent.rows.div_ceil(OUT) * columns };
-        let job = Picture::<L> {
-            tiling,
-            input,
-            extent,
-            bias,
-            shortcut,
-            relu,
-            output: Grid { start: output.as_mut_ptr(), stride: self.channels_out },
-        };
+    pub(super) fn run(&self, input: &[L::Value], extent: Extent, bias: &[f32], end: End<L::Value>, arena: &Arena<f32>) {
+        let out = self.out;
+        let columns = extent.columns.div_ceil(out);
+        let tiling = Tiling { out, columns, count: extent.rows.div_ceil(out) * columns };
+        let job = Picture::<L> { tiling, input, extent, bias, end };
         if tiling.count >= BLOCKS_FROM * BLOCK_TILES {
-            (0..tiling.count.div_ceil(BLOCK_TILES)).into_par_iter().for_each(|block| {
+            (0..tiling.count.div_ceil(BLOCK_TILES)).into_par_iter().with_max_len(1).for_each(|block| {
                 let tiles = block * BLOCK_TILES..((block + 1) * BLOCK_TILES).min(tiling.count);
                 with_scratch::<L::Single, _>(|scratch| {
                     let planes = self.planes(BLOCK_TILES, [&mut scratch.rows, &mut scratch.sums]);
                     tiles.clone().for_each(|tile| job.spread_out(tile, tiles.start, planes));
-                    (0..POSITIONS).for_each(|position| {
+                    (0..self.weights.len()).for_each(|position| {
                         self.multiply(position, 0..self.weights[position].panels(), planes, tiles.len());
                     });
                     tiles.clone().for_each(|tile| job.gather_in(tile, tiles.start, planes, self.channels_out));
@@ -134,19 +128,22 @@ impl<L: Lanes> Winograd<L> {
         }
         // Few tiles come with many channels: each of the three steps is shared by itself.
         let count = tiling.count.next_multiple_of(L::TILE_ROWS);
-        let mut buffers =
-            [self.channels_in, self.channels_out].map(|channels| arena.take(POSITIONS * count * stride(channels)));
+        let mut buffers = [self.channels_in, self.channels_out]
+            .map(|channels| arena.take(self.weights.len() * count * stride(channels)));
         let [spread, products] = &mut buffers;
         let planes = self.planes(count, [spread, products]);
         let panels = self.weights[0].panels();
         let task_panels = panels.div_ceil(panels.div_ceil(TASK_COLUMNS / panel_columns::<L::Single>()).max(1));
         let parts = panels.div_ceil(task_panels);
-        (0..tiling.count).into_par_iter().for_each(|tile| job.spread_out(tile, 0, planes));
-        (0..POSITIONS * parts).into_par_iter().for_each(|task| {
+        (0..tiling.count).into_par_iter().with_max_len(1).for_each(|tile| job.spread_out(tile, 0, planes));
+        (0..self.weights.len() * parts).into_par_iter().with_max_len(1).for_each(|task| {
             let panel = task % parts * task_panels;
             self.multiply(task / parts, panel..(panel + task_panels).min(panels), planes, tiling.count);
         });
-        (0..tiling.count).into_par_iter().for_each(|tile| job.gather_in(tile, 0, planes, self.channels_out));
+        (0..tiling.count)
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|tile| job.gather_in(tile, 0, planes, self.channels_out));
         buffers.into_iter().for_each(|buffer| arena.give(buffer));
     }
 
@@ -154,8 +151,9 @@ impl<L: Lanes> Winograd<L> {
     fn planes(&self, count: usize, buffers: [&mut Vec<f32>; 2]) -> Planes {
         let grid = |buffer: &mut Vec<f32>, channels: usize| {
             let stride = stride(channels);
-            if buffer.len() < POSITIONS * count * stride {
-                buffer.resize(POSITIONS * count * stride, 0.0);
+            let length = self.weights.len() * count * stride;
+            if buffer.len() < length {
+                buffer.resize(length, 0.0);
             }
             Grid { start: buffer.as_mut_ptr(), stride }
         };
@@ -163,7 +161,7 @@ impl<L: Lanes> Winograd<L> {
         Planes { count, spread: grid(spread, self.channels_in), products: grid(products, self.channels_out) }
     }
 
-    /// One of the 36 products, some of its columns.
+    /// One of the products, some of its columns.
     fn multiply(&self, position: usize, panels: Range<usize>, planes: Planes, tiles: usize) {
         // SAFETY: the planes have room for the position's tiles, and no one else has these columns of them.
         unsafe {
@@ -173,9 +171,7 @@ impl<L: Lanes> Winograd<L> {
                 weights: &self.weights[position],
                 panels,
                 bias: None,
-                shortcut: None,
-                relu: false,
-                output: planes.products.at(position * planes.count, 0),
+                end: End { shortcut: None, relu: false, output: planes.products.at(position * planes.count, 0) },
                 sums: &mut Vec::new(),
             });
         }
@@ -187,7 +183,7 @@ fn stride(channels: usize) -> usize {
     channels + 16
 }
 
-/// Transformed inputs and their products: for each of the 36 positions a grid of `count` tiles by channels.
+/// Transformed inputs and their products: for each of the tile's positions a grid of `count` tiles by channels.
 #[derive(Clone, Copy)]
 struct Planes {
     count: usize,
@@ -201,33 +197,45 @@ struct Picture<'a, L: Lanes> {
     input: &'a [L::Value],
     extent: Extent,
     bias: &'a [f32],
-    shortcut: Option<&'a [L::Value]>,
-    relu: bool,
-    output: Grid<L::Value>,
+    end: End<L::Value>,
 }
 
 impl<L: Lanes> Picture<'_, L> {
     /// Transforms one tile of the input; `first` is the first tile of the planes.
     fn spread_out(&self, tile: usize, first: usize, planes: Planes) {
-        let Planes { count, spread, .. } = planes;
-        let (plane, direction) = (count * spread.stride, Direction::In { input: self.input });
-        let (tiling, extent) = (self.tiling, self.extent);
-        // SAFETY: every tile has its own rows of the planes.
-        unsafe { L::dispatch(Transform::<L> { tiling, extent, first, tile, spread, plane, direction }) }
+        self.transform([first, tile], self.extent, planes.count, planes.spread, Direction::In { input: self.input });
     }
 
     /// Transforms one tile of the products back into the output.
     fn gather_in(&self, tile: usize, first: usize, planes: Planes, channels: usize) {
-        let Planes { count, products: spread, .. } = planes;
-        let Self { bias, shortcut, relu, output, tiling, .. } = *self;
-        let (plane, direction) = (count * spread.stride, Direction::Out { bias, shortcut, relu, output });
-        let extent = Extent { channels, ..self.extent };
-        // SAFETY: every tile writes pixels of its own.
-        unsafe { L::dispatch(Transform::<L> { tiling, extent, first, tile, spread, plane, direction }) }
+        let Self { bias, end, .. } = *self;
+        let (extent, direction) = (Extent { channels, ..self.extent }, Direction::Out { bias, end });
+        self.transform([first, tile], extent, planes.count, planes.products, direction);
+    }
+
+    fn transform(
+        &self,
+        [first, tile]: [usize; 2],
+        extent: Extent,
+        count: usize,
+        spread: Grid<f32>,
+        direction: Direction<'_, L>,
+    ) {
+        let (tiling, plane) = (self.tiling, count * spread.stride);
+        // SAFETY: every tile has its own rows of the planes and its own pixels of the output.
+        unsafe {
+            if tiling.out == OUT {
+                const IN: usize = OUT + RIM;
+                L::dispatch(Transform::<L, OUT, IN> { tiling, extent, first, tile, spread, plane, direction });
+            } else {
+                const IN: usize = OUT_OF_MANY + RIM;
+                L::dispatch(Transform::<L, OUT_OF_MANY, IN> { tiling, extent, first, tile, spread, plane, direction });
+            }
+        }
     }
 }
 
-impl<L: Lanes> Job<L> for Transform<'_, L> {
+impl<L: Lanes, const OUT: usize, const IN: usize> Job<L> for Transform<'_, L, OUT, IN> {
     type Output = ();
 
     #[inline(always)]
@@ -236,13 +244,13 @@ impl<L: Lanes> Job<L> for Transform<'_, L> {
         unsafe {
             match self.direction {
                 Direction::In { input } => self.spread_out(input),
-                Direction::Out { bias, shortcut, relu, output } => self.gather_in(bias, shortcut, relu, output),
+                Direction::Out { bias, end } => self.gather_in(bias, end),
             }
         }
     }
 }
 
-impl<L: Lanes> Transform<'_, L> {
+impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     /// `B^T d B` of one tile, all channels.
     #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
@@ -263,11 +271,11 @@ impl<L: Lanes> Transform<'_, L> {
                             *d = L::load_values(input.as_ptr().add(at));
                         }
                     }
-                    *column = to_points::<L>(d);
+                    *column = to_points::<L, IN>(d);
                 }
                 let to = self.spread.at(self.tile - self.first, channel).start;
                 for r in 0..IN {
-                    let line = to_points::<L>(std::array::from_fn(|c| half[c][r]));
+                    let line = to_points::<L, IN>(std::array::from_fn(|c| half[c][r]));
                     for (c, value) in line.into_iter().enumerate() {
                         L::store(to.add((r * IN + c) * self.plane), value);
                     }
@@ -279,7 +287,8 @@ impl<L: Lanes> Transform<'_, L> {
     /// `A^T m A` of one tile, bias, shortcut and ReLU.
     #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
-    unsafe fn gather_in(&self, bias: &[f32], shortcut: Option<&[L::Value]>, relu: bool, output: Grid<L::Value>) {
+    unsafe fn gather_in(&self, bias: &[f32], end: End<L::Value>) {
+        let End { shortcut, relu, output } = end;
         let Extent { rows, columns, channels } = self.extent;
         let (top, left) = (self.tile / self.tiling.columns * OUT, self.tile % self.tiling.columns * OUT);
         for channel in (0..channels).step_by(L::WIDTH) {
@@ -289,16 +298,16 @@ impl<L: Lanes> Transform<'_, L> {
                 let mut half = [[L::zero(); OUT]; IN];
                 for (c, column) in half.iter_mut().enumerate() {
                     let m = std::array::from_fn(|r| L::load(from.add((r * IN + c) * self.plane)));
-                    *column = from_points::<L>(m);
+                    *column = from_points::<L, OUT, IN>(m);
                 }
                 let bias = L::load(bias.as_ptr().add(channel));
                 for r in 0..OUT.min(rows - top) {
-                    let line = from_points::<L>(std::array::from_fn(|c| half[c][r]));
+                    let line = from_points::<L, OUT, IN>(std::array::from_fn(|c| half[c][r]));
                     for (c, value) in line.into_iter().enumerate().take(OUT.min(columns - left)) {
                         let at = ((top + r) * columns + left + c) * channels + channel;
                         let mut value = L::add(value, bias);
                         if let Some(shortcut) = shortcut {
-                            value = L::add(value, L::load_values(shortcut.as_ptr().add(at)));
+                            value = L::add(value, L::load_values(shortcut.start.add(at)));
                         }
                         if relu {
                             value = L::larger(L::zero(), value);
@@ -313,38 +322,50 @@ impl<L: Lanes> Transform<'_, L> {
 
 /// One column of `B^T d`.
 #[inline(always)]
-unsafe fn to_points<L: Lanes>(d: [L::Vector; IN]) -> [L::Vector; IN] {
-    // SAFETY: no memory.
+unsafe fn to_points<L: Lanes, const IN: usize>(d: [L::Vector; IN]) -> [L::Vector; IN] {
+    let mut points = d;
+    // SAFETY: no memory. Indices are known at compile time, and so is which half is left.
     unsafe {
-        let (two, four, minus_four, minus_five) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0), L::splat(-5.0));
-        let even = L::fma(minus_four, d[2], d[4]);
-        let odd = L::fma(minus_four, d[1], d[3]);
-        let even_2 = L::sub(d[4], d[2]);
-        let odd_2 = L::sub(d[3], d[1]);
-        [
-            L::fma(four, d[0], L::fma(minus_five, d[2], d[4])),
-            L::add(even, odd),
-            L::sub(even, odd),
-            L::fma(two, odd_2, even_2),
-            L::sub(even_2, L::fma(two, odd_2, L::zero())),
-            L::fma(four, d[1], L::fma(minus_five, d[3], d[5])),
-        ]
+        if IN == OUT_OF_MANY + RIM {
+            points[0] = L::sub(d[0], d[2]);
+            points[1] = L::add(d[1], d[2]);
+            points[2] = L::sub(d[2], d[1]);
+            points[3] = L::sub(d[3], d[1]);
+        } else {
+            let (two, four, minus_four, minus_five) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0), L::splat(-5.0));
+            let even = L::fma(minus_four, d[2], d[4]);
+            let odd = L::fma(minus_four, d[1], d[3]);
+            let even_2 = L::sub(d[4], d[2]);
+            let odd_2 = L::sub(d[3], d[1]);
+            points[0] = L::fma(four, d[0], L::fma(minus_five, d[2], d[4]));
+            points[1] = L::add(even, odd);
+            points[2] = L::sub(even, odd);
+            points[3] = L::fma(two, odd_2, even_2);
+            points[4] = L::sub(even_2, L::fma(two, odd_2, L::zero()));
+            points[5] = L::fma(four, d[1], L::fma(minus_five, d[3], d[5]));
+        }
     }
+    points
 }
 
 /// One column of `A^T m`.
 #[inline(always)]
-unsafe fn from_points<L: Lanes>(m: [L::Vector; IN]) -> [L::Vector; OUT] {
-    // SAFETY: no memory.
+unsafe fn from_points<L: Lanes, const OUT: usize, const IN: usize>(m: [L::Vector; IN]) -> [L::Vector; OUT] {
+    // SAFETY: as above.
     unsafe {
-        let (two, four, eight) = (L::splat(2.0), L::splat(4.0), L::splat(8.0));
+        let mut line = [L::zero(); OUT];
         let (near, near_odd) = (L::add(m[1], m[2]), L::sub(m[1], m[2]));
-        let (far, far_odd) = (L::add(m[3], m[4]), L::sub(m[3], m[4]));
-        [
-            L::add(L::add(m[0], near), far),
-            L::fma(two, far_odd, near_odd),
-            L::fma(four, far, near),
-            L::add(L::fma(eight, far_odd, near_odd), m[5]),
-        ]
+        if IN == OUT_OF_MANY + RIM {
+            line[0] = L::add(m[0], near);
+            line[1] = L::add(near_odd, m[3]);
+        } else {
+            let (two, four, eight) = (L::splat(2.0), L::splat(4.0), L::splat(8.0));
+            let (far, far_odd) = (L::add(m[3], m[4]), L::sub(m[3], m[4]));
+            line[0] = L::add(L::add(m[0], near), far);
+            line[1] = L::fma(two, far_odd, near_odd);
+            line[2] = L::fma(four, far, near);
+            line[3] = L::add(L::fma(eight, far_odd, near_odd), m[5]);
+        }
+        line
     }
 }

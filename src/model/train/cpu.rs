@@ -32,14 +32,8 @@ impl Layers for Recorder {
     type Maps = usize;
     type Error = std::convert::Infallible;
 
-    fn conv(
-        &mut self,
-        index: usize,
-        input: &usize,
-        residual: Option<&usize>,
-        relu: bool,
-    ) -> Result<usize, Self::Error> {
-        self.0.push(Step::Conv { index, input: *input, residual: residual.copied(), relu });
+    fn conv(&mut self, index: usize, input: &usize, residual: Option<usize>, relu: bool) -> Result<usize, Self::Error> {
+        self.0.push(Step::Conv { index, input: *input, residual, relu });
         Ok(self.0.len())
     }
 

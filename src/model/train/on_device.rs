@@ -168,7 +168,7 @@ impl Layers for Pass<'_> {
     type Maps = Tensor;
     type Error = candle_core::Error;
 
-    fn conv(&mut self, index: usize, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+    fn conv(&mut self, index: usize, input: &Tensor, residual: Option<Tensor>, relu: bool) -> Result<Tensor> {
         let shape = &self.shapes[index];
         let windows = windows(input, shape.kernel, shape.stride, shape.padding)?;
         let (count, rows, columns, depth) = windows.dims4()?;
