@@ -254,8 +254,8 @@ impl App {
             }
             Effect::AnalyseStudy { request, series, model, device, threads, keep_bytes } => {
                 let results = self.results(keep_bytes);
-                let unfinished = self.unfinished.clone();
-                let order = work::StudyOrder { request, series, model, device, threads, results, unfinished };
+                let (measures, unfinished) = (self.store.as_ref().map(Store::measures), self.unfinished.clone());
+                let order = work::StudyOrder { request, series, model, device, threads, results, measures, unfinished };
                 self.queue = Some(self.worker().analyse_study(order, self.networks.clone()));
             }
             // Dropping cancels; whatever it may still send is of an old request.

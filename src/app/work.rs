@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::exports::{Export, created_now};
+use super::measures::MeasureStore;
 use super::results::ResultStore;
 use crate::findings::{Findings, ModelInfo};
 use crate::gpu::self_test::Fault;
@@ -14,9 +15,10 @@ use crate::inference::kept::KeptKey;
 use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request, Unfinished};
 use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
+use crate::measure::Levels;
 use crate::model::{DevicePreference, Network};
 use crate::state::{
-    AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, Thumbnail,
+    AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, SheetKey, Thumbnail,
 };
 use crate::study::{Catalog, LoadedSeries, Series};
 use crate::training::dataset::truth_beside;
@@ -100,6 +102,8 @@ pub struct StudyOrder {
     pub device: DeviceSetting,
     pub threads: usize,
     pub results: Option<ResultStore>,
+    /// Where the reader's measurements are kept.
+    pub measures: Option<MeasureStore>,
     pub unfinished: Arc<Unfinished>,
 }
 
@@ -418,7 +422,7 @@ fn analyse_study(
     ctx: &JobCtx,
     sender: &Sender<Event>,
 ) -> Result<Option<Event>, Stopped> {
-    let StudyOrder { request, series, model, device, threads, results, unfinished } = order;
+    let StudyOrder { request, series, model, device, threads, results, measures, unfinished } = order;
     let tell = |event: Event| {
         sender.send(event).ok(); // window gone
         ctx.wake();
@@ -448,6 +452,9 @@ fn analyse_study(
     Ok(findings.map(|findings| Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
 }
 
+    if let (Some(store), Some(key)) = (&measures, SheetKey::of(&loaded)) {
+        tell(Event::StudyNamed { request, levels: Levels::of(&store.look(&key).measurements) });
+    }
 fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {
     let network = network_for(check.model.clone(), device_preference(check.device), networks)?;
     let model = inference::model_info(&network);

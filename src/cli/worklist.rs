@@ -7,13 +7,15 @@ use std::time::Instant;
 use super::analyze::{Wishes, analyse_loaded};
 use super::load::with_bar;
 use super::{Refusal, WorklistArgs};
+use crate::app::Store;
 use crate::dicom;
 use crate::files;
 use crate::findings::describe::{standing, verdict};
 use crate::findings::{Findings, passport};
+use crate::measure::Levels;
 use crate::reading::table::{Line, Told, to_csv};
-use crate::state::ReadingKey;
-use crate::study::{Catalog, Series, describe};
+use crate::state::{ReadingKey, SheetKey};
+use crate::study::{Catalog, LoadedSeries, Series, describe};
 
 /// Analyses every study under a path, one after the other, and writes the worklist's table. A study that fails keeps its
 /// line with the reason.
@@ -45,7 +47,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
 
 fn line(args: &WorklistArgs, catalog: &Catalog, series: &Series) -> Line {
     let analysed = analysed(args, series);
-    let findings = analysed.as_ref().ok();
+    let (loaded, findings) = analysed.as_ref().ok().map(|(loaded, findings)| (loaded, findings)).unzip();
     let judged = findings.map(|f| f.judged.as_slice());
     let named = |text: &str| if args.hide_identity { String::new() } else { text.to_owned() };
     Line {
@@ -55,24 +57,33 @@ fn line(args: &WorklistArgs, catalog: &Catalog, series: &Series) -> Line {
         study_key: ReadingKey::new(series, "").short(),
         slices: series.slices.len(),
         analysis: analysed.as_ref().map_or_else(|why| format!("failed: {why}"), |_| "done".to_owned()),
-        told: findings.map(|findings| told(series, findings)),
+        told: loaded.zip(findings).map(|(loaded, findings)| told(loaded, findings)),
         passport: passport::compose(series, catalog.refused.len(), judged, findings).verdict,
         ..Line::default()
     }
 }
 
-fn analysed(args: &WorklistArgs, series: &Series) -> Result<Findings, Refusal> {
+fn analysed(args: &WorklistArgs, series: &Series) -> Result<(LoadedSeries, Findings), Refusal> {
     let began = Instant::now();
     let series = Arc::new(series.clone());
     let middle = series.slices.len() / 2;
     let read = with_bar("reading slices", |ctx| dicom::load_series(&series, middle, ctx, &|_, _| {}))
         .map_err(Refusal::from_error)?;
     let wishes = Wishes { weights: args.model.as_deref(), device: args.device, recipe: None, force: args.force };
-    analyse_loaded(&read.loaded, began.elapsed().as_secs_f64(), wishes)
+    let findings = analyse_loaded(&read.loaded, began.elapsed().as_secs_f64(), wishes)?;
+    Ok((read.loaded, findings))
 }
 
-fn told(series: &Series, findings: &Findings) -> Told {
-    let top = findings.top();
+/// The level of a slice by the vertebrae that were named in the window; empty where none are.
+fn level(loaded: &LoadedSeries, slice: usize) -> String {
+    let kept = Store::for_user().zip(SheetKey::of(loaded)).map(|(store, key)| store.measures().look(&key));
+    let pose = loaded.series.slices.get(slice).and_then(|slice| slice.pose);
+    let level = kept.zip(pose).and_then(|(kept, pose)| Levels::of(&kept.measurements).on(&pose));
+    level.map_or_else(String::new, |level| level.name().to_owned())
+}
+
+fn told(loaded: &LoadedSeries, findings: &Findings) -> Told {
+    let (series, top) = (&loaded.series, findings.top());
     let (provenance, model) = (&findings.provenance, &findings.provenance.model);
     Told {
         case_score: findings.case.as_ref().map(|case| case.score),
@@ -80,8 +91,7 @@ fn told(series: &Series, findings: &Findings) -> Told {
         peak_score: top.map(|(_, score)| score),
         peak_slice: top.map(|(slice, _)| slice + 1),
         peak_z_mm: top.and_then(|(slice, _)| series.slices.get(slice)?.z_mm()),
-        // Vertebrae are named in the window.
-        peak_level: String::new(),
+        peak_level: top.map_or_else(String::new, |(slice, _)| level(loaded, slice)),
         slice_threshold: findings.threshold(),
         verdict: verdict(findings).to_owned(),
         model: model.name.clone(),

@@ -15,7 +15,7 @@ use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
 use crate::geometry::{PatientPoint, Plane};
-use crate::measure;
+use crate::measure::{self, Levels};
 use crate::reading::Reading;
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
@@ -465,6 +465,11 @@ pub enum Event {
     ReadingSaved {
         key: ReadingKey,
         result: Result<(), String>,
+    },
+    /// The vertebrae that the reader has named in the study before, as they are kept.
+    StudyNamed {
+        request: RequestId,
+        levels: Levels,
     },
     SettingsSaved(Result<(), String>),
     /// How many kept results were removed, and their bytes.

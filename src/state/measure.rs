@@ -632,6 +632,8 @@ impl AppState {
                 active.measures.sheet.join(file.content);
                 active.measures.read = true;
                 active.read_measurements();
+                let (index, levels) = (active.index, active.levels());
+                self.note_levels(index, levels);
                 if drawn {
                     self.save_measures(out);
                 }
@@ -663,6 +665,8 @@ impl AppState {
     }
 
     fn save_measures(&mut self, effects: &mut Vec<Effect>) {
+        let Some((index, levels)) = self.active.as_ref().map(|active| (active.index, active.levels())) else { return };
+        self.note_levels(index, levels);
         let Some(active) = &mut self.active else { return };
         let measures = &mut active.measures;
         match &measures.key {

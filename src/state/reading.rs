@@ -259,7 +259,7 @@ impl AppState {
                 case_threshold: thresholds.case,
                 peak_score: result.top.map(|top| top.score),
                 peak_slice: result.top.map(|top| top.slice + 1),
-                peak_z_mm: result.top.and_then(|top| top.z_mm),
+                peak_z_mm: result.top.and_then(|top| top.z_mm()),
                 peak_level: self.top_level(result).map_or_else(String::new, |level| level.name().to_owned()),
                 slice_threshold: thresholds.slice,
                 verdict: self.row_verdict(result).to_owned(),

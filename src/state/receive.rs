@@ -87,9 +87,10 @@ impl AppState {
             }
             Event::ReadingsRead(read) => self.readings_read(read),
             Event::ReadingSaved { key, result } => self.reading_saved(&key, result),
-            event @ (Event::StudyRead { .. } | Event::StudyJudged { .. } | Event::StudyAnalysed { .. }) => {
-                self.receive_queue(event);
-            }
+            event @ (Event::StudyRead { .. }
+            | Event::StudyJudged { .. }
+            | Event::StudyNamed { .. }
+            | Event::StudyAnalysed { .. }) => self.receive_queue(event),
             other => self.receive_analysis(other),
         }
         self.settle(&mut effects);

@@ -3,6 +3,7 @@
 
 use super::apply::Asked;
 use super::*;
+use crate::measure::Levels;
 use crate::truth::Level;
 
 /// What was computed of a series that is not being read now.
@@ -97,16 +98,19 @@ impl AppState {
         true
     }
 
-    /// A series that has been read and is in memory, on the screen, beside it or aside.
-    fn in_hand(&self, index: usize) -> Option<&ActiveSeries> {
-        let beside = self.beside.as_ref().map(|beside| &beside.shown);
-        let aside = self.shelf.0.iter().map(|shelved| &shelved.active);
-        self.active.iter().chain(beside).chain(aside).find(|active| active.index == index)
+    /// The level of a study's highest slice, by the vertebrae that the reader has named in its series, now or before the
+    /// program was started.
+    pub fn top_level(&self, result: &RowResult) -> Option<Level> {
+        let row = self.worklist.rows.iter().find(|row| row.series.contains(&result.series))?;
+        let (_, levels) = row.named.iter().find(|(series, _)| *series == result.series)?;
+        levels.on(&result.top?.pose?)
     }
 
-    /// The level of a study's highest slice, by the vertebrae that the reader has named in it since it was opened.
-    pub fn top_level(&self, result: &RowResult) -> Option<Level> {
-        self.in_hand(result.series)?.level_at(result.top?.slice)
+    /// Writes down which vertebrae are named in a series, for when it is no longer in memory.
+    pub(super) fn note_levels(&mut self, index: usize, levels: Levels) {
+        let Some(row) = self.worklist.rows.iter_mut().find(|row| row.series.contains(&index)) else { return };
+        row.named.retain(|(series, _)| *series != index);
+        row.named.push((index, levels));
     }
 
     /// Frees what the budget does not hold; the series on the screen always stays.

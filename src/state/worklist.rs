@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::findings::describe::verdict_of;
+use crate::measure::Levels;
 use crate::reading::Reading;
 use crate::study::describe;
 use crate::study::quality::Weight;
@@ -67,7 +68,15 @@ pub struct TopSlice {
     /// 0-based, display order.
     pub slice: usize,
     pub score: f32,
-    pub z_mm: Option<f64>,
+    /// Where it lies, if the file says so.
+    pub pose: Option<SlicePose>,
+}
+
+impl TopSlice {
+    /// z of the slice's first pixel in LPS, mm.
+    pub fn z_mm(&self) -> Option<f64> {
+        self.pose.map(|pose| pose.origin.0.z)
+    }
 }
 
 /// What a finished analysis leaves in the list.
@@ -101,6 +110,9 @@ pub struct Row {
     pub reading: Reading,
     /// What is on disk has been looked at.
     pub reading_read: bool,
+    /// The vertebrae that the reader has named in its series, as far as that is known: as they were kept, then as they
+    /// were last drawn.
+    pub(super) named: Vec<(usize, Levels)>,
     /// Why the reading is in this window only.
     pub reading_lost: Option<String>,
 }
@@ -529,6 +541,12 @@ impl AppState {
         match event {
             Event::StudyRead { request } if request == job.request => row.work = Work::Running,
             Event::StudyJudged { request, lines } if request == job.request => row.judged = Some(lines),
+            Event::StudyNamed { request, levels } if request == job.request => {
+                // What was drawn since the program was started is not older than what the job has read.
+                if !row.named.iter().any(|(series, _)| *series == row.chosen) {
+                    row.named.push((row.chosen, levels));
+                }
+            }
             Event::StudyAnalysed { request, result } if request == job.request => {
                 self.worklist.job = None;
                 row.work = match result {
@@ -567,11 +585,11 @@ impl AppState {
 fn row_result(index: usize, series: &Series, refused: usize, findings: &Findings) -> RowResult {
     let passport = passport::compose(series, refused, Some(&findings.judged), Some(findings));
     let top = findings.top();
-    let z_mm = |slice: usize| series.slices.get(slice).and_then(|s| s.z_mm());
+    let at = |slice: usize| series.slices.get(slice).and_then(|s| s.pose);
     RowResult {
         series: index,
         case: findings.case.as_ref().map(|case| case.score),
-        top: top.map(|(slice, score)| TopSlice { slice, score, z_mm: z_mm(slice) }),
+        top: top.map(|(slice, score)| TopSlice { slice, score, pose: at(slice) }),
         doubtful: !findings.doubts.is_empty(),
         passport: (passport.verdict, passport.weight),
         model: findings.provenance.model.clone(),

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use super::tests::{loaded_from, placed, scored, series};
 use super::*;
 use crate::findings::{CaseResult, Doubt, Findings};
+use crate::geometry::Vec3;
+use crate::measure::{Content, Ground, Kind, Levels, Sheet, Source, Space};
 use crate::reading::{Answer, Moment, Opinion, Reading};
 use crate::study::{Patient, StudyInfo};
 use crate::truth::Level;
@@ -387,4 +389,57 @@ fn results_come_back_with_their_study_but_not_those_of_another_network() {
     let effects = list(&mut state, WorklistCommand::Open(0));
     assert!(state.findings().is_none());
     assert!(effects.iter().any(|e| matches!(e, Effect::Analyse { recall: true, .. })));
+}
+
+/// Vertebrae by name at heights, as they are kept.
+fn vertebrae(named: &[(Level, f64)]) -> Content {
+    let mut sheet = Sheet::default();
+    for (level, z) in named {
+        let pose = SlicePose {
+            origin: PatientPoint(Vec3::new(0.0, 0.0, *z)),
+            along_row: Vec3::new(1.0, 0.0, 0.0),
+            along_column: Vec3::new(0.0, 1.0, 0.0),
+        };
+        let ground = Ground { space: Space::Patient, pose, spacing: [0.5, 0.5], source: Source::Slice { index: 0 } };
+        sheet.add_named(
+            Kind::Vertebra,
+            level.name().into(),
+            ground,
+            vec![pose.origin],
+            crate::measure::Reading::Nothing,
+        );
+    }
+    sheet.content().clone()
+}
+
+#[test]
+fn vertebrae_that_were_named_before_the_start_tell_the_level_of_a_peak() {
+    let (mut state, effects) = opened(blind());
+    let level = |state: &AppState, row: usize| {
+        let told = state.reading_lines().swap_remove(row).told;
+        (state.seen_result(row).and_then(|r| state.top_level(r)), told.map(|told| told.peak_level))
+    };
+    // The highest slice is the second one, at z 18.
+    let kept = |named: &[(Level, f64)]| Levels::of(&vertebrae(named).measurements);
+    let (request, _) = queued(&effects).expect("begun");
+    state.receive(Event::StudyNamed { request, levels: kept(&[(Level::C4, 18.0)]) });
+    let (second, _) = queued(&finish(&mut state, request, 4, 0.8)).expect("the next");
+    state.receive(Event::StudyNamed { request, levels: kept(&[(Level::C7, 18.0)]) });
+    finish(&mut state, second, 5, 0.7);
+    assert_eq!(level(&state, 0), (None, None), "nothing before the verdict");
+    state.apply(Command::Reading(ReadingCommand::ToggleBlindFirst));
+    assert_eq!(level(&state, 0), (Some(Level::C4), Some("C4".into())));
+    assert_eq!(level(&state, 1), (None, Some(String::new())), "what an ended job sends is of no interest");
+
+    // The study is opened: what its file says now counts, also when it is no longer in memory.
+    state.settings.memory_mb = 0;
+    open(&mut state, 0);
+    let key = state.active.as_ref().and_then(|a| a.measures.key.clone()).expect("a UID");
+    let content = vertebrae(&[(Level::C5, 18.0)]);
+    state.receive(Event::MeasuresRead { key, result: Ok(MeasuresFile { content, damage: None }) });
+    analyse_active(&mut state, 0.8);
+    assert_eq!(level(&state, 0).0, Some(Level::C5));
+    open(&mut state, 1);
+    assert_eq!(state.in_memory().0, 1);
+    assert_eq!(level(&state, 0).0, Some(Level::C5));
 }

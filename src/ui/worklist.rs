@@ -457,7 +457,7 @@ fn result_cells(state: &AppState, index: usize, palette: &Palette) -> [[(String,
     let top = result.top.map_or_else(nothing, |top| {
         let (side, _) = side(top.score, thresholds.slice);
         let level = state.top_level(result).map_or_else(String::new, |level| format!("{}, ", level.name()));
-        let place = top.z_mm.map_or_else(String::new, |z| format!("z {z:.1} mm, "));
+        let place = top.z_mm().map_or_else(String::new, |z| format!("z {z:.1} mm, "));
         [
             (format!("{}, {side}", score_text(top.score)), colour),
             (format!("{level}{place}slice {}", top.slice + 1), palette.dim),

@@ -6,7 +6,9 @@ use std::process::Command as Process;
 
 use dens::app::{App, Start};
 use dens::findings::describe::score_text;
-use dens::state::{AnalysisState, Command, Settings, Work, WorklistCommand};
+use dens::measure::Kind;
+use dens::state::{AnalysisState, Command, MeasureCommand, Saved, Settings, Tool, Work, WorklistCommand};
+use dens::view::planes::Pane;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -288,4 +290,57 @@ fn blind_first_shows_nothing_of_a_result_before_the_verdict_and_logs_it() {
     harness.state_mut().command(Command::Worklist(WorklistCommand::Open(0)));
     until(&mut harness, "the study", is_loaded);
     harness.get_by_label_contains("you: finding, C6");
+}
+
+/// Names the vertebra at the middle of a slice.
+fn name_vertebra(harness: &mut Harness<'_, App>, slice: usize, name: &str) {
+    let app = harness.state_mut();
+    app.command(Command::SetTool(Tool::Measure(Kind::Vertebra)));
+    app.command(Command::GoToSlice(slice));
+    let pose = app.state().active.as_ref().and_then(|a| a.series.slices[slice].pose).expect("a place");
+    app.command(Command::Measure(MeasureCommand::Place { pane: Pane::Slices, at: pose.origin }));
+    let id = app.state().active.as_ref().and_then(|a| a.measures.sheet.selected).expect("drawn");
+    app.command(Command::Measure(MeasureCommand::Rename(id, name.into())));
+}
+
+#[test]
+fn the_level_of_a_peak_is_known_after_a_restart_without_opening_the_study() {
+    let folder = tempfile::tempdir().expect("folder");
+    let images = necks(folder.path(), 2);
+    let mut harness = opened(&images, folder.path(), &by_hand());
+    press(&mut harness, Key::Enter);
+    until(&mut harness, "the study is read", is_loaded);
+    let read = harness.state().state().active_row().expect("a study");
+    let last = harness.state().state().active.as_ref().map_or(0, |a| a.slice_count() - 1);
+    name_vertebra(&mut harness, 0, "C1");
+    name_vertebra(&mut harness, last, "C7");
+    until(&mut harness, "saved", |app| {
+        app.state().active.as_ref().is_some_and(|active| active.measures.saved == Saved::Yes)
+    });
+    close(harness);
+    let small = Settings { model: Some("nano".into()), ..Settings::default() };
+    let mut harness = opened(&images, folder.path(), &small);
+    until(&mut harness, "the end of the queue", all_ended);
+    let state = harness.state().state();
+    let level = state.seen_result(read).and_then(|result| state.top_level(result)).expect("a level");
+    assert!(state.active.is_none() && state.in_memory() == (0, 0), "nothing was opened");
+    harness.run_steps(3);
+    harness.get_by_label_contains(&format!("{}, z ", level.name()));
+    #[cfg(target_os = "linux")]
+    {
+        let kept = folder.path().join("data/dens/measurements");
+        std::fs::create_dir_all(kept.parent().expect("a folder")).expect("a folder");
+        std::fs::rename(folder.path().join("measurements"), &kept).expect("the folder of the window's files");
+        let images = images.display().to_string();
+        let args = ["worklist", &images, "--model", "nano", "--csv", "list.csv"];
+        let mut command = crate::support::dens_command(&args, folder.path());
+        let output = command.env("XDG_DATA_HOME", folder.path().join("data")).output().expect("dens starts");
+        assert!(output.status.success(), "{output:?}");
+        let mut table = csv::Reader::from_path(folder.path().join("list.csv")).expect("a table");
+        let levels = table
+            .deserialize()
+            .map(|row: Result<HashMap<String, String>, _>| row.expect("a row")["peak_level"].clone());
+        let levels: Vec<String> = levels.collect();
+        assert_eq!((levels[read].as_str(), levels[1 - read].as_str()), (level.name(), ""));
+    }
 }
