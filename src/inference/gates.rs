@@ -4,6 +4,7 @@
 //! A stop means that a trained network gives no score unless the reader asks for it all the same; then the sentence
 //! stands beside the score. An untrained network's numbers mean nothing anyhow, so there a stop is only a warning.
 
+use super::{metal, noise, sharpness};
 use crate::findings::{Doubt, Findings, ModelInfo};
 use crate::preprocess::{CropPlan, SpineTrack};
 use crate::study::quality::{LEVELS, Line, Weight, of_header};
@@ -20,9 +21,6 @@ const THIN_HU: f32 = -600.0;
 const MIN_AIR_SHARE: f64 = 0.02;
 /// Bone and teeth reach this in every neck; less is a windowed or clipped export.
 const MIN_BRIGHTEST_HU: f32 = 1000.0;
-/// No tissue is as dense.
-const METAL_HU: f32 = 3000.0;
-const MIN_METAL_PIXELS: usize = 40;
 /// Share of the scored range along which the canal must be found.
 const MIN_TRACK: f64 = 0.7;
 /// C1 lies within this height above the first closed canal; C7 ends at least this far below it, mm.
@@ -61,7 +59,9 @@ pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelIn
     let mut gates = of_series(series, model);
     gates.lines.extend(voxels(volume));
     gates.lines.extend(canal(series, plan));
-    gates.lines.extend(metal(volume));
+    gates.lines.extend(metal::judge(series, volume, plan));
+    gates.lines.extend(noise::judge(series, volume, plan));
+    gates.lines.extend(sharpness::judge(series, volume));
     gates
 }
 
@@ -135,11 +135,6 @@ fn canal(series: &Series, plan: &CropPlan) -> Vec<Line> {
     lines
 }
 
-fn metal(volume: &Volume) -> Option<Line> {
-    let text = "something as dense as metal lies in the series; its streaks can hide or imitate fractures";
-    (metal_pixels(volume) >= MIN_METAL_PIXELS).then(|| Line::warning("Metal", text))
-}
-
 /// The commonest value, by steps of 20 HU, of the air along the pictures' edges; `None` where little air lies there.
 fn air_mode(volume: &Volume) -> Option<f32> {
     const STEP: f32 = 20.0;
@@ -166,17 +161,6 @@ fn edge(slice: &Slice) -> impl Iterator<Item = f32> + '_ {
     let across = (0..columns).flat_map(move |column| [(column, 0), (column, rows.saturating_sub(1))]);
     let down = (0..rows).flat_map(move |row| [(0, row), (columns.saturating_sub(1), row)]);
     across.chain(down).filter_map(|(column, row)| slice.at(column, row))
-}
-
-fn metal_pixels(volume: &Volume) -> usize {
-    let dense = |slice: &Slice| match slice.min_max() {
-        Some([_, high]) if high >= METAL_HU => {
-            let value = |offset| slice.pixels.get(offset).filter(|v| *v >= METAL_HU && !slice.is_padding(*v));
-            (0..slice.pixels.len()).filter_map(value).count()
-        }
-        _ => 0,
-    };
-    volume.slices().iter().map(|slice| dense(slice)).sum()
 }
 
 /// Names the levels that may lie outside the series, with the millimetres that are missing.
@@ -253,6 +237,7 @@ mod tests {
             ends: Some([3, 9]),
             below_first_mm,
             above_first_mm,
+            middles_mm: Vec::new(),
         };
         let line = |above, below| levels(&series, &track(above, below)).expect("a canal");
         assert_eq!(line(20.0, 140.0).weight, Weight::Note);

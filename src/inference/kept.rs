@@ -10,21 +10,24 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
+use super::metal::METAL;
+use super::noise::NOISE;
+use super::sharpness::SHARPNESS;
 use super::{SliceNetwork, gates};
 use crate::findings::{
     Cam, CaseResult, Doubt, Exclusion, Findings, ModelInfo, Provenance, Seconds, SliceFinding, SliceOutcome, SliceState,
 };
 use crate::preprocess::{NO_BONE, NO_CANAL};
-use crate::study::quality::{LEVELS, Line, Weight};
+use crate::study::quality::{LEVELS, Line, Weight, kernel_known};
 use crate::study::{LoadedSeries, Series};
 use crate::volume::SlicePixels;
 
 /// Changes with the form of the bytes and with what the same key would compute.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// No result unpacks to more.
 const MOST_BYTES: u64 = 512 << 20;
 /// Topics of the lines that come from voxels and crops.
-const TOPICS: [&str; 4] = ["Values", "Canal", LEVELS, "Metal"];
+const TOPICS: [&str; 6] = ["Values", "Canal", LEVELS, METAL, NOISE, SHARPNESS];
 
 /// What a result belongs to; fit for a file's name, and silent about the patient.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,6 +47,8 @@ impl KeptKey {
         text(&model.recipe);
         text(network.device_name());
         text(if force { "forced" } else { "gated" });
+        // What was measured of the sharpness is a warning only where no kernel says it.
+        text(if kernel_known(&loaded.series).is_some() { "kernel known" } else { "kernel unknown" });
         take_voxels(&mut hash, loaded);
         Self(hex::encode(hash.finalize()))
     }

@@ -2,8 +2,11 @@
 
 mod gates;
 pub mod kept;
+mod metal;
+mod noise;
 pub mod occlusion;
 mod order;
+mod sharpness;
 mod start;
 mod unfinished;
 mod warnings;

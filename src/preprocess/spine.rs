@@ -37,6 +37,9 @@ pub struct SpineTrack {
     pub below_first_mm: f64,
     /// Height of the series above the first closed canal, mm.
     pub above_first_mm: f64,
+    /// Per slice: the canal's middle along rows and columns from the picture's upper left corner, mm, as the squares follow
+    /// it.
+    pub middles_mm: Vec<[f64; 2]>,
 }
 
 /// See [`super::plan`].
@@ -77,7 +80,7 @@ pub(super) fn plan(
             kept.then(|| square(*centre, spacing_mm, slice, flags.clone()))
         })
         .collect();
-    let spine = describe(&knots, &depth_mm, &outside_range);
+    let spine = SpineTrack { middles_mm: centres, ..describe(&knots, &depth_mm, &outside_range) };
     Ok(CropPlan { recipe: Recipe::Spine, crops, outside_range, spine: Some(spine) })
 }
 
@@ -193,7 +196,7 @@ fn describe(knots: &[Knot], depth_mm: &[f64], outside_range: &[bool]) -> SpineTr
         .collect();
     let found = in_range.iter().filter(|depth| near(**depth)).count() as f64 / in_range.len().max(1) as f64;
     let below_first_mm = first_mm.zip(in_range.last()).map_or(0.0, |(first, last)| last - first);
-    SpineTrack { found, closed, ends, below_first_mm, above_first_mm: first_mm.unwrap_or(0.0) }
+    SpineTrack { found, closed, ends, below_first_mm, above_first_mm: first_mm.unwrap_or(0.0), middles_mm: Vec::new() }
 }
 
 #[cfg(test)]

@@ -303,7 +303,7 @@ fn joined_by<const N: usize>(separator: &str, parts: [String; N]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
 
@@ -311,7 +311,8 @@ mod tests {
     use crate::geometry::PatientPoint;
     use crate::study::{Photometric, SliceInfo, Technique};
 
-    fn bare() -> Series {
+    /// One slice that says nothing of itself.
+    pub(crate) fn bare() -> Series {
         Series {
             uid: String::new(),
             frame_of_reference: String::new(),

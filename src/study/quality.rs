@@ -280,6 +280,11 @@ fn patient(series: &Series) -> Vec<Line> {
     if describe::contrast_given(series) == Some(true) {
         let text = "the series was taken with contrast agent; networks of this kind change their scores with it";
         lines.push(Line::warning("Contrast", text));
+/// Whether the header names a soft kernel; `None` where it names none, or one that this program does not know.
+pub fn kernel_known(series: &Series) -> Option<bool> {
+    kernel_is_soft(series.technique.kernel.trim())
+}
+
     }
     lines
 }
