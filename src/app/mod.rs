@@ -63,6 +63,7 @@ pub struct App {
     /// The worklist's job.
     queue: Option<Running>,
     solid: Option<Running>,
+    reformat: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     unfinished: Arc<Unfinished>,
@@ -128,6 +129,7 @@ impl App {
             attributes: None,
             queue: None,
             solid: None,
+            reformat: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             unfinished: Arc::default(),
@@ -271,6 +273,10 @@ impl App {
                 cancel(&self.solid);
                 self.solid = Some(self.worker().solid(request, stack));
             }
+            Effect::Reformat { request, loaded, limit_bytes } => {
+                self.reformat = Some(self.worker().reformat(request, loaded, limit_bytes));
+            }
+            Effect::CancelReformat => cancel(&self.reformat),
             Effect::CancelAnalysis => {
                 cancel(&self.analysis);
                 cancel(&self.occlusion);
@@ -340,11 +346,18 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export, beside].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes].map(ending);
-        for (slot, ending) in
-            [&mut self.graphics_check, &mut self.queue, &mut self.solid, &mut self.occlusion, &mut self.attributes]
-                .into_iter()
-                .zip(&lone)
+        let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes, &self.reformat]
+            .map(ending);
+        for (slot, ending) in [
+            &mut self.graphics_check,
+            &mut self.queue,
+            &mut self.solid,
+            &mut self.occlusion,
+            &mut self.attributes,
+            &mut self.reformat,
+        ]
+        .into_iter()
+        .zip(&lone)
         {
             if ending.is_some() {
                 *slot = None;
@@ -361,6 +374,7 @@ impl App {
             analysis: of(&self.analysis),
             occlusion: of(&self.occlusion),
             queue: of(&self.queue),
+            reformat: of(&self.reformat),
             export: self.export.is_some(),
         }
     }

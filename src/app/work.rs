@@ -20,7 +20,7 @@ use crate::model::{DevicePreference, Network};
 use crate::state::{
     AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, SheetKey, Thumbnail,
 };
-use crate::study::{Catalog, LoadedSeries, Series};
+use crate::study::{Catalog, LoadedSeries, ReformatError, Series, to_axial};
 use crate::training::dataset::truth_beside;
 use crate::volume::{Slice, Solid, Stack, Window};
 use crate::{dicom, phantom};
@@ -166,6 +166,9 @@ impl Worker {
                 sender.send(Event::SliceDecoded { request, index, slice }).ok(); // window gone
                 ctx.wake();
             };
+            if let Some(loaded) = series.in_memory() {
+                return Ok(Some(Event::Loaded { request, result: Ok((loaded, Vec::new())), seconds: 0.0 }));
+            }
             let done = dicom::load_series(&series, first, ctx, &on_slice).map_err(stopped)?;
             if let Some(truth) = truth_beside(&done.loaded.series) {
                 let truth = Arc::new(truth);
@@ -254,6 +257,21 @@ impl Worker {
             Ok(Some(Event::SolidMade { request, result: Ok(solid.map(Arc::new)) }))
         };
         self.start("bone view", work, move |end| Some(Event::SolidMade { request, result: Err(end) }))
+    }
+
+    pub fn reformat(self, request: RequestId, loaded: LoadedSeries, limit_bytes: u64) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let progress = |done, total| {
+                ctx.progress(done, total);
+                ctx.check().is_ok()
+            };
+            match to_axial(&loaded, limit_bytes, &progress) {
+                Ok(made) => Ok(Some(Event::Reformatted { request, result: Ok(made) })),
+                Err(ReformatError::Cancelled) => Err(Stopped::Cancelled),
+                Err(error) => Err(Stopped::Failed(error.to_string())),
+            }
+        };
+        self.start("reformat", work, move |end| Some(Event::Reformatted { request, result: Err(end) }))
     }
 
     /// A check that fails in any way leaves the pictures to the processor.
@@ -429,8 +447,14 @@ fn analyse_study(
     };
     let began = Instant::now();
     let middle = series.slices.len() / 2;
-    let loaded = dicom::load_series(&series, middle, ctx, &|_, _| {}).map_err(stopped)?.loaded;
+    let loaded = match series.in_memory() {
+        Some(loaded) => loaded,
+        None => dicom::load_series(&series, middle, ctx, &|_, _| {}).map_err(stopped)?.loaded,
+    };
     tell(Event::StudyRead { request });
+    if let (Some(store), Some(key)) = (&measures, SheetKey::of(&loaded)) {
+        tell(Event::StudyNamed { request, levels: Levels::of(&store.look(&key).measurements) });
+    }
     let order = Order {
         request,
         loaded,
@@ -452,9 +476,6 @@ fn analyse_study(
     Ok(findings.map(|findings| Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
 }
 
-    if let (Some(store), Some(key)) = (&measures, SheetKey::of(&loaded)) {
-        tell(Event::StudyNamed { request, levels: Levels::of(&store.look(&key).measurements) });
-    }
 fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {
     let network = network_for(check.model.clone(), device_preference(check.device), networks)?;
     let model = inference::model_info(&network);

@@ -18,6 +18,7 @@ use crate::jobs::JobCtx;
 use crate::preprocess::Recipe;
 use crate::report::{analysis_json, write_atomically};
 use crate::study::LoadedSeries;
+use crate::study::quality::{MAX_OFF_AXIAL_DEG, off_axial_deg};
 
 /// Runs the network over a series and writes the stable JSON.
 pub fn run(args: &AnalyzeArgs) -> Result<(), Refusal> {
@@ -27,7 +28,10 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Refusal> {
         recipe: parse_recipe(args.recipe.as_deref())?,
         force: args.force,
     };
-    let opened = open_series(&args.path, args.series)?;
+    let mut opened = open_series(&args.path, args.series)?;
+    if args.reformat_axial {
+        opened.reformat()?;
+    }
     let findings = analyse_loaded(&opened.loaded, opened.load_seconds, wishes)?;
     let json = analysis_json(&opened.loaded, &findings);
     let mut text = serde_json::to_string_pretty(&json).map_err(Refusal::from_error)?;
@@ -111,7 +115,11 @@ pub fn analyse_loaded(loaded: &LoadedSeries, load_seconds: f64, wishes: Wishes<'
     bar.finish_and_clear();
     let findings = findings.map_err(|error| match error {
         AnalysisError::Stopped(_) => {
-            Refusal(format!("{error}. With --force it is scored all the same, and the reasons stand beside the score"))
+            let leans = off_axial_deg(&loaded.series).is_some_and(|deg| deg > MAX_OFF_AXIAL_DEG);
+            let reformat = if leans { " `dens analyze --reformat-axial` makes axial slices of it first." } else { "" };
+            Refusal(format!(
+                "{error}.{reformat} With --force it is scored all the same, and the reasons stand beside the score"
+            ))
         }
         other => Refusal::from_error(other),
     })?;

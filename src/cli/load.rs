@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{DeviceChoice, Refusal};
+use crate::app::Store;
 use crate::jobs::JobCtx;
 use crate::model::DevicePreference;
-use crate::study::{Catalog, LoadedSeries, Refused};
+use crate::study::{Catalog, LoadedSeries, Refused, to_axial};
 use crate::training::dataset::truth_beside;
 use crate::truth::CaseTruth;
 use crate::{dicom, phantom};
@@ -65,6 +66,28 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
     let load_seconds = started.elapsed().as_secs_f64();
     let truth = truth_beside(&read.loaded.series);
     Ok(Opened { loaded: read.loaded, refused, truth, load_seconds })
+}
+
+impl Opened {
+    /// Puts axial slices made of the series in its place.
+    ///
+    /// # Errors
+    /// A sentence: it is axial already, is no stack, or would take more memory than the settings allow.
+    pub fn reformat(&mut self) -> Result<(), Refusal> {
+        let settings = Store::for_user().map(|store| store.read()).unwrap_or_default();
+        let made = with_bar("reformatting to axial", |ctx| {
+            to_axial(&self.loaded, settings.memory_mb << 20, &|done, total| {
+                ctx.progress(done, total);
+                true
+            })
+        });
+        let made = made.map_err(|why| Refusal(format!("--reformat-axial: {why}; nothing was done")))?;
+        eprintln!("dens: {}", made.series.description);
+        self.loaded = made;
+        // It counts the slices of the files.
+        self.truth = None;
+        Ok(())
+    }
 }
 
 /// Index of the wanted series in the catalog.

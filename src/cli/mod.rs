@@ -205,6 +205,9 @@ pub struct AnalyzeArgs {
     /// Score a series that a quality gate stops; the reasons then stand beside the score
     #[arg(long)]
     pub force: bool,
+    /// Make axial slices first of a series whose slices are more than 20 degrees off axial
+    #[arg(long)]
+    pub reformat_axial: bool,
     #[arg(long)]
     pub out: PathBuf,
 }
@@ -224,6 +227,9 @@ pub struct ReportArgs {
     /// Score a series that a quality gate stops; the reasons then stand beside the score
     #[arg(long)]
     pub force: bool,
+    /// Make axial slices first of a series whose slices are more than 20 degrees off axial
+    #[arg(long)]
+    pub reformat_axial: bool,
     /// With the measurements and key slices that the window keeps of this series
     #[arg(long)]
     pub measurements: bool,

@@ -20,7 +20,10 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         recipe: parse_recipe(args.recipe.as_deref())?,
         force: args.force,
     };
-    let opened = load::open_series(&args.path, args.series)?;
+    let mut opened = load::open_series(&args.path, args.series)?;
+    if args.reformat_axial {
+        opened.reformat()?;
+    }
     let drawn = args.measurements.then(|| kept_measurements(&opened.loaded)).transpose()?;
     // A series that cannot be scored still has a report, which says why.
     let analysis_note = opened.loaded.series.analysis_stop();
@@ -85,6 +88,7 @@ mod tests {
             device: DeviceChoice::Cpu,
             recipe: Some(recipe.into()),
             force: false,
+            reformat_axial: false,
             measurements: false,
             hide_identity: false,
             out: out.into(),

@@ -307,6 +307,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         is_localizer: is_localizer(&stack),
         file_windows: header.windows.iter().map(|(window, _)| *window).collect(),
         file_window_names: header.windows.iter().map(|(_, name)| name.clone()).collect(),
+        reformatted: None,
         warnings,
     })
 }

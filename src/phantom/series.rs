@@ -90,6 +90,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
         is_localizer: false,
         file_windows: vec![Window::BONE, Window::SOFT_TISSUE],
         file_window_names: Vec::new(),
+        reformatted: None,
         warnings: Vec::new(),
     }
 }

@@ -219,6 +219,10 @@ fn series_facts(series: &Series, mask: &Mask) -> Vec<Fact> {
         fact("Position", technique.patient_position.trim()),
         fact("Scanner", technique.manufacturer.trim()),
         fact("Source", describe::lossy_text(series)),
+        fact(
+            "Reformatted",
+            series.reformatted_from().map_or_else(String::new, |from| format!("from {from} by dens, interpolated")),
+        ),
         fact("Series UID", mask.file(&series.uid).unwrap_or_default()),
     ])
 }
@@ -369,6 +373,7 @@ fn key_slice(input: &ReportInput<'_>, mask: &Mask, title: String, index: usize) 
     }
     let region = cam.map(|(region, _)| *region);
     let fidelity = Fidelity::of_printed_slice(series.technique.lossy.as_deref());
+    let fidelity = fidelity.reformatted(series.reformatted_from());
     lines.push(format!("shown {}", fidelity.words()));
     let (plane, marks) = (None, Vec::new());
     let mut slice = KeySlice { index, title, score, lines, heatmap, region, plane, marks, fidelity };

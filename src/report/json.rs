@@ -88,6 +88,16 @@ pub fn analysis_json(loaded: &LoadedSeries, findings: &Findings) -> Value {
         "seconds": findings.seconds,
         "warnings": warnings,
     });
+    if let Some(made) = &series.reformatted {
+        analysis["reformatted"] = json!({
+            "from": made.from,
+            "from_series_uid": made.from_uid,
+            "interpolation": "linear",
+            "pixel_mm": series.spacing_mm.map(|[mm, _]| mm),
+            "slice_spacing_mm": series.slice_spacing_mm,
+            "software": SOFTWARE,
+        });
+    }
     if let Some(computed) = &findings.provenance.computed_earlier {
         analysis["computed_earlier"] = json!({"at": computed, "software": findings.provenance.software});
     }
@@ -192,6 +202,9 @@ fn masked(mut analysis: Value, mask: &Mask) -> Value {
         return analysis;
     }
     if let Some(uid) = analysis.get_mut("series_uid") {
+        *uid = Value::Null;
+    }
+    if let Some(uid) = analysis.pointer_mut("/reformatted/from_series_uid") {
         *uid = Value::Null;
     }
     for slice in analysis.get_mut("slices").and_then(Value::as_array_mut).into_iter().flatten() {

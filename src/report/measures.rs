@@ -122,14 +122,15 @@ fn fidelity(input: &ReportInput<'_>, plane: Option<&Ground>) -> Fidelity {
         Source::Plane { slab, .. } => Some(*slab),
         Source::Slice { .. } => None,
     });
-    match (slab, input.loaded.stack()) {
+    let drawn = match (slab, input.loaded.stack()) {
         (Some(slab), Ok(stack)) => {
             let (step_mm, interpolation) = (stack.slab_step_mm(), Interpolation::Linear);
             let cut = PlaneCut { stack: &stack.geometry, slab, step_mm, reduction: 1, interpolation };
             Fidelity::of_plane(&cut, lossy)
         }
         _ => Fidelity::of_printed_slice(lossy),
-    }
+    };
+    drawn.reformatted(input.loaded.series.reformatted_from())
 }
 
 /// The measurements that lie on a view.

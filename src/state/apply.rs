@@ -91,6 +91,7 @@ impl AppState {
             | Command::TogglePanel(_)
             | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
             Command::Keys(command) => self.apply_keys(command, &mut effects),
+            Command::ReformatAxial | Command::CancelReformat => self.apply_reformat(&command, &mut effects),
             Command::ToggleAttributes | Command::CopyAttribute { .. } => self.apply_attributes(&command, &mut effects),
             Command::ToggleHelp
             | Command::ToggleSettings
@@ -187,6 +188,7 @@ impl AppState {
     pub(super) fn close_study(&mut self, effects: &mut Vec<Effect>) {
         self.leave_series(effects);
         self.drop_job(effects);
+        self.drop_reformat(effects);
         self.clear_shelf();
         self.worklist = Worklist::default();
         effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad, Effect::CancelBeside]);

@@ -45,6 +45,9 @@ impl AttributesOf {
 const NO_FILE: &str = "This slice has no DICOM attributes: the study is the built-in synthetic neck, which the program \
                        computes and reads from no file.";
 
+const MADE_HERE: &str = "This slice has no DICOM attributes: it was reformatted from another series by this program and is in no \
+                         file. The list of the series that it was made from has theirs.";
+
 impl AppState {
     pub(super) fn apply_attributes(&mut self, command: &Command, effects: &mut Vec<Effect>) {
         match *command {
@@ -84,7 +87,8 @@ impl AppState {
             return;
         }
         if wanted.path.as_os_str().is_empty() {
-            self.attributes.shown = Some((wanted, Err(NO_FILE.to_owned())));
+            let why = if active.series.reformatted.is_some() { MADE_HERE } else { NO_FILE };
+            self.attributes.shown = Some((wanted, Err(why.to_owned())));
             return;
         }
         self.attributes.awaited = Some(wanted.clone());

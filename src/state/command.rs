@@ -235,6 +235,9 @@ pub enum Command {
     ShowKeysPage,
     ShowGeneralPage,
     Keys(KeysCommand),
+    /// Makes axial slices of a series that has none, and shows them.
+    ReformatAxial,
+    CancelReformat,
     /// Shows or hides the list of the slice's DICOM attributes.
     ToggleAttributes,
     /// A line of that list to the clipboard: its value, or all of it.
@@ -388,6 +391,13 @@ pub enum Effect {
         request: RequestId,
         stack: Stack,
     },
+    /// Resamples a series to axial slices, in no more than so many bytes.
+    Reformat {
+        request: RequestId,
+        loaded: LoadedSeries,
+        limit_bytes: u64,
+    },
+    CancelReformat,
     CopyText(String),
     /// Lists the attributes of a file.
     ReadAttributes(AttributesOf),
@@ -456,20 +466,24 @@ pub enum Event {
         request: RequestId,
         lines: Vec<Line>,
     },
+    /// The vertebrae that the reader has named in the study before, as they are kept.
+    StudyNamed {
+        request: RequestId,
+        levels: Levels,
+    },
     StudyAnalysed {
         request: RequestId,
         result: Result<Box<Findings>, Ended>,
+    },
+    Reformatted {
+        request: RequestId,
+        result: Result<LoadedSeries, Ended>,
     },
     /// What was kept under each key; the error says why it is not used.
     ReadingsRead(Vec<(ReadingKey, Result<Reading, String>)>),
     ReadingSaved {
         key: ReadingKey,
         result: Result<(), String>,
-    },
-    /// The vertebrae that the reader has named in the study before, as they are kept.
-    StudyNamed {
-        request: RequestId,
-        levels: Levels,
     },
     SettingsSaved(Result<(), String>),
     /// How many kept results were removed, and their bytes.

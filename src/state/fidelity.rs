@@ -17,13 +17,15 @@ impl AppState {
                 Fidelity::of_plane(&PlaneCut::from(&draw), lossy)
             }
         };
+        let drawn = drawn.reformatted(active.series.reformatted_from());
         Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
     }
 
     /// The statement of the series beside the one being read.
     pub fn fidelity_beside(&self, map: &PixelFromScreen) -> Option<Fidelity> {
-        let lossy = self.beside()?.shown.series.technique.lossy.as_deref();
-        let drawn = Fidelity::of_slice(map, self.settings.interpolation, lossy);
+        let series = &self.beside()?.shown.series;
+        let drawn = Fidelity::of_slice(map, self.settings.interpolation, series.technique.lossy.as_deref());
+        let drawn = drawn.reformatted(series.reformatted_from());
         Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
     }
 

@@ -15,6 +15,7 @@ mod occlusion;
 mod planes;
 mod reading;
 mod receive;
+mod reformat;
 mod settings;
 mod shelf;
 mod surface;
@@ -124,6 +125,7 @@ pub struct AppState {
     heat_is_stale: bool,
     evidence: Option<evidence::Evidence>,
     occlusion: Option<OcclusionCheck>,
+    reformatting: Option<reformat::Reformatting>,
     shelf: shelf::Shelf,
     now: Moment,
     /// When time on the screen was counted last.
@@ -352,6 +354,7 @@ impl AppState {
             heat_is_stale: false,
             evidence: None,
             occlusion: None,
+            reformatting: None,
             shelf: shelf::Shelf::default(),
             now: Moment::default(),
             clock_at: None,

@@ -34,7 +34,12 @@ impl AppState {
     pub fn in_memory(&self) -> (usize, u64) {
         let beside = self.beside.as_ref().map(|beside| &beside.shown);
         let all = self.shelf.0.iter().map(|shelved| &shelved.active).chain(&self.active).chain(beside);
-        all.fold((0, 0), |(count, bytes), active| (count + 1, bytes + bytes_of(active)))
+        // What was made here stays in memory, on the screen or not.
+        let made = self.held_by_catalog();
+        all.fold((0, made), |(count, bytes), active| {
+            let own = if active.series.reformatted.is_some() { 0 } else { bytes_of(active) };
+            (count + 1, bytes + own)
+        })
     }
 
     /// Puts the series on the screen aside, or drops it where it has not been read whole. What ran for it ends.

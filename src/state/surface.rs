@@ -131,7 +131,8 @@ impl AppState {
     pub fn surface_fidelity(&self) -> Option<Fidelity> {
         let (draw, active) = (self.surface_draw()?, self.active.as_ref()?);
         let lossy = active.series.technique.lossy.as_deref();
-        let drawn = Fidelity::of_surface(draw.threshold_hu, draw.solid.spacing_mm, lossy);
+        let drawn = Fidelity::of_surface(draw.threshold_hu, draw.solid.spacing_mm, lossy)
+            .reformatted(active.series.reformatted_from());
         Some(if self.graphics_fault.is_some() { drawn.drawn_by_processor() } else { drawn })
     }
 

@@ -39,6 +39,7 @@ pub(super) fn series(slices: usize) -> Series {
         is_localizer: false,
         file_windows: vec![Window::linear(30.0, 350.0)],
         file_window_names: Vec::new(),
+        reformatted: None,
         warnings: Vec::new(),
     }
 }

@@ -340,6 +340,7 @@ pub(crate) mod tests {
             is_localizer: false,
             file_windows: Vec::new(),
             file_window_names: Vec::new(),
+            reformatted: None,
             warnings: Vec::new(),
         }
     }

@@ -8,9 +8,12 @@ pub mod describe;
 pub mod mask;
 pub mod plane_text;
 pub mod quality;
+mod reformat;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use reformat::{ReformatError, Reformatted, to_axial};
 
 use crate::geometry::{SlicePose, StackError, StackGeometry};
 use crate::volume::{Stack, Volume, Window};
@@ -56,6 +59,8 @@ pub enum Kind {
     MissingUid,
     RecoveredFile,
     DoubtfulText,
+    /// Made here from another series.
+    Reformatted,
 }
 
 impl Kind {
@@ -196,6 +201,8 @@ pub struct Series {
     /// What the file calls them, in the same order; empty where it does not say.
     pub file_window_names: Vec<String>,
     pub warnings: Vec<Warning>,
+    /// Made here from another series; `None` for what files hold and for built-in studies.
+    pub reformatted: Option<Reformatted>,
 }
 
 impl Series {

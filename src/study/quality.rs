@@ -4,6 +4,7 @@
 
 use super::describe::{self, short};
 use super::{Kind, Series};
+use crate::geometry::SlicePose;
 
 /// How much a finding about a series weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -26,6 +27,8 @@ pub struct Line {
     pub text: String,
 }
 
+/// Topic of the line on how the slices lie; a stop where they are not axial.
+pub const ORDER: &str = "Order";
 /// Topic of the line on which levels of the neck are covered.
 pub const LEVELS: &str = "Levels";
 
@@ -51,7 +54,7 @@ const MIN_COVERAGE_MM: f64 = 60.0;
 /// ... nor are fewer slices.
 const MIN_SLICES: usize = 40;
 /// The largest tilt of what is still called axial, degrees.
-const MAX_OFF_AXIAL_DEG: f64 = 20.0;
+pub const MAX_OFF_AXIAL_DEG: f64 = 20.0;
 /// Slices thicker than this blur fine cracks, mm.
 const MAX_THICKNESS_MM: f64 = 1.5;
 /// Slices that are thinner than their distance by more than this leave something unseen between them.
@@ -103,6 +106,7 @@ fn topic_of(kind: Kind) -> &'static str {
         Kind::NoGeometry | Kind::BadGeometry => "Order",
         Kind::LossyCompression => "Compression",
         Kind::InconsistentSeries => "Series",
+        Kind::Reformatted => "Reformatted",
         _ => "Files",
     }
 }
@@ -163,22 +167,45 @@ fn extent(series: &Series) -> Vec<Line> {
     lines
 }
 
+/// How far the slices lean from axial, degrees; `None` where they have no position.
+pub fn off_axial_deg(series: &Series) -> Option<f64> {
+    series.slices.first().and_then(|slice| slice.pose).map(|pose| off_deg_of(&pose))
+}
+
+fn off_deg_of(pose: &SlicePose) -> f64 {
+    pose.normal().z.abs().clamp(0.0, 1.0).acos().to_degrees()
+}
+
 fn direction(series: &Series) -> Option<Line> {
     let Some(pose) = series.slices.first().and_then(|slice| slice.pose) else {
         let text = "the slices have no position; the network expects axial slices from head to feet";
-        return Some(Line::warning("Order", text));
+        return Some(Line::warning(ORDER, text));
     };
-    let off_deg = pose.normal().z.abs().clamp(0.0, 1.0).acos().to_degrees();
+    let off_deg = off_deg_of(&pose);
     Some(if off_deg > MAX_OFF_AXIAL_DEG {
-        let text = "the slices are more than 20 degrees off axial; reformat the series to axial slices";
-        Line::stop("Order", text)
+        let text = format!(
+            "the slices are {off_deg:.0} degrees off axial, more than {MAX_OFF_AXIAL_DEG:.0}; the network reads axial \
+             slices, which can be reformatted from these"
+        );
+        Line::stop(ORDER, text)
     } else {
-        Line::note("Order", format!("axial within {off_deg:.0} degrees, head to feet by position"))
+        Line::note(ORDER, format!("axial within {off_deg:.0} degrees, head to feet by position"))
     })
 }
 
 fn spacing(series: &Series) -> Option<Line> {
     let spacing_mm = series.slice_spacing_mm?;
+    // Slices that were interpolated between others show no more than those.
+    let source = series.reformatted.as_ref();
+    if let Some((of, mm)) =
+        source.and_then(|of| Some((of, of.from_spacing_mm?))).filter(|(_, mm)| *mm > MAX_SLICE_SPACING_MM)
+    {
+        let text = format!(
+            "the slices of {}, which these were reformatted from, lie {mm:.1} mm apart; a fracture may lie between them",
+            of.from
+        );
+        return Some(Line::stop("Spacing", text));
+    }
     Some(if spacing_mm > MAX_SLICE_SPACING_MM {
         Line::stop("Spacing", format!("the slices lie {spacing_mm:.1} mm apart; a fracture may lie between them"))
     } else {
@@ -187,7 +214,11 @@ fn spacing(series: &Series) -> Option<Line> {
 }
 
 fn thickness(series: &Series) -> Vec<Line> {
-    let Some(mm) = series.technique.slice_thickness_mm else {
+    let (thickness_mm, every_mm) = match &series.reformatted {
+        Some(source) => (source.from_thickness_mm, source.from_spacing_mm),
+        None => (series.technique.slice_thickness_mm, series.slice_spacing_mm),
+    };
+    let Some(mm) = thickness_mm else {
         return vec![Line::note("Thickness", "the header does not say how thick the slices are")];
     };
     let mut lines = Vec::new();
@@ -200,7 +231,7 @@ fn thickness(series: &Series) -> Vec<Line> {
             ),
         ));
     }
-    if let Some(spacing_mm) = series.slice_spacing_mm.filter(|spacing| mm > 0.0 && *spacing > mm * GAP_SHARE) {
+    if let Some(spacing_mm) = every_mm.filter(|spacing| mm > 0.0 && *spacing > mm * GAP_SHARE) {
         lines.push(Line::warning(
             "Gaps",
             format!(
@@ -249,6 +280,11 @@ fn kernel(series: &Series) -> Option<Line> {
     })
 }
 
+/// Whether the header names a soft kernel; `None` where it names none, or one that this program does not know.
+pub fn kernel_known(series: &Series) -> Option<bool> {
+    kernel_is_soft(series.technique.kernel.trim())
+}
+
 /// By the names that the large vendors give; `None` for others.
 fn kernel_is_soft(kernel: &str) -> Option<bool> {
     let name = kernel.to_uppercase();
@@ -280,11 +316,6 @@ fn patient(series: &Series) -> Vec<Line> {
     if describe::contrast_given(series) == Some(true) {
         let text = "the series was taken with contrast agent; networks of this kind change their scores with it";
         lines.push(Line::warning("Contrast", text));
-/// Whether the header names a soft kernel; `None` where it names none, or one that this program does not know.
-pub fn kernel_known(series: &Series) -> Option<bool> {
-    kernel_is_soft(series.technique.kernel.trim())
-}
-
     }
     lines
 }
@@ -340,7 +371,7 @@ mod tests {
                 pose.along_column = pose.along_column * 0.9 + pose.normal() * 0.4359;
             }
         };
-        check(tilt, Weight::Stop, "20 degrees");
+        check(tilt, Weight::Stop, "26 degrees off axial");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn below(ui: &mut Ui, state: &AppState, active: &ActiveSeries, cache: &mut UiCac
     }
     measure_panel::show(ui, state, active, cache, commands);
     if let Some(passport) = &state.passport() {
-        passport_panel::lines(ui, passport);
+        passport_panel::lines(ui, state, passport, commands);
     }
     if !state.results_hidden() {
         operating_panel::show(ui, state, commands);

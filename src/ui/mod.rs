@@ -150,6 +150,8 @@ pub struct Progress {
     pub occlusion: Option<(usize, usize)>,
     /// Of the worklist's study under analysis.
     pub queue: Option<(usize, usize)>,
+    /// Of the axial slices being made.
+    pub reformat: Option<(usize, usize)>,
     pub export: bool,
 }
 

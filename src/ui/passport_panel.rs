@@ -6,7 +6,8 @@ use super::theme::Palette;
 use super::{caption, theme};
 use crate::findings::describe::KNOWN_TO_MISLEAD;
 use crate::findings::passport::{Passport, TRAINING};
-use crate::study::quality::{Line, Weight};
+use crate::state::{AppState, Command};
+use crate::study::quality::{Line, ORDER, Weight};
 
 pub fn colour(palette: &Palette, weight: Weight) -> egui::Color32 {
     match weight {
@@ -36,7 +37,7 @@ fn lower(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-pub fn lines(ui: &mut Ui, passport: &Passport) {
+pub fn lines(ui: &mut Ui, state: &AppState, passport: &Passport, commands: &mut Vec<Command>) {
     caption(ui, "Input passport");
     let here = passport.lines.iter().filter(|line| line.topic != TRAINING);
     let (weighty, notes): (Vec<&Line>, Vec<&Line>) = here.partition(|line| line.weight > Weight::Note);
@@ -46,6 +47,9 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
         let text = format!("{}{}: {}", mark(line.weight), line.topic, line.text);
         let colour = if line.weight == Weight::Note { theme::of(ui).text } else { colour(theme::of(ui), line.weight) };
         ui.label(RichText::new(text).small().color(colour));
+        if line.topic == ORDER && line.weight == Weight::Stop && state.can_reformat() {
+            reformat(ui, state, commands);
+        }
     }
     if !notes.is_empty() {
         let heading =
@@ -66,4 +70,13 @@ pub fn lines(ui: &mut Ui, passport: &Passport) {
         ui.label(RichText::new(whence).small().italics().color(theme::of(ui).dim));
     });
     ui.add_space(6.0);
+}
+
+/// The way on from slices that are not axial.
+fn reformat(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let what = "Resamples the series to axial slices, which join the list of series until the study is closed";
+    let button = ui.add_enabled(!state.is_reformatting(), egui::Button::new("Reformat to axial").small());
+    if button.on_hover_text(state.keymap.hint(what, "reformat")).clicked() {
+        commands.push(Command::ReformatAxial);
+    }
 }

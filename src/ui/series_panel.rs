@@ -121,6 +121,13 @@ fn row(
                 ui.close();
             }
         });
+    } else if state.can_reformat() {
+        response.context_menu(|ui| {
+            if ui.button(state.keymap.hint("Reformat to axial", "reformat")).clicked() {
+                commands.push(Command::ReformatAxial);
+                ui.close();
+            }
+        });
     }
     response.on_hover_ui(|ui| {
         ui.label(title);

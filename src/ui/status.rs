@@ -25,6 +25,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                 if let Some(p) = progress.occlusion {
                     bar(ui, "covering patches", p, Command::CancelOcclusion, commands);
                 }
+                if let Some(p) = progress.reformat.filter(|_| state.is_reformatting()) {
+                    bar(ui, "reformatting to axial", p, Command::CancelReformat, commands);
+                }
                 match (&state.analysis, progress.analysis) {
                     (AnalysisState::Running, Some(p)) => {
                         bar(ui, "analysing", p, Command::CancelAnalysis, commands);

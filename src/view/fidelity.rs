@@ -107,6 +107,19 @@ impl Fidelity {
         self.sorted()
     }
 
+    /// The same of a series that was resampled here before it came to be drawn; `from` says from which, `None` that it was
+    /// not.
+    pub fn reformatted(mut self, from: Option<&str>) -> Self {
+        self.0.extend(from.map(|from| {
+            let reason = format!(
+                "These slices were not acquired: they were resampled from {from}, linear between the eight voxels around each \
+                 of theirs"
+            );
+            Item::caution("reformatted", reason)
+        }));
+        self.sorted()
+    }
+
     fn of(mut items: Vec<Item>, lossy: Option<&str>) -> Self {
         items.extend(lossy.map(|how| {
             let how = how.trim();

@@ -11,7 +11,7 @@ mod window;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use resample::{Projection, Sampling, Slab, Stack};
+pub use resample::{AxialGrid, Projection, Sampling, Slab, Stack};
 pub use solid::{BLOCK, Solid};
 pub use window::{VoiFunction, Window, WindowParseError};
 

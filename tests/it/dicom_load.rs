@@ -645,7 +645,7 @@ fn the_passport_of_real_series_names_what_is_unusual_about_them() {
         ("odd/series-gap", "Gaps", "except"),
         ("odd/series-dup-position", "Duplicates", "lie at the position of another"),
         ("odd/series-no-geometry", "Order", "no position"),
-        ("odd/series-coronal", "Order", "20 degrees off axial"),
+        ("odd/series-coronal", "Order", "90 degrees off axial, more than 20"),
         ("odd/series-with-scout", "Left out", "localizer picture"),
     ] {
         let lines: Vec<_> = passports(folder).into_iter().flat_map(|p| p.lines).collect();

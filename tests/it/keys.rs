@@ -361,6 +361,12 @@ const PLANES: &[(&str, Check)] = &[
         key.changes(screen, |state| active(state).planes.as_ref().expect("planes").any_turned(), |_| false);
     }),
     ("lines", |screen, key| key.toggles(screen, |state| state.lines_on)),
+    ("reformat", |screen, key| {
+        wish(screen, [Command::DismissNotices]);
+        key.changes(screen, |state| state.notices.len(), |_| 1);
+        let state = screen.state().state();
+        assert!(state.notices[0].text.contains("axial within 0 degrees already"), "{:?}", state.notices);
+    }),
     ("thinner-slab", |screen, key| thickens(screen, key, 1.0)),
     ("thicker-slab", |screen, key| thickens(screen, key, 3.0)),
     ("slab-projection", |screen, key| {

@@ -15,6 +15,7 @@ mod phantom;
 mod pipeline;
 mod planes;
 mod preprocess_golden;
+mod reformat;
 mod report;
 mod rules;
 mod support;

@@ -98,6 +98,7 @@ fn series_of(slices: Vec<Slice>) -> LoadedSeries {
         is_localizer: false,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
+        reformatted: None,
         warnings: Vec::new(),
     };
     let volume = Volume::new(slices.into_iter().map(Arc::new).collect()).expect("slices of one size");

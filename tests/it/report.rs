@@ -116,6 +116,7 @@ fn series(slices: usize) -> Series {
         is_localizer: false,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
+        reformatted: None,
         warnings: vec![Warning {
             kind: Kind::SlicesExcluded,
             text: "PLANTED_Z/im003.dcm of Zaphodia Planted repeats another slice and was left out; check the export."

@@ -142,6 +142,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         held("turn-right-more", &["Ctrl+Shift+Right"], "5 degrees the other way round", Command::TurnBy(5.0)),
         once("upright", &["Ctrl+U"], "planes upright again, slices as acquired", Command::StandUp),
         once("lines", &["Shift+X"], "crosshair and lines on or off", Command::ToggleLines),
+        once("reformat", &["Ctrl+Alt+R"], "axial slices, made of a series that has none", Command::ReformatAxial),
         held("thinner-slab", &["["], "thinner slab", Command::StepSlab(-1)),
         held("thicker-slab", &["]"], "thicker slab", Command::StepSlab(1)),
         once("slab-projection", &["L"], "slab: mean, MIP, MinIP", Command::CycleProjection),

@@ -42,6 +42,7 @@ fn series(slices: usize, placed: bool, spacing_mm: Option<[f64; 2]>, uid: &str) 
         is_localizer: false,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
+        reformatted: None,
         warnings: Vec::new(),
     }
 }

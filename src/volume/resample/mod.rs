@@ -1,8 +1,11 @@
 //! Planes and slabs cut from a volume, by linear interpolation between the voxels around each point. The CPU twin of
 //! `shaders/planes.wgsl`.
 
+mod axial;
+
 use std::sync::Arc;
 
+pub use axial::AxialGrid;
 use rayon::prelude::*;
 
 use super::{Slice, SlicePixels, Volume};
