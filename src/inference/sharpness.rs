@@ -38,7 +38,7 @@ pub fn judge(series: &Series, volume: &Volume) -> Option<Line> {
         None if width_mm >= SOFT_MM => Line::warning(
             SHARPNESS,
             format!(
-                "{measured}, as with a soft kernel, which the header does not name; fine fracture lines are lost in that"
+                "{measured}, as with a soft kernel, which the header does not name, or with large pixels; fine fracture lines are lost in that"
             ),
         ),
         _ => Line::note(SHARPNESS, measured),

@@ -543,9 +543,8 @@ impl AppState {
             Event::StudyJudged { request, lines } if request == job.request => row.judged = Some(lines),
             Event::StudyNamed { request, levels } if request == job.request => {
                 // What was drawn since the program was started is not older than what the job has read.
-                if !row.named.iter().any(|(series, _)| *series == row.chosen) {
-                    row.named.push((row.chosen, levels));
-                }
+                let known = row.named.iter().any(|(series, _)| *series == row.chosen);
+                row.named.extend((!known).then_some((row.chosen, levels)));
             }
             Event::StudyAnalysed { request, result } if request == job.request => {
                 self.worklist.job = None;
