@@ -34,6 +34,16 @@ pub(super) fn slice(picture: &Picture, source: &mut Source) -> Result<Slice, Pro
     Ok(Slice { rows: picture.rows, columns: picture.columns, pixels: rescaled(words, picture), padding })
 }
 
+/// The bytes of one picture taken out of what holds it, to be decoded on another thread.
+pub(super) fn lifted(picture: &Picture, source: &mut Source) -> Result<(Picture, Vec<u8>), Problem> {
+    let bytes = joined(&picture.stored_ranges(), source)?;
+    let place = match picture.place {
+        Place::Whole { .. } => Place::Whole { start: 0 },
+        Place::Fragments(_) => Place::Fragments(vec![(0, bytes.len())]),
+    };
+    Ok((Picture { place, ..picture.clone() }, bytes))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "f32 is what the volume holds")]
 fn real(stored: i32, slope: f64, intercept: f64) -> f32 {
     (f64::from(stored) * slope + intercept) as f32
@@ -85,7 +95,7 @@ fn plain_words(picture: &Picture, mut read: impl FnMut(&mut [u8]) -> Result<(), 
     Ok(bytes.into_iter().map(u16::from).collect())
 }
 
-/// All fragments of the single frame, one behind the other (PS3.5 A.4).
+/// All fragments of one frame, one behind the other (PS3.5 A.4).
 fn joined(fragments: &[(usize, usize)], source: &mut Source) -> Result<Vec<u8>, Problem> {
     if let [(start, len)] = fragments {
         return source.read_vec(*start, *len);

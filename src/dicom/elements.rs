@@ -326,7 +326,18 @@ pub(super) fn walk_meta(window: &Window, mut at: usize) -> Result<(Vec<Element>,
     Ok((elements, at))
 }
 
-/// The fragments of encapsulated pixels (PS3.5 A.4) without the offset table, as `(offset, length)`.
+/// More fragments than any object has; bounds what a file of nothing else makes us hold.
+const MOST_FRAGMENTS: usize = 1 << 20;
+
+/// Encapsulated pixels, each part as `(offset, length)` of its value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Encapsulated {
+    /// The Basic Offset Table, which may be empty.
+    pub table: (usize, usize),
+    pub fragments: Vec<(usize, usize)>,
+}
+
+/// The offset table and the fragments of encapsulated pixels (PS3.5 A.4).
 /// `read` fills the eight bytes at an offset. Data that end without the closing delimiter were cut, even between two
 /// fragments: how many more there were cannot be known.
 pub(super) fn fragments<E>(
@@ -334,8 +345,8 @@ pub(super) fn fragments<E>(
     total: usize,
     big_endian: bool,
     mut read: impl FnMut(usize, &mut [u8; 8]) -> Result<(), E>,
-) -> Result<Result<Vec<(usize, usize)>, Stop>, E> {
-    let mut found = Vec::new();
+) -> Result<Result<Encapsulated, Stop>, E> {
+    let mut found = Encapsulated::default();
     let mut first = true;
     let mut at = start;
     loop {
@@ -358,8 +369,12 @@ pub(super) fn fragments<E>(
                 let Some(end) = at.checked_add(len).filter(|end| *end <= total) else {
                     return Ok(Err(Stop::Cut { tag: Some(PIXEL_DATA), offset: at, declared: len }));
                 };
-                if !first {
-                    found.push((at, len));
+                if first {
+                    found.table = (at, len);
+                } else if found.fragments.len() < MOST_FRAGMENTS {
+                    found.fragments.push((at, len));
+                } else {
+                    return Ok(Err(Stop::Garbled { offset: at, what: "more than a million pixel fragments" }));
                 }
                 first = false;
                 at = end;

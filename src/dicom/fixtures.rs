@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// Rows and columns of nearly all.
+const SIZE: [u16; 2] = [4, 6];
+
 /// Elements of one level, Explicit VR Little Endian.
 #[derive(Clone, Default)]
 pub(crate) struct Elements {
@@ -23,7 +26,7 @@ impl Elements {
         self.head(group, element, vr);
         let len = value.len().next_multiple_of(2);
         match vr {
-            "OB" | "OW" | "UN" | "UT" => {
+            "OB" | "OV" | "OW" | "UN" | "UT" => {
                 self.bytes.extend([0, 0]);
                 self.bytes.extend(u32::try_from(len).expect("short").to_le_bytes());
             }
@@ -60,22 +63,41 @@ impl Elements {
         }
         self
     }
-    /// Grey frames of 4 rows and 6 columns.
-    fn picture(self, frames: usize) -> Self {
+    /// Grey frames.
+    fn picture(self, frames: usize, [rows, columns]: [u16; 2]) -> Self {
         self.word(0x28, 0x02, 1)
             .text(0x28, 0x04, "CS", "MONOCHROME2")
             .text(0x28, 0x08, "IS", &frames.to_string())
-            .word(0x28, 0x10, 4)
-            .word(0x28, 0x11, 6)
+            .word(0x28, 0x10, rows)
+            .word(0x28, 0x11, columns)
+    }
+    /// Encapsulated pixels: the offset table, the fragments, the delimiter.
+    pub(crate) fn encapsulated(mut self, table: &[u32], fragments: &[&[u8]]) -> Self {
+        self.head(0x7FE0, 0x10, "OB");
+        self.bytes.extend([0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
+        let table: Vec<u8> = table.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        for part in std::iter::once(table.as_slice()).chain(fragments.iter().copied()) {
+            let len = part.len().next_multiple_of(2);
+            self.bytes.extend([0xFE, 0xFF, 0x00, 0xE0]);
+            self.bytes.extend(u32::try_from(len).expect("short").to_le_bytes());
+            self.bytes.extend(part);
+            self.bytes.resize(self.bytes.len() + len - part.len(), 0);
+        }
+        self.bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        self
     }
     pub(crate) fn write(&self, path: &Path) {
         std::fs::write(path, self.file()).expect("written");
     }
     /// With preamble and file header.
     pub(crate) fn file(&self) -> Vec<u8> {
+        self.file_in("1.2.840.10008.1.2.1")
+    }
+    /// As [`Elements::file`], with another transfer syntax named.
+    pub(crate) fn file_in(&self, syntax: &str) -> Vec<u8> {
         let mut file = vec![0; 128];
         file.extend(b"DICM");
-        let meta = Self::default().text(2, 0x10, "UI", "1.2.840.10008.1.2.1");
+        let meta = Self::default().text(2, 0x10, "UI", syntax);
         file.extend(&meta.bytes);
         file.extend(&self.bytes);
         file
@@ -87,7 +109,7 @@ pub(crate) fn hu_of(frame: usize) -> i16 {
     i16::try_from(100 * frame).expect("few frames") - 1000
 }
 
-fn ct_head(defined: bool, class: &str, frames: usize) -> Elements {
+fn ct_head(defined: bool, class: &str, frames: usize, size: [u16; 2]) -> Elements {
     Elements::new(defined)
         .text(0x08, 0x08, "CS", "ORIGINAL\\PRIMARY\\VOLUME\\NONE")
         .text(0x08, 0x16, "UI", class)
@@ -98,23 +120,54 @@ fn ct_head(defined: bool, class: &str, frames: usize) -> Elements {
         .text(0x20, 0x0D, "UI", "2.25.70")
         .text(0x20, 0x0E, "UI", "2.25.72")
         .text(0x20, 0x52, "UI", "2.25.73")
-        .picture(frames)
+        .picture(frames, size)
 }
 
-fn ct_depth(elements: Elements) -> Elements {
-    elements.word(0x28, 0x100, 16).word(0x28, 0x101, 16).word(0x28, 0x102, 15).word(0x28, 0x103, 0)
+/// BitsAllocated, BitsStored, HighBit, PixelRepresentation of nearly all.
+const DEPTH: [u16; 4] = [16, 16, 15, 0];
+
+fn ct_depth(elements: Elements, depth: [u16; 4]) -> Elements {
+    (0x100..).zip(depth).fold(elements, |all, (element, value)| all.word(0x28, element, value))
 }
 
-/// Stored values: 1000 more than half of the HU, so that the rescale of each frame matters.
+/// What is stored of a frame: half of 1000 more than the HU, so that the rescale of each frame matters.
+fn stored(frame: usize) -> u16 {
+    u16::try_from(50 * frame).expect("few")
+}
+
 fn ct_pixels(frames: usize) -> Vec<u8> {
-    (0..frames)
-        .flat_map(|f| std::iter::repeat_n(u16::try_from(50 * f).expect("few"), 24))
-        .flat_map(u16::to_le_bytes)
-        .collect()
+    (0..frames).flat_map(|f| std::iter::repeat_n(stored(f), 24)).flat_map(u16::to_le_bytes).collect()
+}
+
+/// A frame of [`enhanced_ct`] in RLE Lossless (PS3.5 annex G): one run for the high bytes, one for the low.
+pub(crate) fn rle_frame(frame: usize) -> Vec<u8> {
+    let [low, high] = stored(frame).to_le_bytes();
+    let mut bytes: Vec<u8> = [2u32, 64, 66].iter().flat_map(|n| n.to_le_bytes()).collect();
+    bytes.resize(64, 0);
+    bytes.extend([233, high, 233, low]);
+    bytes
 }
 
 /// An enhanced CT of 4 x 6 pixels; frames lie 2 mm apart and are stored from the feet.
 pub(crate) fn enhanced_ct(frames: usize, defined: bool) -> Elements {
+    enhanced_ct_head(frames, defined, SIZE).raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))
+}
+
+/// [`enhanced_ct`] without its pixels, of any rows and columns.
+pub(crate) fn enhanced_ct_head(frames: usize, defined: bool, size: [u16; 2]) -> Elements {
+    let per_frame: Vec<Elements> = (0..frames).map(|f| frame_group(f, defined)).collect();
+    enhanced_ct_of(&per_frame, defined, size, DEPTH)
+}
+
+/// What a frame of [`enhanced_ct`] says of itself.
+pub(crate) fn frame_group(frame: usize, defined: bool) -> Elements {
+    let position = format!("-10\\-20\\{}", 2 * frame);
+    let position = Elements::new(defined).text(0x20, 0x32, "DS", &position);
+    Elements::new(defined).sequence(0x20, 0x9113, &[position])
+}
+
+/// [`enhanced_ct`] without its pixels, with any groups of frames and any depth.
+pub(crate) fn enhanced_ct_of(per_frame: &[Elements], defined: bool, size: [u16; 2], depth: [u16; 4]) -> Elements {
     let item = || Elements::new(defined);
     let measures = item().text(0x18, 0x50, "DS", "2").text(0x28, 0x30, "DS", "0.5\\0.75");
     let values = item().text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
@@ -122,15 +175,9 @@ pub(crate) fn enhanced_ct(frames: usize, defined: bool) -> Elements {
         .sequence(0x20, 0x9116, &[item().text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")])
         .sequence(0x28, 0x9110, &[measures])
         .sequence(0x28, 0x9145, &[values]);
-    let frame = |f: usize| {
-        let position = format!("-10\\-20\\{}", 2 * f);
-        item().sequence(0x20, 0x9113, &[item().text(0x20, 0x32, "DS", &position)])
-    };
-    let per_frame: Vec<Elements> = (0..frames).map(frame).collect();
-    ct_depth(ct_head(defined, "1.2.840.10008.5.1.4.1.1.2.1", frames))
+    ct_depth(ct_head(defined, "1.2.840.10008.5.1.4.1.1.2.1", per_frame.len(), size), depth)
         .sequence(0x5200, 0x9229, &[shared])
-        .sequence(0x5200, 0x9230, &per_frame)
-        .raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))
+        .sequence(0x5200, 0x9230, per_frame)
 }
 
 /// The same as a flat object: one place, one distance, everything at the top level.
@@ -146,9 +193,9 @@ pub(crate) fn flat_ct(frames: usize) -> Elements {
         .text(0x20, 0x0E, "UI", "2.25.72")
         .text(0x20, 0x32, "DS", "-10\\-20\\0")
         .text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")
-        .picture(frames)
+        .picture(frames, SIZE)
         .text(0x28, 0x30, "DS", "0.5\\0.75");
-    head = ct_depth(head).text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
+    head = ct_depth(head, DEPTH).text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2");
     head.raw(0x7FE0, 0x10, "OW", &ct_pixels(frames))
 }
 

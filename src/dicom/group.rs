@@ -148,10 +148,15 @@ fn digest(one: &Found) -> Option<Vec<u8>> {
 
 /// Of a frame its pixels tell; what is packed or deflated would be unpacked from its beginning for every frame.
 fn frame_digest(one: &Found) -> Option<Vec<u8>> {
-    let (start, length) =
-        one.picture.stored_range().filter(|_| one.packed.is_none() && !one.picture.syntax.deflated)?;
+    if one.packed.is_some() || one.picture.syntax.deflated {
+        return None;
+    }
     let mut source = Source::open(&one.path, None).ok()?;
-    Some(Sha256::digest(source.read_vec(start, length).ok()?).to_vec())
+    let mut hash = Sha256::new();
+    for (start, length) in one.picture.stored_ranges() {
+        hash.update(source.read_vec(start, length).ok()?);
+    }
+    Some(hash.finalize().to_vec())
 }
 
 fn is_localizer(stack: &[Found]) -> bool {

@@ -50,9 +50,9 @@ const WINDOW_WIDTH: Tag = Tag(0x0028, 0x1051);
 const RESCALE_TYPE: Tag = Tag(0x0028, 0x1054);
 const WINDOW_EXPLANATION: Tag = Tag(0x0028, 0x1055);
 const VOI_FUNCTION: Tag = Tag(0x0028, 0x1056);
-const LOSSY: Tag = Tag(0x0028, 0x2110);
-const LOSSY_RATIO: Tag = Tag(0x0028, 0x2112);
-const LOSSY_METHOD: Tag = Tag(0x0028, 0x2114);
+pub(super) const LOSSY: Tag = Tag(0x0028, 0x2110);
+pub(super) const LOSSY_RATIO: Tag = Tag(0x0028, 0x2112);
+pub(super) const LOSSY_METHOD: Tag = Tag(0x0028, 0x2114);
 
 const TEXTS: [Tag; 34] = [
     IMAGE_TYPE,
@@ -288,19 +288,23 @@ fn technique(data: &DataSet, picture: &Picture, doubtful: &mut bool) -> Techniqu
         contrast_agent: data.text(CONTRAST, doubtful),
         body_part: data.plain(BODY_PART),
         patient_position: data.plain(PATIENT_POSITION),
-        lossy: lossy(data, picture),
+        lossy: lossy(
+            &data.plain(LOSSY),
+            &data.plain(LOSSY_METHOD),
+            data.decimals(LOSSY_RATIO).and_then(Result::ok).and_then(|r| r.last().copied()),
+            picture,
+        ),
     }
 }
 
 /// LossyImageCompression (PS3.3 C.7.6.1.1.5) or a syntax that says so; JPEG 2000 can be either.
-fn lossy(data: &DataSet, picture: &Picture) -> Option<String> {
-    let flag = data.plain(LOSSY);
+pub(super) fn lossy(flag: &str, method: &str, ratio: Option<f64>, picture: &Picture) -> Option<String> {
     let either = matches!(picture.syntax.uid, "1.2.840.10008.1.2.4.91" | "1.2.840.10008.1.2.4.203");
     if flag != "01" && !picture.syntax.lossy && !(either && flag != "00") {
         return None;
     }
-    let method = data.plain(LOSSY_METHOD).replace('\\', ", ");
-    let ratio = data.decimals(LOSSY_RATIO).and_then(Result::ok).and_then(|r| r.last().copied()).filter(|r| *r >= 1.0);
+    let method = method.replace('\\', ", ");
+    let ratio = ratio.filter(|ratio| *ratio >= 1.0);
     let name = match (method.is_empty(), picture.syntax.is_encapsulated()) {
         (false, _) => method,
         (true, true) => picture.syntax.name.to_owned(),

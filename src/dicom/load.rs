@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
+
 use super::multiframe::FramePictures;
 use super::picture::Picture;
 use super::source::Source;
@@ -45,8 +47,8 @@ fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
 }
 
 fn read_frame(series: &Series, info: &SliceInfo, pictures: &FramePictures) -> Result<Slice, Problem> {
-    let mut source = FramePictures::source(&info.path, info.packed)?;
-    pictures.decode(series, info, &mut source)
+    let picture = pictures.picture(series, info)?;
+    decode::slice(picture, &mut FramePictures::source(&info.path, info.packed)?)
 }
 
 /// As [`decode_slice`], where the objects have been looked through.
@@ -64,7 +66,8 @@ fn unless_it_panics(read: impl FnOnce() -> Result<Slice, Problem>) -> Result<Sli
     })
 }
 
-/// Frames of an object in an archive, one after the other as they are stored: each place in it is reached from the one before.
+/// Frames of objects in an archive: read one after the other as they are stored, since each place in an entry is reached
+/// from the one before, and decoded some at a time on all pool threads.
 fn load_packed_frames(
     series: &Arc<Series>,
     ctx: &JobCtx,
@@ -72,32 +75,44 @@ fn load_packed_frames(
 ) -> Result<Loaded, LoadError> {
     let pictures = FramePictures::of(series);
     let mut order: Vec<usize> = (0..series.slices.len()).collect();
-    order.sort_by_key(|index| series.slices.get(*index).and_then(|info| info.frame));
+    order.sort_by_key(|index| series.slices.get(*index).map(|info| (info.packed.map(|p| p.start), info.frame)));
     let mut results: Vec<Option<Decoded>> = (0..order.len()).map(|_| None).collect();
     let mut open: Option<(Packed, Result<Source, Problem>)> = None;
-    for (done, index) in order.iter().copied().enumerate() {
-        ctx.check()?;
-        ctx.progress(done, order.len());
-        let Some((info, packed)) = series.slices.get(index).and_then(|info| Some((info, info.packed?))) else {
-            continue;
-        };
-        if open.as_ref().is_none_or(|(of, _)| *of != packed) {
-            open = Some((packed, FramePictures::source(&info.path, Some(packed))));
+    let done = AtomicUsize::new(0);
+    ctx.progress(0, order.len());
+    for some in order.chunks(2 * rayon::current_num_threads()) {
+        let mut read = Vec::with_capacity(some.len());
+        for index in some.iter().copied() {
+            ctx.check()?;
+            let Some((info, packed)) = series.slices.get(index).and_then(|info| Some((info, info.packed?))) else {
+                continue;
+            };
+            if open.as_ref().is_none_or(|(of, _)| *of != packed) {
+                open = Some((packed, FramePictures::source(&info.path, Some(packed))));
+            }
+            let lifted = match &mut open {
+                Some((_, Ok(source))) => pictures.picture(series, info).and_then(|p| decode::lifted(p, source)),
+                Some((_, Err(problem))) => Err(problem.clone()),
+                None => Err(Problem::new(Kind::Unreadable, "it could not be opened")),
+            };
+            read.push((index, info, lifted));
         }
-        let read = || match &mut open {
-            Some((_, Ok(source))) => pictures.decode(series, info, source),
-            Some((_, Err(problem))) => Err(problem.clone()),
-            None => Err(Problem::new(Kind::Unreadable, "it could not be opened")),
+        let one = |(index, info, lifted): (usize, &SliceInfo, Result<(Picture, Vec<u8>), Problem>)| {
+            let decode = || lifted.and_then(|(p, bytes)| decode::slice(&p, &mut Source::of_bytes(bytes)));
+            let result = unless_it_panics(decode).map(Arc::new).map_err(|problem| problem.refused(info.file.clone()));
+            if let Ok(slice) = &result {
+                on_slice(index, Arc::clone(slice));
+            }
+            ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, order.len());
+            (index, result)
         };
-        let result = unless_it_panics(read).map(Arc::new).map_err(|problem| problem.refused(info.file.clone()));
-        if let Ok(slice) = &result {
-            on_slice(index, Arc::clone(slice));
-        }
-        if let Some(place) = results.get_mut(index) {
-            *place = Some(result);
+        for (index, result) in read.into_par_iter().map(one).collect::<Vec<_>>() {
+            if let Some(place) = results.get_mut(index) {
+                *place = Some(result);
+            }
         }
     }
-    ctx.progress(order.len(), order.len());
+    ctx.check()?;
     assemble(series, results)
 }
 

@@ -13,6 +13,7 @@ mod digest;
 mod elements;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod fragments;
 mod group;
 mod header;
 mod jpeg_ls;

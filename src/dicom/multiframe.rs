@@ -1,4 +1,4 @@
-//! Objects of many frames: enhanced and flat multi-frame CT, and segmentations (PS3.3 A.38, A.51), uncompressed.
+//! Objects of many frames: enhanced and flat multi-frame CT, and uncompressed segmentations (PS3.3 A.38, A.51).
 //!
 //! What a frame says of itself lies in nested sequences: the shared functional groups, then those of the frame, and in
 //! flat objects the top level. They are looked into one level at a time, without recursion; all lengths are checked
@@ -13,7 +13,8 @@ use dicom_core::Tag;
 
 use super::dataset::{self, DataSet, stopped};
 use super::decode;
-use super::elements::{self, Coding, Stop, Vr, Window};
+use super::elements::{self, Coding, PixelElement, Stop, Vr, Window};
+use super::fragments::{self, Tables};
 use super::group::{self, Found};
 use super::header::{self, Header, Stated, Units};
 use super::picture::{Depth, Picture, Place, Rescale};
@@ -23,11 +24,14 @@ use super::{Problem, text};
 use crate::geometry::{PatientPoint, SlicePose, Vec3};
 use crate::jobs::{Cancelled, JobCtx};
 use crate::study::{Kind, LoadedSeries, Packed, Refused, Series, SliceInfo};
-use crate::volume::{Slice, Volume};
+use crate::volume::Volume;
 
 /// Everything before the pixels of a multi-frame object is smaller than this.
 const MOST_HEADER: usize = 256 << 20;
 const MOST_FRAMES: usize = 1 << 16;
+/// All frames of an object decoded may grow by more than this only up to that many bytes.
+const MOST_GROWTH: usize = 200;
+const SMALL_WHEN_DECODED: usize = 1 << 30;
 /// Sequences within sequences that are followed.
 const MOST_NESTING: usize = 64;
 const UNDEFINED: u32 = u32::MAX;
@@ -62,6 +66,10 @@ const VALUE_TRANSFORMATION: Tag = Tag(0x0028, 0x9145);
 const THICKNESS: Tag = Tag(0x0018, 0x0050);
 const SHARED: Tag = Tag(0x5200, 0x9229);
 const PER_FRAME: Tag = Tag(0x5200, 0x9230);
+const EXTENDED_OFFSETS: Tag = Tag(0x7FE0, 0x0001);
+const EXTENDED_LENGTHS: Tag = Tag(0x7FE0, 0x0002);
+const UNASSIGNED_SHARED: Tag = Tag(0x0020, 0x9170);
+const UNASSIGNED_PER_FRAME: Tag = Tag(0x0020, 0x9171);
 const SEGMENTATION_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.66.4";
 const MAXIMUM_FRACTION: Tag = Tag(0x0062, 0x000E);
 
@@ -377,32 +385,19 @@ pub(super) struct Frames {
 
 /// Finds and places the frames of a multi-frame CT; `name` is the object's as people see it, and frames count from 1 in it.
 pub(super) fn frames(path: &Path, packed: Option<Packed>, name: &str) -> Result<Frames, Problem> {
-    let (object, source) = Object::open(path, packed)?;
+    let (object, mut source) = Object::open(path, packed)?;
     let top = object.top()?;
     let data = &object.data;
-    let pixels = data.pixels.ok_or_else(|| Problem::new(Kind::NoPixelData, "it holds no picture"))?;
-    let (Codec::Native, Some(length)) = (data.syntax.codec, pixels.len) else {
-        return Err(Problem::new(
-            Kind::UnsupportedTransferSyntax,
-            format!("its frames are compressed ({}); export it uncompressed", data.syntax.name),
-        ));
-    };
     let count = object.frame_count(&top).ok_or_else(|| damaged("NumberOfFrames is no count"))?;
     let (rows, columns) = size(&top)?;
     let depth = Depth::read(data)?;
     let (photometric, photometric_assumed) = super::picture::photometric(data, 1)?;
     let frame_bytes = rows * columns * usize::from(depth.allocated / 8);
-    let there = length.min(source.len().saturating_sub(pixels.start));
-    if frame_bytes.checked_mul(count).is_none_or(|needed| needed > there) {
-        return Err(Problem::new(
-            Kind::Truncated,
-            format!("its {count} frames need {frame_bytes} bytes each and {there} bytes are there; copy it again"),
-        ));
-    }
+    let places = places(&top, &mut source, count, frame_bytes)?;
     let shared = object.items(&top, SHARED)?;
     let frames = object.items(&top, PER_FRAME)?;
     let mut found = Vec::with_capacity(count);
-    for index in 0..count {
+    for (index, place) in places.of_frames.into_iter().enumerate() {
         let said = Said { object: &object, top: &top, shared: shared.first(), frame: frames.get(index) };
         let rescale = |l: &Level| Some((*l.numbers(SLOPE)?.first()?, *l.numbers(INTERCEPT)?.first()?));
         let rescale = said.of(VALUE_TRANSFORMATION, rescale)?.filter(|(slope, _)| *slope != 0.0);
@@ -419,17 +414,106 @@ pub(super) fn frames(path: &Path, packed: Option<Packed>, name: &str) -> Result<
             photometric_assumed,
             rescale: rescale.map_or(Rescale::Absent, |(slope, intercept)| Rescale::Linear { slope, intercept }),
             padding: super::picture::padding(data, depth.signed),
-            place: Place::Whole { start: pixels.start + index * frame_bytes },
+            place,
             excess: 0,
         };
-        let header = frame_header(&said, &picture, index, count)?;
+        let mut header = frame_header(&said, &picture, index, count)?;
+        header.mended = header.mended.or(places.mended);
         let file = format!("{name}#{}", index + 1);
         // The size tells copies of a file: frames are none of each other.
         let path = path.to_owned();
         found.push(Found { path, packed, frame: Some(index), file, bytes: index, header, picture });
     }
+    check_beginnings(&found, &mut source)?;
     let sop_instance_uid = top.text(SOP_INSTANCE);
     Ok(Frames { found, sop_instance_uid, source })
+}
+
+/// Where the bytes of each frame lie.
+struct Places {
+    of_frames: Vec<Place>,
+    /// What was wrong and could be mended.
+    mended: Option<&'static str>,
+}
+
+fn places(top: &Level, source: &mut Source, count: usize, frame_bytes: usize) -> Result<Places, Problem> {
+    let data = &top.object.data;
+    let none = || Problem::new(Kind::NoPixelData, "it holds no picture");
+    let pixels = data.pixels.filter(|pixels| pixels.tag == elements::PIXEL_DATA).ok_or_else(none)?;
+    match (data.syntax.codec, pixels.len) {
+        (Codec::Native, Some(length)) => {
+            let there = length.min(source.len().saturating_sub(pixels.start));
+            if frame_bytes.checked_mul(count).is_none_or(|needed| needed > there) {
+                return Err(Problem::new(
+                    Kind::Truncated,
+                    format!(
+                        "its {count} frames need {frame_bytes} bytes each and {there} bytes are there; copy it again"
+                    ),
+                ));
+            }
+            let place = |index| Place::Whole { start: pixels.start + index * frame_bytes };
+            Ok(Places { of_frames: (0..count).map(place).collect(), mended: None })
+        }
+        (Codec::Unsupported, _) => Err(Problem::new(
+            Kind::UnsupportedTransferSyntax,
+            format!("its frames are compressed as {}, which is not decoded; export it uncompressed", data.syntax.name),
+        )),
+        (_, None) => fragment_places(top, &pixels, source, count, frame_bytes),
+        (_, Some(_)) => Err(damaged("its frames are not stored as its transfer syntax demands")),
+    }
+}
+
+fn fragment_places(
+    top: &Level,
+    pixels: &PixelElement,
+    source: &mut Source,
+    count: usize,
+    frame_bytes: usize,
+) -> Result<Places, Problem> {
+    let data = &top.object.data;
+    let encapsulated = super::picture::encapsulated(data, pixels, source)?;
+    let held = encapsulated.fragments.iter().fold(0usize, |sum, (_, len)| sum.saturating_add(*len));
+    let grown = frame_bytes.saturating_mul(count);
+    // Decoders may make any number of pixels out of a few bytes, and here one file may ask for that many times.
+    if grown > SMALL_WHEN_DECODED && grown / held.max(1) > MOST_GROWTH {
+        return Err(Problem::new(
+            Kind::BadDimensions,
+            format!(
+                "its {count} frames would grow {} times to {} MiB, and more than {MOST_GROWTH} times is allowed up to {} \
+                 MiB only; export it uncompressed",
+                grown / held.max(1),
+                grown >> 20,
+                SMALL_WHEN_DECODED >> 20
+            ),
+        ));
+    }
+    let (table_at, table_len) = encapsulated.table;
+    if table_len > 4 * MOST_FRAMES {
+        return Err(damaged("its offset table has more entries than any object has frames"));
+    }
+    let basic = source.read_vec(table_at, table_len)?;
+    let value = |tag| top.bytes(tag).map_or(&[][..], |(bytes, _)| bytes);
+    let tables = Tables::of(&basic, value(EXTENDED_OFFSETS), value(EXTENDED_LENGTHS));
+    let begins = |(start, len): (usize, usize)| {
+        let head = source.read_vec(start, len.min(8))?;
+        Ok(fragments::begins_picture(data.syntax.codec, &head))
+    };
+    let assigned = fragments::by_frame(&encapsulated, &tables, count, begins)?;
+    Ok(Places { of_frames: assigned.frames.into_iter().map(Place::Fragments).collect(), mended: assigned.mended })
+}
+
+/// Refuses an object no frame of which begins as its syntax demands, or that is of a kind which is not decoded. Single
+/// damaged frames are told when they are decoded.
+fn check_beginnings(found: &[Found], source: &mut Source) -> Result<(), Problem> {
+    let mut first_reason = None;
+    for one in found {
+        match one.picture.check_codestream(source) {
+            Ok(()) => return Ok(()),
+            Err(problem) if problem.kind == Kind::Corrupt => first_reason = first_reason.or(Some(problem)),
+            Err(problem) => return Err(problem),
+        }
+    }
+    first_reason.map_or(Ok(()), Err)
 }
 
 /// How the frames of objects are decoded that slices of a series lie in; each object is looked through once.
@@ -449,8 +533,8 @@ impl FramePictures {
         }
         Self(all)
     }
-    /// Decodes the frame that a slice is.
-    pub(super) fn decode(&self, series: &Series, slice: &SliceInfo, source: &mut Source) -> Result<Slice, Problem> {
+    /// The picture of the frame that a slice is.
+    pub(super) fn picture(&self, series: &Series, slice: &SliceInfo) -> Result<&Picture, Problem> {
         let object = self.0.get(&(slice.path.clone(), slice.packed));
         let pictures = match object {
             Some(Ok(pictures)) => pictures,
@@ -465,7 +549,7 @@ impl FramePictures {
                 "it is not as it was when the folder was read; open the folder again",
             )
         })?;
-        decode::slice(picture, source)
+        Ok(picture)
     }
     /// Where the pixels of an object are read from.
     pub(super) fn source(path: &Path, packed: Option<Packed>) -> Result<Source, Problem> {
@@ -513,10 +597,25 @@ fn frame_header(said: &Said, picture: &Picture, index: usize, count: usize) -> R
     let thickness = said.of(PIXEL_MEASURES, |l| l.numbers(THICKNESS)?.first().copied())?;
     header.technique.slice_thickness_mm = thickness.filter(|mm| *mm > 0.0);
     header.instance_number = i64::try_from(index + 1).ok();
+    header.technique.lossy = lossy(said, picture)?.or(header.technique.lossy);
     if header.modality == "CT" && matches!(picture.rescale, Rescale::Linear { .. }) && !header.is_localizer {
         header.units = Units::Hu;
     }
     Ok(header)
+}
+
+/// What the frame says, or all frames together, where it is not said for the object: conversions keep the attributes of
+/// single slices in groups of their own (PS3.3 C.7.6.16.2.25).
+fn lossy(said: &Said, picture: &Picture) -> Result<Option<String>, Problem> {
+    for (level, group) in [(said.frame, UNASSIGNED_PER_FRAME), (said.shared, UNASSIGNED_SHARED)] {
+        if let Some(own) = said.object.group(level, group)?
+            && own.text(header::LOSSY) == "01"
+        {
+            let ratio = own.numbers(header::LOSSY_RATIO).and_then(|ratios| ratios.last().copied());
+            return Ok(header::lossy("01", &own.text(header::LOSSY_METHOD), ratio, picture));
+        }
+    }
+    Ok(None)
 }
 
 fn decoded(mut planned: Planned, ctx: &JobCtx) -> Result<Result<MultiFrame, Problem>, Cancelled> {
@@ -577,9 +676,13 @@ fn segmentation(path: &Path) -> Result<Segmentation, Problem> {
 }
 
 #[cfg(test)]
+mod compressed_tests;
+
+#[cfg(test)]
 mod tests {
     use super::super::fixtures::{Elements, enhanced_ct, flat_ct, hu_of, segmentation};
     use super::*;
+    use crate::volume::Slice;
 
     fn file(elements: &Elements) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");

@@ -5,7 +5,7 @@ use dicom_core::Tag;
 use super::Problem;
 use super::codestream::{self, Expected};
 use super::dataset::{DataSet, stopped};
-use super::elements::{self, PIXEL_DATA, PixelElement};
+use super::elements::{self, Encapsulated, PIXEL_DATA, PixelElement};
 use super::source::Source;
 use super::syntax::{Codec, Syntax};
 use crate::study::{Kind, Photometric};
@@ -95,12 +95,17 @@ impl Picture {
         self.rows.saturating_mul(self.columns)
     }
 
-    /// Where the samples lie as they are, and their bytes; `None` where they come in fragments.
-    pub(super) fn stored_range(&self) -> Option<(usize, usize)> {
-        let bytes = self.pixels().saturating_mul(usize::from(self.bits_allocated / 8));
-        match self.place {
-            Place::Whole { start } => Some((start, bytes)),
-            Place::Fragments(_) => None,
+    /// Where the bytes of the picture lie, in their order, as `(offset, length)`.
+    pub(super) fn stored_ranges(&self) -> Vec<(usize, usize)> {
+        match &self.place {
+            Place::Whole { start } => {
+                let pixels = self.pixels();
+                // Swapped in pairs, so the pad byte is part of the last.
+                let swapped = self.big_endian_words && self.bits_allocated == 8;
+                let pixels = if swapped { pixels.next_multiple_of(2) } else { pixels };
+                vec![(*start, pixels.saturating_mul(usize::from(self.bits_allocated / 8)))]
+            }
+            Place::Fragments(fragments) => fragments.clone(),
         }
     }
 
@@ -148,7 +153,8 @@ impl Picture {
         Ok(picture)
     }
 
-    fn check_codestream(&self, source: &mut Source) -> Result<(), Problem> {
+    /// What a compressed picture says of itself at its beginning agrees with the header.
+    pub(super) fn check_codestream(&self, source: &mut Source) -> Result<(), Problem> {
         let Place::Fragments(fragments) = &self.place else { return Ok(()) };
         if self.pixels() > MAX_COMPRESSED_PIXELS {
             return Err(Problem::new(
@@ -238,12 +244,7 @@ impl Extent {
     fn place(&self, data: &DataSet, element: &PixelElement, source: &mut Source) -> Result<Found, Problem> {
         let total = source.len();
         match element.len {
-            None => {
-                let read = |at, bytes: &mut [u8; 8]| source.read_at(at, bytes);
-                let fragments = elements::fragments(element.start, total, data.coding.big_endian, read)?
-                    .map_err(|stop| stopped(&stop, data.syntax.name))?;
-                Ok(Found { place: Place::Fragments(fragments), excess: 0 })
-            }
+            None => Ok(Found { place: Place::Fragments(encapsulated(data, element, source)?.fragments), excess: 0 }),
             Some(declared) => {
                 let there = total.saturating_sub(element.start);
                 let held = declared.min(there);
@@ -270,6 +271,18 @@ impl Extent {
             }
         }
     }
+}
+
+/// Where the offset table and the fragments lie.
+pub(super) fn encapsulated(
+    data: &DataSet,
+    element: &PixelElement,
+    source: &mut Source,
+) -> Result<Encapsulated, Problem> {
+    let total = source.len();
+    let read = |at, bytes: &mut [u8; 8]| source.read_at(at, bytes);
+    elements::fragments(element.start, total, data.coding.big_endian, read)?
+        .map_err(|stop| stopped(&stop, data.syntax.name))
 }
 
 pub(super) fn photometric(data: &DataSet, samples: i64) -> Result<(Photometric, bool), Problem> {

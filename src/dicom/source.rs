@@ -132,6 +132,11 @@ impl Source {
         Ok(Self { bytes, crc32: packed.map(|p| p.crc32) })
     }
 
+    /// Bytes that were read already.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes: Bytes::Memory { bytes, _one_at_a_time: None }, crc32: None }
+    }
+
     pub(super) fn len(&self) -> usize {
         match &self.bytes {
             Bytes::File { len, .. } => *len,
