@@ -11,8 +11,8 @@
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
 //! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry | |
-//! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | |
-//! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip |
+//! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | zeroize |
+//! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip, aes, hmac, pbkdf2, sha1, zeroize |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
 //! | [`reading`] | verdicts of a reader, their times, their file and CSV forms; plain data | truth | |
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |

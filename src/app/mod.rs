@@ -26,6 +26,7 @@ use crate::inference::Unfinished;
 use crate::jobs::Wake;
 use crate::reading::Moment;
 use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
+use crate::study::password::Password;
 use crate::ui::{self, Progress, UiCache};
 use work::{NetworkShelf, Running};
 
@@ -40,6 +41,8 @@ pub struct Start {
     pub device: Option<DeviceSetting>,
     /// Where settings are kept; `None` keeps nothing (tests).
     pub store: Option<Store>,
+    /// Of encrypted archives among `paths`.
+    pub password: Option<Password>,
 }
 
 /// The program behind the window.
@@ -51,6 +54,8 @@ pub struct App {
     sender: Sender<Event>,
     events: Receiver<Event>,
     scan: Option<Running>,
+    /// A password is being tried.
+    unlock: Option<Running>,
     load: Option<Running>,
     /// Of the series beside the one being read.
     beside: Option<Running>,
@@ -119,6 +124,7 @@ impl App {
             sender,
             events,
             scan: None,
+            unlock: None,
             load: None,
             beside: None,
             thumbnails: None,
@@ -168,6 +174,9 @@ impl App {
         if start.demo {
             app.command(Command::OpenDemo);
         } else {
+            if let Some(password) = start.password {
+                app.state.start_with_password(&password, &start.paths);
+            }
             app.command(Command::OpenPaths(start.paths));
         }
         app
@@ -200,7 +209,12 @@ impl App {
 
     fn perform_one(&mut self, effect: Effect) {
         match effect {
-            Effect::Scan { request, paths } => self.scan = Some(self.worker().scan(request, paths)),
+            Effect::Scan { request, paths, passwords } => {
+                self.scan = Some(self.worker().scan(request, paths, passwords));
+            }
+            Effect::TryPassword { request, archives, password } => {
+                self.unlock = Some(self.worker().try_password(request, archives, password));
+            }
             Effect::MakeDemo { request } => self.scan = Some(self.worker().demo(request)),
             Effect::Load { request, series, first } => {
                 cancel(&self.solid);
@@ -346,8 +360,16 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export, beside].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        let lone = [&self.graphics_check, &self.queue, &self.solid, &self.occlusion, &self.attributes, &self.reformat]
-            .map(ending);
+        let lone = [
+            &self.graphics_check,
+            &self.queue,
+            &self.solid,
+            &self.occlusion,
+            &self.attributes,
+            &self.reformat,
+            &self.unlock,
+        ]
+        .map(ending);
         for (slot, ending) in [
             &mut self.graphics_check,
             &mut self.queue,
@@ -355,6 +377,7 @@ impl App {
             &mut self.occlusion,
             &mut self.attributes,
             &mut self.reformat,
+            &mut self.unlock,
         ]
         .into_iter()
         .zip(&lone)

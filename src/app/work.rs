@@ -20,6 +20,7 @@ use crate::model::{DevicePreference, Network};
 use crate::state::{
     AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, SheetKey, Thumbnail,
 };
+use crate::study::password::{Password, Passwords};
 use crate::study::{Catalog, LoadedSeries, ReformatError, Series, to_axial};
 use crate::training::dataset::truth_beside;
 use crate::volume::{Slice, Solid, Stack, Window};
@@ -137,12 +138,28 @@ impl Worker {
         Running { job: Job::spawn(name, self.wake, move |ctx| work(ctx, &sender)), on_end: Box::new(on_end) }
     }
 
-    pub fn scan(self, request: RequestId, paths: Vec<PathBuf>) -> Running {
+    pub fn scan(self, request: RequestId, paths: Vec<PathBuf>, passwords: Passwords) -> Running {
         let work = move |ctx: &JobCtx, _: &Sender<Event>| {
-            let catalog = dicom::scan_all(&paths, ctx).map_err(stopped)?;
+            let catalog = dicom::scan_all(&paths, &passwords, ctx).map_err(stopped)?;
             Ok(Some(Event::Scanned { request, result: Ok(Arc::new(catalog)) }))
         };
         self.start("scan", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
+    }
+
+    pub fn try_password(self, request: RequestId, archives: Vec<PathBuf>, password: Password) -> Running {
+        let tried = password.clone();
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let mut opened = Vec::new();
+            for archive in archives {
+                if dicom::password_opens(&archive, &password, ctx).map_err(stopped)? {
+                    opened.push(archive);
+                }
+            }
+            Ok(Some(Event::PasswordTried { request, password, opened: Ok(opened) }))
+        };
+        self.start("password", work, move |end| {
+            Some(Event::PasswordTried { request, password: tried.clone(), opened: Err(end) })
+        })
     }
 
     pub fn demo(self, request: RequestId) -> Running {
@@ -238,7 +255,7 @@ impl Worker {
     pub fn attributes(self, of: AttributesOf) -> Running {
         let asked = of.clone();
         let work = move |_: &JobCtx, _: &Sender<Event>| {
-            let result = dicom::attributes(&of.path, of.packed, &of.name).map(Arc::new).map_err(|r| r.text);
+            let result = dicom::attributes(&of.path, of.packed.as_ref(), &of.name).map(Arc::new).map_err(|r| r.text);
             Ok(Some(Event::AttributesRead { of, result }))
         };
         self.start("attributes", work, move |end| {

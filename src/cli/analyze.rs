@@ -28,7 +28,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Refusal> {
         recipe: parse_recipe(args.recipe.as_deref())?,
         force: args.force,
     };
-    let mut opened = open_series(&args.path, args.series)?;
+    let mut opened = open_series(&args.path, args.series, &args.password)?;
     if args.reformat_axial {
         opened.reformat()?;
     }

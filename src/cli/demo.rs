@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::analyze::{self, Wishes};
+use super::password::PasswordArgs;
 use super::{DemoArgs, Refusal, load, open};
 use crate::app::{Start, Store, created_now};
 use crate::findings::Findings;
@@ -24,7 +25,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Refusal> {
     std::fs::create_dir_all(&args.out).map_err(|e| {
         Refusal(format!("{} could not be made: {e}; name another folder with --out", args.out.display()))
     })?;
-    let opened = load::open_series(Path::new("demo:"), None)?;
+    let opened = load::open_series(Path::new("demo:"), None, &PasswordArgs::default())?;
     let findings = analyze::analyse_loaded(&opened.loaded, opened.load_seconds, Wishes::default())?;
     let first_screen = args.out.join("first-screen.png");
     report::write_picture(&first_picture(&opened.loaded, &findings)?, &first_screen).map_err(Refusal::from_error)?;

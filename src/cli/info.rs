@@ -80,7 +80,8 @@ fn nothing_opened(args: &InfoArgs, refused: &[Refused]) -> String {
 fn report(args: &InfoArgs) -> Result<Report, Refusal> {
     let (ctx, bar) = progress("reading headers");
     let start = Instant::now();
-    let catalog = dicom::scan(&args.path, &ctx).map_err(Refusal::from_error)?;
+    let passwords = args.password.passwords()?;
+    let catalog = dicom::scan_all(std::slice::from_ref(&args.path), &passwords, &ctx).map_err(Refusal::from_error)?;
     let mut seconds = Seconds { headers: start.elapsed().as_secs_f64(), slices: 0.0 };
     bar.finish_and_clear();
     let mut report = Report { series: Vec::new(), refused: catalog.refused, seconds: None };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::password::PasswordArgs;
 use super::{DeviceChoice, Refusal};
 use crate::app::Store;
 use crate::jobs::JobCtx;
@@ -39,7 +40,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// A sentence: the path cannot be read, holds nothing readable, has no series of that number, or no slice decodes.
-pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal> {
+pub fn open_series(path: &Path, series: Option<usize>, password: &PasswordArgs) -> Result<Opened, Refusal> {
     let started = Instant::now();
     if path == Path::new(DEMO_PATH) {
         if let Some(number) = series.filter(|&number| number != 1) {
@@ -50,7 +51,7 @@ pub fn open_series(path: &Path, series: Option<usize>) -> Result<Opened, Refusal
         let load_seconds = started.elapsed().as_secs_f64();
         return Ok(Opened { loaded, refused: Vec::new(), truth: Some(patient.truth), load_seconds });
     }
-    let mut catalog = with_bar("reading headers", |ctx| dicom::scan(path, ctx)).map_err(Refusal::from_error)?;
+    let mut catalog = scanned(path, password)?;
     let index = choose(&catalog, series)?;
     let count = catalog.series.len();
     if series.is_none() && count > 1 {
@@ -88,6 +89,12 @@ impl Opened {
         self.truth = None;
         Ok(())
     }
+}
+
+/// The catalog of a path, with a progress bar.
+pub(super) fn scanned(path: &Path, password: &PasswordArgs) -> Result<Catalog, Refusal> {
+    let passwords = password.passwords()?;
+    with_bar("reading headers", |ctx| dicom::scan_all(&[path.to_owned()], &passwords, ctx)).map_err(Refusal::from_error)
 }
 
 /// Index of the wanted series in the catalog.

@@ -7,6 +7,7 @@ mod info;
 pub mod load;
 mod model;
 mod open;
+mod password;
 mod phantom;
 mod render;
 mod report;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::volume::{Projection, Window};
 
 pub use open::display_available;
+use password::PasswordArgs;
 
 /// A viewer for CT of the neck with a fracture network beside the image.
 ///
@@ -39,6 +41,8 @@ struct Arguments {
     /// Weight file (.safetensors with a model card)
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +101,8 @@ pub struct InfoArgs {
     /// Also say how long headers and slices took to read
     #[arg(long)]
     pub time: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +153,8 @@ pub struct RenderArgs {
     pub force: bool,
     #[arg(long, value_enum, default_value_t = Renderer::Cpu)]
     pub renderer: Renderer,
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// F.png; for planes also F.nrrd (HU without windowing)
     #[arg(long)]
     pub out: PathBuf,
@@ -208,6 +216,8 @@ pub struct AnalyzeArgs {
     /// Make axial slices first of a series whose slices are more than 20 degrees off axial
     #[arg(long)]
     pub reformat_axial: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
     #[arg(long)]
     pub out: PathBuf,
 }
@@ -236,6 +246,8 @@ pub struct ReportArgs {
     /// Mask the patient's identity
     #[arg(long)]
     pub hide_identity: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// F.pdf, F.png or F.json
     #[arg(long)]
     pub out: PathBuf,
@@ -259,6 +271,8 @@ pub struct WorklistArgs {
     /// Leave patient IDs and study UIDs out
     #[arg(long)]
     pub hide_identity: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// F.csv
     #[arg(long)]
     pub csv: PathBuf,
@@ -342,7 +356,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(args)) => train::run_command(&args),
         Some(Command::Phantom(args)) => phantom::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
-        None => open::run(&arguments.paths, arguments.device, arguments.model.as_deref()),
+        None => open::run(&arguments.paths, arguments.device, arguments.model.as_deref(), &arguments.password),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

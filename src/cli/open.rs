@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::password::PasswordArgs;
 use super::{DeviceChoice, Refusal};
 use crate::app::{self, Start, Store};
 use crate::state::DeviceSetting;
@@ -14,7 +15,12 @@ pub fn display_available() -> bool {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-pub fn run(paths: &[PathBuf], device: DeviceChoice, model: Option<&Path>) -> Result<(), Refusal> {
+pub fn run(
+    paths: &[PathBuf],
+    device: DeviceChoice,
+    model: Option<&Path>,
+    password: &PasswordArgs,
+) -> Result<(), Refusal> {
     if let Some(path) = paths.iter().find(|p| !p.exists()) {
         return Err(Refusal(format!(
             "{} does not exist; give the folder, zip archive or file of a study",
@@ -34,6 +40,7 @@ pub fn run(paths: &[PathBuf], device: DeviceChoice, model: Option<&Path>) -> Res
         model: model.map(Path::to_owned),
         device: device_setting(device),
         store: Store::for_user(),
+        password: password.password()?,
     })
 }
 

@@ -20,7 +20,7 @@ pub fn run(args: &ReportArgs) -> Result<(), Refusal> {
         recipe: parse_recipe(args.recipe.as_deref())?,
         force: args.force,
     };
-    let mut opened = load::open_series(&args.path, args.series)?;
+    let mut opened = load::open_series(&args.path, args.series, &args.password)?;
     if args.reformat_axial {
         opened.reformat()?;
     }
@@ -79,6 +79,7 @@ fn check_folder(out: &Path) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use crate::cli::DeviceChoice;
+    use crate::cli::password::PasswordArgs;
 
     fn args(out: &str, recipe: &str) -> ReportArgs {
         ReportArgs {
@@ -91,6 +92,7 @@ mod tests {
             reformat_axial: false,
             measurements: false,
             hide_identity: false,
+            password: PasswordArgs::default(),
             out: out.into(),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::analyze::{Wishes, analyse_loaded};
-use super::load::with_bar;
+use super::load::{scanned, with_bar};
 use super::{Refusal, WorklistArgs};
 use crate::app::Store;
 use crate::dicom;
@@ -20,7 +20,7 @@ use crate::study::{Catalog, LoadedSeries, Series, describe};
 /// Analyses every study under a path, one after the other, and writes the worklist's table. A study that fails keeps its
 /// line with the reason.
 pub fn run(args: &WorklistArgs) -> Result<(), Refusal> {
-    let catalog = with_bar("reading headers", |ctx| dicom::scan(&args.path, ctx)).map_err(Refusal::from_error)?;
+    let catalog = scanned(&args.path, &args.password)?;
     let studies = catalog.studies();
     if studies.is_empty() {
         return Err(Refusal("nothing readable: no DICOM image was found there; `dens info` says why".to_owned()));

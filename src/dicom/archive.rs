@@ -7,8 +7,10 @@ use std::path::Path;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
+use super::source::Source;
 use super::{Problem, text};
 use crate::jobs::{Cancelled, JobCtx};
+use crate::study::password::{Cipher, Lock, Password};
 use crate::study::{Kind, Packed};
 
 /// Entries of one archive.
@@ -25,6 +27,16 @@ const HEADER_BYTES: u64 = 2 << 10;
 /// Compression methods by number (APPNOTE 4.4.5).
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// Stands for another one, which the extra field names.
+const AES: u16 = 99;
+const AES_EXTRA: u16 = 0x9901;
+/// Bits of the flags: sizes and checksum stand behind the data; PKWARE's strong encryption.
+const STREAMED: u16 = 1 << 3;
+const STRONG: u16 = 1 << 6;
+/// An entry's header in the directory without what follows it.
+const CENTRAL_BYTES: usize = 46;
+/// Files that a password is tried on, since the smallest may be damaged.
+const MOST_TRIED: usize = 3;
 
 const LOCAL_HEADERS: [&[u8]; 3] = [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"];
 const END: &[u8] = b"PK\x05\x06";
@@ -75,8 +87,13 @@ pub(super) fn is_zip_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
 }
 
-/// Lists the files of an archive, folders and links left out; the other value is a doubt about the whole.
-pub(super) fn entries(path: &Path, ctx: &JobCtx) -> Result<(Vec<Entry>, Option<Problem>), Stop> {
+/// Lists the files of an archive, folders and links left out; the other value is a doubt about the whole. Encrypted files
+/// have a place only with a password, whether or not it is the right one.
+pub(super) fn entries(
+    path: &Path,
+    password: Option<&Password>,
+    ctx: &JobCtx,
+) -> Result<(Vec<Entry>, Option<Problem>), Stop> {
     let mut file = File::open(path).map_err(|e| unreadable(&e))?;
     let count = declared_entries(&mut file)?;
     if count > MOST_ENTRIES {
@@ -96,21 +113,24 @@ pub(super) fn entries(path: &Path, ctx: &JobCtx) -> Result<(Vec<Entry>, Option<P
         }
         let raw = listed.name().map_or_else(|_| String::from_utf8_lossy(listed.name_raw()).into_owned(), Into::into);
         let name = shown_name(&raw);
-        let (method, bytes) = (listed.compression(), listed.size());
-        let refusal = refusal(&name, listed.encrypted(), method, bytes, listed.compressed_size());
-        let (packed_bytes, crc32) = (listed.compressed_size(), listed.crc32());
+        let (bytes, packed_bytes, crc32) = (listed.size(), listed.compressed_size(), listed.crc32());
         total += u128::from(bytes);
         if total > MOST_BYTES {
             return Err(too_large().into());
         }
-        let place = match refusal {
-            Some(problem) => Err(problem),
-            None => archive.by_index_raw(index).map_err(|e| damaged_entry(&e)).and_then(|entry| {
-                let start = entry.data_start().ok_or_else(|| damaged_entry(&ZipError::FileNotFound))?;
-                let deflated = number_of(method) == DEFLATED;
-                Ok(Packed { start, packed_bytes, bytes, crc32, deflated })
-            }),
+        let method = number_of(listed.compression());
+        let locked = listed.encrypted().then(|| Locked::read(path, listed.central_header_start(), method));
+        let form = match locked {
+            None => Ok((method, None)),
+            Some(locked) => locked.and_then(|locked| locked.with(password)),
         };
+        let place = form.and_then(|(method, lock)| {
+            let overhead = lock.as_ref().map_or(0, |lock: &Lock| lock.cipher.overhead());
+            refusal(&name, method, bytes, packed_bytes.saturating_sub(overhead)).map_or(Ok(()), Err)?;
+            let entry = archive.by_index_raw(index).map_err(|e| damaged_entry(&e))?;
+            let start = entry.data_start().ok_or_else(|| damaged_entry(&ZipError::FileNotFound))?;
+            Ok(Packed { start, packed_bytes, bytes, crc32, deflated: method == DEFLATED, lock })
+        });
         entries.push(Entry { name, place });
     }
     let doubt = archive.has_duplicate_names().then(|| {
@@ -123,32 +143,120 @@ pub(super) fn entries(path: &Path, ctx: &JobCtx) -> Result<(Vec<Entry>, Option<P
     Ok((entries, doubt))
 }
 
-/// Why an entry is not even looked into.
-fn refusal(name: &str, encrypted: bool, method: CompressionMethod, bytes: u64, packed_bytes: u64) -> Option<Problem> {
-    if encrypted {
-        return Some(Problem::new(
-            Kind::Encrypted,
-            "it is encrypted, and this program opens no encrypted archives; unpack it with its password and open the folder",
-        ));
+/// How an encrypted entry is encrypted and, behind that, packed.
+struct Locked {
+    cipher: Cipher,
+    method: u16,
+}
+
+impl Locked {
+    /// By the entry's header in the directory (APPNOTE 4.3.12) at `at`, which names `method`.
+    fn read(path: &Path, at: u64, method: u16) -> Result<Self, Problem> {
+        let damaged = || damaged_entry(&ZipError::FileNotFound);
+        let read = || -> std::io::Result<([u8; CENTRAL_BYTES], Vec<u8>)> {
+            let mut file = File::open(path)?;
+            let mut header = [0; CENTRAL_BYTES];
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(&mut header)?;
+            let [name, extra] = [28, 30].map(|at| u16_at(&header, at).unwrap_or_default());
+            file.seek(SeekFrom::Current(name.into()))?;
+            let mut extras = vec![0; extra.into()];
+            file.read_exact(&mut extras)?;
+            Ok((header, extras))
+        };
+        let (header, extras) = read().map_err(|_| damaged())?;
+        let [flags, time] = [8, 12].map(|at| u16_at(&header, at).unwrap_or_default());
+        if flags & STRONG != 0 {
+            return Err(Problem::new(
+                Kind::UnsupportedCompression,
+                "it is encrypted in PKWARE's strong way, which is not read; unpack the archive with its password and open \
+                 the folder",
+            ));
+        }
+        if method != AES {
+            // A writer that did not know the checksum beforehand took the time instead.
+            let [_, of_time] = time.to_le_bytes();
+            let of_sum = *header.get(19).ok_or_else(damaged)?;
+            let check = if flags & STREAMED != 0 { of_time } else { of_sum };
+            return Ok(Self { cipher: Cipher::Traditional { check }, method });
+        }
+        // Version, "AE", strength, method (the specification of AE-1 and AE-2).
+        let [version, _, _, _, strength, rest @ ..] =
+            extra_field(&extras, AES_EXTRA).and_then(|field| field.first_chunk::<7>()).ok_or_else(damaged)?;
+        let key_bytes = match strength {
+            1 => 16,
+            2 => 24,
+            3 => 32,
+            _ => return Err(damaged()),
+        };
+        Ok(Self { cipher: Cipher::Aes { key_bytes, summed: *version == 1 }, method: u16::from_le_bytes(*rest) })
     }
+
+    /// The method that it is packed with, and what opens it.
+    fn with(self, password: Option<&Password>) -> Result<(u16, Option<Lock>), Problem> {
+        let Some(password) = password.cloned() else {
+            return Err(Problem::new(
+                Kind::Encrypted,
+                "it is encrypted; give the archive's password (the window asks for it, other commands read --password-file or \
+                 DENS_ZIP_PASSWORD), or unpack it and open the folder",
+            ));
+        };
+        Ok((self.method, Some(Lock { cipher: self.cipher, password })))
+    }
+}
+
+/// The value of one of the fields behind a name (APPNOTE 4.5).
+fn extra_field(mut extras: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let (id, length) = (u16_at(extras, 0)?, usize::from(u16_at(extras, 2)?));
+        let value = extras.get(4..4 + length)?;
+        if id == wanted {
+            return Some(value);
+        }
+        extras = extras.get(4 + length..)?;
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk::<2>()?))
+}
+
+/// Whether the password opens the archive: the smallest of its encrypted files are read whole and compared with what the
+/// archive has of them, since the two bytes that tell a wrong password may do so by chance.
+pub(super) fn opens(path: &Path, password: &Password, ctx: &JobCtx) -> Result<bool, Stop> {
+    let (entries, _) = entries(path, Some(password), ctx)?;
+    let mut places: Vec<Packed> = entries.into_iter().filter_map(|entry| entry.place.ok()).collect();
+    // Of nothing there is nothing to compare.
+    places.retain(|place| place.lock.is_some() && place.bytes > 0);
+    places.sort_by_key(|place| place.bytes);
+    for place in places.iter().take(MOST_TRIED) {
+        ctx.check()?;
+        if Source::open(path, Some(place)).and_then(|mut source| source.check_sum()).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Why an entry is not even looked into.
+fn refusal(name: &str, method: u16, bytes: u64, packed_bytes: u64) -> Option<Problem> {
     if is_nested(name) {
         return Some(Problem::new(
             Kind::NestedArchive,
             "it is an archive within an archive and was not entered; unpack it and open it by itself",
         ));
     }
-    let number = number_of(method);
-    if !matches!(number, STORED | DEFLATED) {
-        let known = CompressionMethod::name_from_u16(number);
+    if !matches!(method, STORED | DEFLATED) {
+        let known = CompressionMethod::name_from_u16(method);
         return Some(Problem::new(
             Kind::UnsupportedCompression,
             format!(
-                "it is packed with method {number} ({known}), and only stored and deflated files are read; unpack the \
+                "it is packed with method {method} ({known}), and only stored and deflated files are read; unpack the \
                  archive and open the folder"
             ),
         ));
     }
-    if number == STORED && bytes != packed_bytes {
+    if method == STORED && bytes != packed_bytes {
         return Some(Problem::new(
             Kind::Corrupt,
             format!("the archive gives it two sizes, {packed_bytes} and {bytes} bytes; {COPY_AGAIN}"),

@@ -140,7 +140,7 @@ fn digest(one: &Found) -> Option<Vec<u8>> {
     if one.frame.is_some() {
         return frame_digest(one);
     }
-    let mut source = Source::open(&one.path, one.packed).ok()?;
+    let mut source = Source::open(&one.path, one.packed.as_ref()).ok()?;
     let mut hash = Sha256::new();
     source.read_all(|bytes| hash.update(bytes)).ok()?;
     Some(hash.finalize().to_vec())
@@ -282,7 +282,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         .iter()
         .map(|f| SliceInfo {
             path: f.path.clone(),
-            packed: f.packed,
+            packed: f.packed.clone(),
             frame: f.frame,
             file: f.file.clone(),
             sop_instance_uid: f.header.sop_instance.clone(),

@@ -15,6 +15,8 @@ use crate::study::{Kind, LoadedSeries, Packed, Refused, Series, SliceInfo};
 use crate::volume::{Slice, Volume};
 
 type Decoded = Result<Arc<Slice>, Refused>;
+/// What is to be decoded, and its bytes.
+type Lifted = Result<(Picture, Vec<u8>), Problem>;
 
 /// See [`super::decode_slice`].
 pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refused> {
@@ -30,7 +32,7 @@ fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
         let one = Series { slices: vec![info.clone()], ..series.clone() };
         return read_frame(series, info, &FramePictures::of(&one));
     }
-    let mut source = Source::open(&info.path, info.packed)?;
+    let mut source = Source::open(&info.path, info.packed.as_ref())?;
     source.check_sum()?;
     let (data, mut source) = dataset::read(source, picture::is_wanted)?;
     let picture = Picture::read(&data, &mut source)?;
@@ -48,7 +50,7 @@ fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
 
 fn read_frame(series: &Series, info: &SliceInfo, pictures: &FramePictures) -> Result<Slice, Problem> {
     let picture = pictures.picture(series, info)?;
-    decode::slice(picture, &mut FramePictures::source(&info.path, info.packed)?)
+    decode::slice(picture, &mut FramePictures::source(&info.path, info.packed.as_ref())?)
 }
 
 /// As [`decode_slice`], where the objects have been looked through.
@@ -75,16 +77,18 @@ fn load_packed_frames(
 ) -> Result<Loaded, LoadError> {
     let pictures = FramePictures::of(series);
     let mut order: Vec<usize> = (0..series.slices.len()).collect();
-    order.sort_by_key(|index| series.slices.get(*index).map(|info| (info.packed.map(|p| p.start), info.frame)));
+    order
+        .sort_by_key(|index| series.slices.get(*index).map(|info| (info.packed.as_ref().map(|p| p.start), info.frame)));
     let mut results: Vec<Option<Decoded>> = (0..order.len()).map(|_| None).collect();
-    let mut open: Option<(Packed, Result<Source, Problem>)> = None;
+    let mut open: Option<(&Packed, Result<Source, Problem>)> = None;
     let done = AtomicUsize::new(0);
     ctx.progress(0, order.len());
     for some in order.chunks(2 * rayon::current_num_threads()) {
         let mut read = Vec::with_capacity(some.len());
         for index in some.iter().copied() {
             ctx.check()?;
-            let Some((info, packed)) = series.slices.get(index).and_then(|info| Some((info, info.packed?))) else {
+            let Some((info, packed)) = series.slices.get(index).and_then(|info| Some((info, info.packed.as_ref()?)))
+            else {
                 continue;
             };
             if open.as_ref().is_none_or(|(of, _)| *of != packed) {
@@ -97,7 +101,7 @@ fn load_packed_frames(
             };
             read.push((index, info, lifted));
         }
-        let one = |(index, info, lifted): (usize, &SliceInfo, Result<(Picture, Vec<u8>), Problem>)| {
+        let one = |(index, info, lifted): (usize, &SliceInfo, Lifted)| {
             let decode = || lifted.and_then(|(p, bytes)| decode::slice(&p, &mut Source::of_bytes(bytes)));
             let result = unless_it_panics(decode).map(Arc::new).map_err(|problem| problem.refused(info.file.clone()));
             if let Ok(slice) = &result {

@@ -6,6 +6,7 @@
 
 mod archive;
 mod attributes;
+mod cipher;
 mod codestream;
 mod dataset;
 mod decode;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use crate::jobs::{Cancelled, JobCtx, MaybeCancelled};
 use crate::study::attributes::Attributes;
+use crate::study::password::{Password, Passwords};
 use crate::study::{Catalog, Kind, LoadedSeries, Packed, Refused, Series};
 use crate::volume::Slice;
 
@@ -98,16 +100,29 @@ impl MaybeCancelled for LoadError {
 /// # Errors
 /// When the path itself cannot be read, or on cancellation.
 pub fn scan(path: &Path, ctx: &JobCtx) -> Result<Catalog, OpenError> {
-    scan::scan(&[path.to_owned()], ctx)
+    scan_all(&[path.to_owned()], &Passwords::default(), ctx)
 }
 
 /// As [`scan`], with several folders, archives and files as one catalog. Names then begin with that of the folder or
-/// archive; one that cannot be read is in [`Catalog::refused`].
+/// archive; one that cannot be read is in [`Catalog::refused`]. Encrypted archives are opened with `passwords`, and those
+/// that ask for one are in [`Catalog::locked`].
 ///
 /// # Errors
 /// When the only path cannot be read, or on cancellation.
-pub fn scan_all(paths: &[PathBuf], ctx: &JobCtx) -> Result<Catalog, OpenError> {
-    scan::scan(paths, ctx)
+pub fn scan_all(paths: &[PathBuf], passwords: &Passwords, ctx: &JobCtx) -> Result<Catalog, OpenError> {
+    scan::scan(paths, passwords, ctx)
+}
+
+/// Does the password open the archive? Some of its encrypted files are read whole to know.
+///
+/// # Errors
+/// On cancellation. One that cannot be read is opened by no password.
+pub fn password_opens(archive: &Path, password: &Password, ctx: &JobCtx) -> Result<bool, Cancelled> {
+    match archive::opens(archive, password, ctx) {
+        Ok(opens) => Ok(opens),
+        Err(archive::Stop::Cancelled(cancelled)) => Err(cancelled),
+        Err(archive::Stop::Problem(_)) => Ok(false),
+    }
 }
 
 /// A series read completely. Slices that could not be decoded are gone from it and stand in `refused`;
@@ -169,7 +184,7 @@ pub fn file_facts(path: &Path) -> Result<FileFacts, Refused> {
 ///
 /// # Errors
 /// When it cannot be read or is no DICOM.
-pub fn attributes(path: &Path, packed: Option<Packed>, name: &str) -> Result<Attributes, Refused> {
+pub fn attributes(path: &Path, packed: Option<&Packed>, name: &str) -> Result<Attributes, Refused> {
     let read = || attributes::list(source::Source::open(path, packed)?);
     std::panic::catch_unwind(read)
         .unwrap_or_else(|panic| {

@@ -194,7 +194,7 @@ struct Level<'a> {
 }
 
 impl Object {
-    fn open(path: &Path, packed: Option<Packed>) -> Result<(Self, Source), Problem> {
+    fn open(path: &Path, packed: Option<&Packed>) -> Result<(Self, Source), Problem> {
         let (data, mut source) = dataset::read(Source::open(path, packed)?, header::is_wanted)?;
         let end = data.pixels.map_or(source.len(), |p| p.start);
         if end > MOST_HEADER {
@@ -384,7 +384,7 @@ pub(super) struct Frames {
 }
 
 /// Finds and places the frames of a multi-frame CT; `name` is the object's as people see it, and frames count from 1 in it.
-pub(super) fn frames(path: &Path, packed: Option<Packed>, name: &str) -> Result<Frames, Problem> {
+pub(super) fn frames(path: &Path, packed: Option<&Packed>, name: &str) -> Result<Frames, Problem> {
     let (object, mut source) = Object::open(path, packed)?;
     let top = object.top()?;
     let data = &object.data;
@@ -421,7 +421,7 @@ pub(super) fn frames(path: &Path, packed: Option<Packed>, name: &str) -> Result<
         header.mended = header.mended.or(places.mended);
         let file = format!("{name}#{}", index + 1);
         // The size tells copies of a file: frames are none of each other.
-        let path = path.to_owned();
+        let (path, packed) = (path.to_owned(), packed.cloned());
         found.push(Found { path, packed, frame: Some(index), file, bytes: index, header, picture });
     }
     check_beginnings(&found, &mut source)?;
@@ -524,10 +524,12 @@ impl FramePictures {
     pub(super) fn of(series: &Series) -> Self {
         let mut all = HashMap::new();
         for slice in series.slices.iter().filter(|slice| slice.frame.is_some()) {
-            let object = (slice.path.clone(), slice.packed);
+            let object = (slice.path.clone(), slice.packed.clone());
             all.entry(object).or_insert_with_key(|(path, packed)| {
-                let read =
-                    || frames(path, *packed, "").map(|frames| frames.found.into_iter().map(|f| f.picture).collect());
+                let read = || {
+                    frames(path, packed.as_ref(), "")
+                        .map(|frames| frames.found.into_iter().map(|f| f.picture).collect())
+                };
                 catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged("reading it failed unexpectedly")))
             });
         }
@@ -535,7 +537,7 @@ impl FramePictures {
     }
     /// The picture of the frame that a slice is.
     pub(super) fn picture(&self, series: &Series, slice: &SliceInfo) -> Result<&Picture, Problem> {
-        let object = self.0.get(&(slice.path.clone(), slice.packed));
+        let object = self.0.get(&(slice.path.clone(), slice.packed.clone()));
         let pictures = match object {
             Some(Ok(pictures)) => pictures,
             Some(Err(problem)) => return Err(problem.clone()),
@@ -552,7 +554,7 @@ impl FramePictures {
         Ok(picture)
     }
     /// Where the pixels of an object are read from.
-    pub(super) fn source(path: &Path, packed: Option<Packed>) -> Result<Source, Problem> {
+    pub(super) fn source(path: &Path, packed: Option<&Packed>) -> Result<Source, Problem> {
         let mut source = Source::open(path, packed)?;
         source.check_sum()?;
         dataset::read(source, |_| false).map(|(_, source)| source)

@@ -12,7 +12,8 @@ use super::picture::MODALITY;
 use super::source::Source;
 use super::{OpenError, Problem, archive, dataset, header, load, multiframe, text};
 use crate::jobs::{Cancelled, JobCtx, panic_text};
-use crate::study::{Catalog, Kind, Packed, Refused, Series};
+use crate::study::password::{Password, Passwords};
+use crate::study::{Catalog, Kind, LockedArchive, Packed, Refused, Series};
 
 /// What one file turned out to be.
 enum Outcome {
@@ -38,7 +39,7 @@ struct Item {
 }
 
 /// See [`super::scan_all`].
-pub(super) fn scan(paths: &[PathBuf], ctx: &JobCtx) -> Result<Catalog, OpenError> {
+pub(super) fn scan(paths: &[PathBuf], passwords: &Passwords, ctx: &JobCtx) -> Result<Catalog, OpenError> {
     let several = paths.len() > 1;
     let (mut folders, mut archives, mut files, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for path in paths {
@@ -82,13 +83,41 @@ pub(super) fn scan(paths: &[PathBuf], ctx: &JobCtx) -> Result<Catalog, OpenError
         items.extend(files);
         refused.extend(unread);
     }
+    let mut counted = vec![(None, items.len())];
     for path in archives {
-        let (files, doubts) = listed(&path, ctx)?;
+        let (files, doubts) = listed(&path, passwords.of(&path), ctx)?;
+        counted.push((Some(path), files.len()));
         items.extend(files);
         refused.extend(doubts);
     }
-    outcomes.extend(in_parallel(items, ctx)?);
-    Ok(catalog(outcomes, refused, ctx)?)
+    let encrypted: Vec<bool> = items.iter().map(is_encrypted).collect();
+    let found = in_parallel(items, ctx)?;
+    let mut locked = Vec::new();
+    let mut left = found.iter().zip(encrypted);
+    for (archive, count) in counted {
+        let of_one: Vec<(&Outcome, bool)> = left.by_ref().take(count).collect();
+        locked.extend(archive.and_then(|path| still_locked(path, passwords, &of_one)));
+    }
+    outcomes.extend(found);
+    Ok(Catalog { locked, ..catalog(outcomes, refused, ctx)? })
+}
+
+fn is_encrypted(item: &Item) -> bool {
+    match &item.place {
+        Ok(packed) => packed.as_ref().is_some_and(|packed| packed.lock.is_some()),
+        Err(problem) => problem.kind == Kind::Encrypted,
+    }
+}
+
+/// An archive whose encrypted files, told by the second value, could not be opened: for want of a password or because it
+/// is wrong.
+fn still_locked(path: PathBuf, passwords: &Passwords, found: &[(&Outcome, bool)]) -> Option<LockedArchive> {
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused(refused) if refused.kind == Kind::Encrypted);
+    let files = found.iter().filter(|(outcome, _)| refused(outcome)).count();
+    let all = found.iter().filter(|(_, encrypted)| *encrypted).count();
+    let name = name_of(&path);
+    // A wrong password passes for one of 256 files of the older kind.
+    (2 * files > all).then(|| LockedArchive { name, files, tried: passwords.of(&path).is_some(), path })
 }
 
 enum Root {
@@ -126,9 +155,9 @@ fn outermost(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The files of an archive, as if they lay in a folder of its name, and what is wrong with the whole.
-fn listed(path: &Path, ctx: &JobCtx) -> Result<(Vec<Item>, Option<Refused>), Cancelled> {
+fn listed(path: &Path, password: Option<&Password>, ctx: &JobCtx) -> Result<(Vec<Item>, Option<Refused>), Cancelled> {
     let name = name_of(path);
-    let (entries, doubt) = match archive::entries(path, ctx) {
+    let (entries, doubt) = match archive::entries(path, password, ctx) {
         Ok(listed) => listed,
         Err(archive::Stop::Cancelled(cancelled)) => return Err(cancelled),
         Err(archive::Stop::Problem(problem)) => return Ok((Vec::new(), Some(problem.refused(name)))),
@@ -172,7 +201,7 @@ fn look_into(item: Item) -> Outcome {
         let text = "it is a zip archive in a folder and was not entered; open it by itself";
         return Outcome::Refused(Problem::new(Kind::NestedArchive, text).refused(item.file));
     }
-    match open(&item.path, packed, item.file) {
+    match open(&item.path, packed.as_ref(), item.file) {
         Outcome::Refused(refused) if refused.kind == Kind::NotDicom && !expected => Outcome::Ignored,
         outcome => outcome,
     }
@@ -227,7 +256,7 @@ fn may_be_dicom(path: &Path) -> bool {
         }
 }
 
-fn open(path: &Path, packed: Option<Packed>, file: String) -> Outcome {
+fn open(path: &Path, packed: Option<&Packed>, file: String) -> Outcome {
     let read = || -> Result<Option<Vec<Found>>, Problem> {
         let source = Source::open(path, packed)?;
         let bytes = source.len();
@@ -237,7 +266,7 @@ fn open(path: &Path, packed: Option<Packed>, file: String) -> Outcome {
         }
         match header::read(&data, &mut source) {
             Ok((header, picture)) => {
-                let (path, file) = (path.to_owned(), file.clone());
+                let (path, packed, file) = (path.to_owned(), packed.cloned(), file.clone());
                 Ok(Some(vec![Found { path, packed, frame: None, file, bytes, header, picture }]))
             }
             Err(problem) if problem.kind == Kind::UnsupportedSopClass && data.plain(MODALITY) == "CT" => {
@@ -273,7 +302,7 @@ fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>, ctx: &JobCtx) -> R
         }
     }
     let compressed: HashSet<(PathBuf, Option<Packed>)> =
-        found.iter().filter(|f| f.picture.is_compressed()).map(|f| (f.path.clone(), f.packed)).collect();
+        found.iter().filter(|f| f.picture.is_compressed()).map(|f| (f.path.clone(), f.packed.clone())).collect();
     let (series, copies) = group::series(found);
     let mut kept = Vec::with_capacity(series.len());
     // A lone compressed picture that cannot be decoded would be a series of nothing, so it is tried here; in a stack it
@@ -283,7 +312,7 @@ fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>, ctx: &JobCtx) -> R
         .map(|series| {
             ctx.check()?;
             let lone =
-                matches!(series.slices.as_slice(), [only] if compressed.contains(&(only.path.clone(), only.packed)));
+                matches!(series.slices.as_slice(), [only] if compressed.contains(&(only.path.clone(), only.packed.clone())));
             let problem = if lone { load::decode_slice(&series, 0).err() } else { None };
             Ok((series, problem))
         })
@@ -295,5 +324,5 @@ fn catalog(outcomes: Vec<Outcome>, mut refused: Vec<Refused>, ctx: &JobCtx) -> R
         }
     }
     refused.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok(Catalog { series: kept, refused, ignored: ignored + copies })
+    Ok(Catalog { series: kept, refused, ignored: ignored + copies, locked: Vec::new() })
 }

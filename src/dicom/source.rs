@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
+use hmac::Mac;
 
 use super::Problem;
+use super::cipher::{self, Plain, SEAL, Seal};
 use super::elements::Segments;
 use crate::study::{Kind, Packed};
 
@@ -44,23 +46,80 @@ enum Bytes {
     Entry(Entry),
 }
 
-/// A deflated entry of an archive, inflated as far as somebody has read.
+/// A deflated or encrypted entry of an archive, unpacked as far as somebody has read.
 struct Entry {
-    inflater: DeflateDecoder<BufReader<std::io::Take<File>>>,
+    unpacker: Plain,
     bytes: Vec<u8>,
     /// As the archive says.
     len: usize,
+    seal: Option<Sealed>,
+    locked: bool,
     one_at_a_time: OneAtATime,
 }
 
+/// What proves an encrypted entry, and where its encrypted bytes lie.
+struct Sealed {
+    seal: Seal,
+    file: File,
+    start: u64,
+    bytes: u64,
+}
+
+impl Sealed {
+    /// Compares the encrypted bytes with the seal behind them.
+    fn check(mut self) -> Result<(), Problem> {
+        let mut packed = |file: &mut File| -> std::io::Result<[u8; SEAL]> {
+            file.seek(SeekFrom::Start(self.start))?;
+            let (mut piece, mut left) = (vec![0; PIECE], self.bytes);
+            while left > 0 {
+                let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+                let Some(part) = piece.get_mut(..wanted) else { break };
+                file.read_exact(part)?;
+                self.seal.update(part);
+                left -= wanted as u64;
+            }
+            let mut behind = [0; SEAL];
+            file.read_exact(&mut behind)?;
+            Ok(behind)
+        };
+        let behind = packed(&mut self.file).map_err(|e| damaged_entry(&e))?;
+        self.seal.verify_truncated_left(&behind).map_err(|_| {
+            Problem::new(
+                Kind::Corrupt,
+                "its bytes are not those that were encrypted (its seal is broken); copy the archive again from its source",
+            )
+        })
+    }
+}
+
 impl Entry {
+    fn open(mut file: File, path: &Path, packed: &Packed, len: usize) -> Result<Self, Problem> {
+        file.seek(SeekFrom::Start(packed.start)).map_err(|e| unreadable(&e))?;
+        let raw = file.take(packed.packed_bytes);
+        let (plain, seal) = match &packed.lock {
+            None => (Box::new(raw) as Plain, None),
+            Some(lock) => {
+                let (plain, seal) = cipher::open(raw, lock)?;
+                let encrypted = packed.packed_bytes.saturating_sub(lock.cipher.overhead());
+                let before = lock.cipher.overhead().saturating_sub(SEAL as u64);
+                let sealed = |seal| -> Result<Sealed, Problem> {
+                    let file = File::open(path).map_err(|e| unreadable(&e))?;
+                    Ok(Sealed { seal, file, start: packed.start.saturating_add(before), bytes: encrypted })
+                };
+                (plain, seal.map(sealed).transpose()?)
+            }
+        };
+        let unpacker = if packed.deflated { Box::new(DeflateDecoder::new(BufReader::new(plain))) } else { plain };
+        Ok(Self { unpacker, bytes: Vec::new(), len, seal, locked: packed.lock.is_some(), one_at_a_time: None })
+    }
+
     /// Inflates up to `end`, which must not lie behind the length.
     fn grow(&mut self, end: usize) -> Result<(), Problem> {
         if end > INFLATED_MAX {
             return Err(Problem::new(
                 Kind::ArchiveLimit,
                 format!(
-                    "it is packed and would need more than the {} MiB that a packed file may grow to; unpack the archive \
+                    "it is packed or encrypted and would need more than the {} MiB that such a file may grow to; unpack the archive \
                      and open the folder",
                     INFLATED_MAX >> 20
                 ),
@@ -70,7 +129,18 @@ impl Entry {
             self.one_at_a_time = one_at_a_time();
         }
         let missing = end.saturating_sub(self.bytes.len());
-        self.inflater.by_ref().take(missing as u64).read_to_end(&mut self.bytes).map_err(|e| damaged_entry(&e))?;
+        let read = self.unpacker.by_ref().take(missing as u64).read_to_end(&mut self.bytes);
+        read.map_err(|e| match damaged_entry(&e) {
+            // A wrong password passes for one of 256 files of the older kind.
+            Problem { kind: Kind::Corrupt, .. } if self.locked => Problem::new(
+                Kind::Corrupt,
+                format!(
+                    "it is encrypted, and what the password gives is damaged ({e}): give another password, or copy the \
+                     archive again from its source"
+                ),
+            ),
+            problem => problem,
+        })?;
         if self.bytes.len() < end {
             return Err(Problem::new(
                 Kind::Truncated,
@@ -86,7 +156,7 @@ impl Entry {
     }
 }
 
-fn damaged_entry(error: &std::io::Error) -> Problem {
+pub(super) fn damaged_entry(error: &std::io::Error) -> Problem {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             Problem::new(Kind::Truncated, "its packed data end too early; copy the archive again from its source")
@@ -99,21 +169,24 @@ fn damaged_entry(error: &std::io::Error) -> Problem {
     }
 }
 
+fn unreadable(error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Unreadable, format!("it could not be read ({error}); check that you may read it"))
+}
+
 /// Random access to a file, to an entry of an archive, or to what a deflated data set inflated to.
 pub(super) struct Source {
     bytes: Bytes,
-    /// Of an entry of an archive.
+    /// It is an entry of an archive.
+    packed: bool,
+    /// Of an entry, where the archive has one.
     crc32: Option<u32>,
 }
 
 impl Source {
     /// Opens the file, or the entry at `packed` of the archive that it is.
-    pub(super) fn open(path: &Path, packed: Option<Packed>) -> Result<Self, Problem> {
-        let unreadable = |e: std::io::Error| {
-            Problem::new(Kind::Unreadable, format!("it could not be read ({e}); check that you may read it"))
-        };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+    pub(super) fn open(path: &Path, packed: Option<&Packed>) -> Result<Self, Problem> {
+        let file = File::open(path).map_err(|e| unreadable(&e))?;
+        let metadata = file.metadata().map_err(|e| unreadable(&e))?;
         if !metadata.is_file() {
             return Err(Problem::new(Kind::Unreadable, "it is no regular file; give a file or a folder"));
         }
@@ -121,20 +194,18 @@ impl Source {
         let len =
             usize::try_from(bytes).map_err(|_| Problem::new(Kind::Unreadable, "it is too large for this machine"))?;
         let bytes = match packed {
-            Some(packed) if packed.deflated => {
-                file.seek(SeekFrom::Start(packed.start)).map_err(unreadable)?;
-                let packed = BufReader::new(file.take(packed.packed_bytes));
-                let inflater = DeflateDecoder::new(packed);
-                Bytes::Entry(Entry { inflater, bytes: Vec::new(), len, one_at_a_time: None })
+            Some(packed) if packed.deflated || packed.lock.is_some() => {
+                Bytes::Entry(Entry::open(file, path, packed, len)?)
             }
             _ => Bytes::File { file, start: packed.map_or(0, |p| p.start), len },
         };
-        Ok(Self { bytes, crc32: packed.map(|p| p.crc32) })
+        let summed = |p: &&Packed| p.lock.as_ref().is_none_or(|lock| lock.cipher.is_summed());
+        Ok(Self { bytes, packed: packed.is_some(), crc32: packed.filter(summed).map(|p| p.crc32) })
     }
 
     /// Bytes that were read already.
     pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
-        Self { bytes: Bytes::Memory { bytes, _one_at_a_time: None }, crc32: None }
+        Self { bytes: Bytes::Memory { bytes, _one_at_a_time: None }, packed: false, crc32: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -188,14 +259,17 @@ impl Source {
         Ok(())
     }
 
-    /// Compares an entry of an archive with the sum that the archive has of it. What lies on disk by itself has none.
+    /// Compares an entry of an archive with the sum and the seal that the archive has of it. What lies on disk by itself
+    /// has none.
     pub(super) fn check_sum(&mut self) -> Result<(), Problem> {
-        let Some(declared) = self.crc32 else { return Ok(()) };
+        if !self.packed {
+            return Ok(());
+        }
         let mut sum = Crc::new();
         self.read_all(|bytes| sum.update(bytes))?;
         if let Bytes::Entry(entry) = &mut self.bytes {
             let mut more = [0];
-            if entry.inflater.read(&mut more).map_err(|e| damaged_entry(&e))? > 0 {
+            if entry.unpacker.read(&mut more).map_err(|e| damaged_entry(&e))? > 0 {
                 return Err(Problem::new(
                     Kind::Corrupt,
                     format!(
@@ -206,14 +280,17 @@ impl Source {
                 ));
             }
         }
-        if sum.sum() == declared {
-            return Ok(());
+        if self.crc32.is_some_and(|declared| declared != sum.sum()) {
+            return Err(Problem::new(
+                Kind::Corrupt,
+                "its bytes are not those that the archive was made of (the checksum differs); copy the archive again from \
+                 its source",
+            ));
         }
-        Err(Problem::new(
-            Kind::Corrupt,
-            "its bytes are not those that the archive was made of (the checksum differs); copy the archive again from its \
-             source",
-        ))
+        match &mut self.bytes {
+            Bytes::Entry(entry) => entry.seal.take().map_or(Ok(()), Sealed::check),
+            _ => Ok(()),
+        }
     }
 
     /// `len` bytes from `offset`, which must lie inside; memory is taken only for bytes that exist.
@@ -264,7 +341,7 @@ impl Source {
                 format!("its deflated data set grows beyond {} MiB; it was not opened", INFLATED_MAX >> 20),
             ));
         }
-        Ok(Self { bytes: Bytes::Memory { bytes, _one_at_a_time: guard }, crc32: None })
+        Ok(Self { bytes: Bytes::Memory { bytes, _one_at_a_time: guard }, packed: false, crc32: None })
     }
 }
 

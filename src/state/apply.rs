@@ -42,7 +42,11 @@ impl AppState {
                 effects.push(if command == Command::PickFile { Effect::PickFile } else { Effect::PickFolder });
             }
             Command::AddPaths(paths) => self.add_paths(paths, &mut effects),
-            Command::CloseStudy => self.close_study(&mut effects),
+            Command::CloseStudy => {
+                self.close_study(&mut effects);
+                self.unlock = None;
+                self.forget_passwords();
+            }
             Command::ShowSeries(index) => self.show_series(index, &mut effects),
             Command::StepSeries(step) => self.step_series(step, &mut effects),
             // What is open goes on while something else was to be opened.
@@ -51,6 +55,7 @@ impl AppState {
                 effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
             }
             Command::SetPathField(text) => self.path_field = text,
+            Command::Unlock(command) => self.apply_unlock(command, &mut effects),
             Command::PickModel => effects.push(Effect::PickModel),
             Command::UseModel(path) => self.use_model(path, &mut effects),
             // Who asks for it again wants it computed.
@@ -156,7 +161,7 @@ impl AppState {
         self.follow_attributes(effects);
     }
 
-    fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
+    pub(super) fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
         if paths.is_empty() {
             return;
         }
@@ -164,7 +169,8 @@ impl AppState {
         let request = self.next_request();
         self.scan_request = request;
         self.scanning = Some(paths.clone());
-        effects.push(Effect::Scan { request, paths });
+        let passwords = self.passwords.clone();
+        effects.push(Effect::Scan { request, paths, passwords });
     }
 
     /// What is open is looked through again with what joins it; what was drawn, said and scored of it is on disk.
@@ -403,6 +409,8 @@ impl AppState {
                     self.show_settings = false;
                 } else if self.show_notices {
                     self.show_notices = false;
+                } else if self.unlock.is_some() {
+                    self.leave_locked();
                 } else if self.escape_measuring() {
                 } else if self.attributes.open {
                     self.attributes.open = false;

@@ -38,7 +38,7 @@ impl AttributesView {
 
 impl AttributesOf {
     fn slice(slice: &SliceInfo) -> Self {
-        Self { path: slice.path.clone(), packed: slice.packed, name: slice.file.clone() }
+        Self { path: slice.path.clone(), packed: slice.packed.clone(), name: slice.file.clone() }
     }
 }
 

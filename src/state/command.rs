@@ -10,6 +10,7 @@ use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::reading::ReadingCommand;
 use super::settings::{DeviceSetting, ThemeSetting};
 use super::surface::SurfaceCommand;
+use super::unlock::UnlockCommand;
 use super::windows::WindowsCommand;
 use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
@@ -17,6 +18,7 @@ use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provena
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure::{self, Levels};
 use crate::reading::Reading;
+use crate::study::password::{Password, Passwords};
 use crate::study::quality::Line;
 use crate::study::{Catalog, LoadedSeries, Refused, Series};
 use crate::truth::CaseTruth;
@@ -256,6 +258,7 @@ pub enum Command {
     CopyPicture,
     DismissNotices,
     SetPathField(String),
+    Unlock(UnlockCommand),
 }
 
 /// Work for the app, in order.
@@ -265,6 +268,13 @@ pub enum Effect {
     Scan {
         request: RequestId,
         paths: Vec<PathBuf>,
+        passwords: Passwords,
+    },
+    /// Which of the archives does the password open?
+    TryPassword {
+        request: RequestId,
+        archives: Vec<PathBuf>,
+        password: Password,
     },
     MakeDemo {
         request: RequestId,
@@ -419,6 +429,12 @@ pub enum Event {
     Scanned {
         request: RequestId,
         result: Result<Arc<Catalog>, Ended>,
+    },
+    /// The archives that the password opens.
+    PasswordTried {
+        request: RequestId,
+        password: Password,
+        opened: Result<Vec<PathBuf>, Ended>,
     },
     DemoMade {
         request: RequestId,

@@ -19,6 +19,7 @@ mod reformat;
 mod settings;
 mod shelf;
 mod surface;
+mod unlock;
 mod windows;
 mod worklist;
 
@@ -40,6 +41,7 @@ pub use planes::Planes;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
 pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
+pub use unlock::{Unlock, UnlockCommand};
 pub use windows::{MOST_USER_WINDOWS, UserWindow, WindowsCommand};
 pub use worklist::{QueueCount, ReadingKey, Row, RowResult, SortBy, TopSlice, Work, Worklist, WorklistCommand};
 
@@ -51,8 +53,9 @@ pub use crate::jobs::default_threads;
 use crate::reading::Moment;
 use crate::study::describe;
 use crate::study::mask::Mask;
+use crate::study::password::Passwords;
 use crate::study::quality::Line;
-use crate::study::{Catalog, LoadedSeries, Photometric, Refused, Series};
+use crate::study::{Catalog, Kind, LoadedSeries, Photometric, Refused, Series};
 use crate::truth::CaseTruth;
 use crate::view::planes::{HeatStack, Layout, Pane, PlaneHeat};
 use crate::view::{self, HeatmapLayer, ImageLayer, ImageShape, MAX_HEATMAP_OPACITY, ViewState};
@@ -81,6 +84,10 @@ pub struct AppState {
     pub model: Option<Arc<ModelInfo>>,
     /// What is being looked through.
     pub scanning: Option<Vec<PathBuf>>,
+    /// Of the archives that are open.
+    passwords: Passwords,
+    /// The password of archives is being asked for.
+    pub unlock: Option<Unlock>,
     /// What is being chosen joins what is open.
     adding: bool,
     pub notices: Vec<Notice>,
@@ -322,6 +329,8 @@ impl AppState {
             analysis: AnalysisState::NotRun,
             model: None,
             scanning: None,
+            passwords: Passwords::default(),
+            unlock: None,
             adding: false,
             notices: Vec::new(),
             graphics_fault: None,

@@ -20,7 +20,13 @@ impl AppState {
             return effects;
         };
         match event {
-            Event::Scanned { request, result } if request == self.scan_request => self.scanned(result, &mut effects),
+            Event::Scanned { request, result } if request == self.scan_request => {
+                self.scanned(result, &mut effects);
+                self.forget_passwords();
+            }
+            Event::PasswordTried { request, password, opened } => {
+                self.password_tried(request, &password, opened, &mut effects);
+            }
             Event::DemoMade { request, loaded } if request == self.scan_request => {
                 self.demo_made(request, loaded, &mut effects);
             }
@@ -123,8 +129,13 @@ impl AppState {
             paths.iter().rev().for_each(|path| self.settings.remember(path));
             Self::save(effects);
         }
-        self.report_refused(&catalog.refused);
+        let asks = self.ask_for_password(&catalog, &paths);
+        let told: Vec<Refused> = catalog.refused.iter().filter(|r| !self.awaits_password(r)).cloned().collect();
+        self.report_refused(&told);
         let Some(likeliest) = catalog.likeliest() else {
+            if asks && told.is_empty() {
+                return;
+            }
             let text = match catalog.refused.len() {
                 0 => "Nothing to show: no DICOM image was found there. Open the folder or zip archive that holds the image \
                       files of a study."
@@ -170,6 +181,8 @@ impl AppState {
     fn demo_made(&mut self, request: RequestId, loaded: LoadedSeries, effects: &mut Vec<Effect>) {
         let catalog = Arc::new(Catalog { series: vec![Series::clone(&loaded.series)], ..Catalog::default() });
         self.close_study(effects);
+        self.unlock = None;
+        self.forget_passwords();
         // Its reference standard comes next, by the same request.
         self.load_request = request;
         self.thumbnails_request = self.next_request();

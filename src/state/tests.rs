@@ -318,7 +318,7 @@ fn several_paths_open_as_one_study_and_each_is_remembered_while_they_are_few() {
         let mut state = AppState::new(Settings::default());
         let wanted: Vec<PathBuf> = (0..n).map(|i| format!("/study{i}.zip").into()).collect();
         let effects = state.apply(Command::OpenPaths(wanted.clone()));
-        let Some(Effect::Scan { request, paths }) = effects.last() else { panic!("{effects:?}") };
+        let Some(Effect::Scan { request, paths, .. }) = effects.last() else { panic!("{effects:?}") };
         assert_eq!((paths, state.scanning.as_ref()), (&wanted, Some(&wanted)));
         let catalog = Catalog { series: vec![series(3)], ..Catalog::default() };
         state.receive(Event::Scanned { request: *request, result: Ok(Arc::new(catalog)) });

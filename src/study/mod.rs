@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod describe;
 pub mod mask;
+pub mod password;
 pub mod plane_text;
 pub mod quality;
 mod reformat;
@@ -13,6 +14,7 @@ mod reformat;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::password::Lock;
 pub use reformat::{ReformatError, Reformatted, to_axial};
 
 use crate::geometry::{SlicePose, StackError, StackGeometry};
@@ -137,7 +139,7 @@ pub enum Photometric {
 }
 
 /// Where the bytes of one file lie in a zip archive, as the archive's directory says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Packed {
     /// Offset of the first packed byte in the archive.
     pub start: u64,
@@ -146,6 +148,19 @@ pub struct Packed {
     pub crc32: u32,
     /// Else stored as it is.
     pub deflated: bool,
+    /// It is encrypted.
+    pub lock: Option<Lock>,
+}
+
+/// An archive some files of which are encrypted and were left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedArchive {
+    pub path: PathBuf,
+    /// What people see.
+    pub name: String,
+    pub files: usize,
+    /// There was a password, which opened none of them.
+    pub tried: bool,
 }
 
 /// One picture of a series, in display order.
@@ -254,6 +269,8 @@ pub struct Catalog {
     pub refused: Vec<Refused>,
     /// Files that are no images and no errors either (DICOMDIR and the like), counted.
     pub ignored: usize,
+    /// Archives that ask for a password; their encrypted files are in `refused` too.
+    pub locked: Vec<LockedArchive>,
 }
 
 impl Catalog {

@@ -26,6 +26,7 @@ mod status;
 mod strip;
 pub mod theme;
 mod top_bar;
+mod unlock;
 mod viewport;
 mod wheel;
 mod worklist;
@@ -69,6 +70,8 @@ pub struct UiCache {
     /// Where the list has been scrolled to.
     worklist_scrolled_to: Option<usize>,
     narrow_start_handled: bool,
+    /// The question for a password that has had the keyboard.
+    password_asked: Option<crate::state::RequestId>,
     /// What a drag in the series beside the first is doing.
     beside_gesture: Option<viewport::Gesture>,
     /// The place of the patient under the pointer, in this frame and in the last.
@@ -106,6 +109,7 @@ impl Default for UiCache {
             reader_field: None,
             worklist_scrolled_to: None,
             narrow_start_handled: false,
+            password_asked: None,
             beside_gesture: None,
             actual_pixels: false,
             pointed: None,
@@ -202,6 +206,7 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, progress: 
         attributes::show(ui.ctx(), state, &mut cache.attributes, &mut commands);
     }
     dialogs::show(ui.ctx(), state, progress, cache, &mut commands);
+    unlock::show(ui.ctx(), state, cache, &mut commands);
     help::show(ui.ctx(), state, cache, &mut commands);
     commands
 }

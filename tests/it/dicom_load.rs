@@ -2,6 +2,7 @@
 //! are unusual or hostile.
 
 mod archives;
+mod encrypted;
 pub mod files;
 
 use std::collections::BTreeSet;

@@ -697,3 +697,46 @@ pub fn click(harness: &mut Harness<'_, App>, at: egui::Pos2) {
         harness.run_steps(2);
     }
 }
+
+#[test]
+fn an_encrypted_archive_asks_for_its_password_and_opens_with_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let archive = folder.path().join("study.zip");
+    let files = (1..4).map(|seed| Dcm::ct(seed, f64::from(seed) * 3.0).bytes(Encoding::ExplicitLe));
+    let entries: Vec<zips::Entry> = (1..)
+        .zip(files)
+        .map(|(n, bytes)| zips::Entry::deflated(&format!("s/{n}.dcm"), &bytes).sealed("atlas", 32, 2))
+        .collect();
+    std::fs::write(&archive, zips::archive(&entries, zips::Form::default())).expect("written");
+    let start = Start { paths: vec![archive.clone()], ..Start::default() };
+    let mut harness = window([1280.0, 720.0], start, folder.path(), false);
+    until(&mut harness, "the question", |app| app.state().unlock.is_some());
+    harness.get_by_label_contains("3 files in study.zip are encrypted");
+    // The field has the keyboard already.
+    harness.get_by_label("Password of the archive").type_text("axis");
+    harness.run_steps(3);
+    harness.key_press(Key::Enter);
+    until(&mut harness, "the refusal", |app| app.state().unlock.as_ref().is_some_and(|u| u.wrong));
+    harness.get_by_label_contains("Wrong password");
+    assert!(harness.query_all_by_label_contains("axis").count() == 0, "what is written is masked");
+    assert_eq!(harness.state().state().unlock.as_ref().map(|u| u.typed.text()), Some("axis"));
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.get_by_label("Password of the archive").type_text("atlas");
+    harness.run_steps(3);
+    harness.get_by_label("Unlock").click();
+    until(&mut harness, "the series is read", is_loaded);
+    assert_eq!(slices(&harness), 3);
+    assert!(harness.state().state().unlock.is_none());
+    let kept = std::fs::read_to_string(folder.path().join("settings.json")).expect("settings");
+    assert!(!kept.contains("atlas"));
+
+    // Esc in the field leaves the files out and says so.
+    harness.state_mut().command(Command::CloseStudy);
+    harness.state_mut().command(Command::OpenPath(archive));
+    until(&mut harness, "the question again", |app| app.state().unlock.is_some());
+    harness.run_steps(3);
+    press(&mut harness, Key::Escape);
+    let state = harness.state().state();
+    assert!(state.unlock.is_none() && state.study.is_none());
+    assert!(state.notices.iter().any(|n| n.text.contains("3 encrypted files were left out")), "{:?}", state.notices);
+}

@@ -76,12 +76,11 @@ impl Picked {
 /// Decodes the one slice; the whole series only where the network has to see it.
 fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
     if args.path == Path::new(load::DEMO_PATH) {
-        let loaded = load::open_series(&args.path, args.series)?.loaded;
+        let loaded = load::open_series(&args.path, args.series, &args.password)?.loaded;
         let index = slice_index(number(args), loaded.series.slices.len())?;
         return pick_loaded(args, &loaded, index);
     }
-    let mut catalog =
-        load::with_bar("reading headers", |ctx| dicom::scan(&args.path, ctx)).map_err(Refusal::from_error)?;
+    let mut catalog = load::scanned(&args.path, &args.password)?;
     let chosen = load::choose(&catalog, args.series)?;
     let series = Arc::new(catalog.series.swap_remove(chosen));
     let index = slice_index(number(args), series.slices.len())?;

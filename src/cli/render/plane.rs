@@ -37,7 +37,7 @@ pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
     }
     let size = args.size.as_deref().map_or(Ok(super::DEFAULT_SIZE), super::parse_size)?;
     let slab = slab(args)?;
-    let loaded = load::open_series(&args.path, args.series)?.loaded;
+    let loaded = load::open_series(&args.path, args.series, &args.password)?.loaded;
     let stack = loaded.stack().map_err(|error| Refusal(format!("no plane can be cut from this series: {error}")))?;
     let spacing_mm = args.spacing.unwrap_or_else(|| stack.geometry.smallest_spacing_mm());
     let at_mm = args.at.unwrap_or_else(|| plane.coordinate_mm(stack.geometry.centre()));

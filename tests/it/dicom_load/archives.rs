@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use dens::dicom::scan_all;
 use dens::study::SliceInfo;
+use dens::study::password::Passwords;
 
 use super::*;
 use crate::support::zips::{self, Entry, Form, archive};
@@ -336,7 +337,7 @@ fn several_paths_are_one_list() {
     write("autorun.inf", b"[autorun]".to_vec());
     let names = ["one", "two.zip", "three.dcm", "autorun.inf", "gone"];
     let paths: Vec<PathBuf> = names.iter().map(|name| at(name)).collect();
-    let catalog = scan_all(&paths, &JobCtx::detached()).expect("opens");
+    let catalog = scan_all(&paths, &Passwords::default(), &JobCtx::detached()).expect("opens");
     let mut files: Vec<&str> = catalog.series.iter().flat_map(|s| &s.slices).map(|s| s.file.as_str()).collect();
     files.sort_unstable();
     assert_eq!(files, ["one/1.dcm", "one/2.dcm", "three.dcm", "two.zip/s/1.dcm"]);
@@ -351,6 +352,6 @@ fn several_paths_are_one_list() {
     write("disc/IMAGES/1", of(1, "2.25.10"));
     write("disc/IMAGES/2", of(2, "2.25.10"));
     let paths = [at("disc/IMAGES"), at("disc/DICOMDIR"), at("disc/IMAGES/2")];
-    let catalog = scan_all(&paths, &JobCtx::detached()).expect("opens");
+    let catalog = scan_all(&paths, &Passwords::default(), &JobCtx::detached()).expect("opens");
     assert_eq!((catalog.series.len(), catalog.series[0].slices.len(), catalog.ignored), (1, 2, 1));
 }

@@ -14,6 +14,8 @@ pub struct Entry {
     pub packed_bytes: u64,
     pub bytes: u64,
     pub crc32: u32,
+    /// Fields behind the name, in both headers.
+    pub extra: Vec<u8>,
 }
 
 impl Entry {
@@ -29,6 +31,7 @@ impl Entry {
             packed_bytes: len,
             bytes: len,
             crc32: crc.sum(),
+            extra: Vec::new(),
         }
     }
     pub fn deflated(name: &str, bytes: &[u8]) -> Self {
@@ -41,6 +44,65 @@ impl Entry {
     pub fn streamed(name: &str, bytes: &[u8]) -> Self {
         Self { flags: STREAMED, ..Self::deflated(name, bytes) }
     }
+    /// Encrypted in PKWARE's traditional way (APPNOTE 6.1).
+    pub fn locked(mut self, password: &str) -> Self {
+        // The time is always 0 here.
+        let check = if self.flags & STREAMED == 0 { self.crc32.to_be_bytes()[0] } else { 0 };
+        let mut keys = [0x1234_5678u32, 0x2345_6789, 0x3456_7890];
+        let step = |sum: u32, byte: u8| {
+            (0..8).fold(sum ^ u32::from(byte), |s, _| if s & 1 == 1 { s >> 1 ^ 0xEDB8_8320 } else { s >> 1 })
+        };
+        let turn = |keys: &mut [u32; 3], byte: u8| {
+            keys[0] = step(keys[0], byte);
+            keys[1] = keys[1].wrapping_add(keys[0] & 0xFF).wrapping_mul(0x0808_8405).wrapping_add(1);
+            keys[2] = step(keys[2], (keys[1] >> 24) as u8);
+        };
+        password.bytes().for_each(|byte| turn(&mut keys, byte));
+        let head = (1..12).chain([check]);
+        let encrypted = head.chain(self.packed.iter().copied()).map(|byte| {
+            let word = keys[2] as u16 | 2;
+            let key = (word.wrapping_mul(word ^ 1) >> 8) as u8;
+            turn(&mut keys, byte);
+            byte ^ key
+        });
+        self.packed = encrypted.collect();
+        self.packed_bytes = self.packed.len() as u64;
+        self.flags |= ENCRYPTED;
+        self
+    }
+    /// Encrypted as WinZip does with AES, with a key of 16, 24 or 32 bytes; AE-2 leaves the checksum out.
+    pub fn sealed(mut self, password: &str, key_bytes: usize, version: u16) -> Self {
+        use aes::cipher::{BlockCipherEncrypt, KeyInit};
+        use hmac::{Hmac, Mac};
+        let salt: Vec<u8> = (0..key_bytes / 2).map(|i| (17 * i + usize::from(version)) as u8).collect();
+        let mut keys = vec![0; 2 * key_bytes + 2];
+        pbkdf2::pbkdf2::<Hmac<sha1::Sha1>>(password.as_bytes(), &salt, 1000, &mut keys).expect("a length");
+        let block = |counter: u128| -> [u8; 16] {
+            let mut block = counter.to_le_bytes().into();
+            match key_bytes {
+                16 => aes::Aes128::new_from_slice(&keys[..16]).expect("a key").encrypt_block(&mut block),
+                24 => aes::Aes192::new_from_slice(&keys[..24]).expect("a key").encrypt_block(&mut block),
+                _ => aes::Aes256::new_from_slice(&keys[..32]).expect("a key").encrypt_block(&mut block),
+            }
+            block.into()
+        };
+        for (counter, chunk) in (1..).zip(self.packed.chunks_mut(16)) {
+            chunk.iter_mut().zip(block(counter)).for_each(|(byte, key)| *byte ^= key);
+        }
+        let mut seal = Hmac::<sha1::Sha1>::new_from_slice(&keys[key_bytes..2 * key_bytes]).expect("a key");
+        seal.update(&self.packed);
+        let seal = seal.finalize().into_bytes();
+        self.packed = [&salt, &keys[2 * key_bytes..], &self.packed, &seal[..10]].concat();
+        self.packed_bytes = self.packed.len() as u64;
+        let [low, high] = self.method.to_le_bytes();
+        self.extra = vec![0x01, 0x99, 7, 0, version as u8, 0, b'A', b'E', (key_bytes / 8 - 1) as u8, low, high];
+        self.method = 99;
+        self.flags |= ENCRYPTED;
+        if version == 2 {
+            self.crc32 = 0;
+        }
+        self
+    }
     pub fn changed(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -48,6 +110,7 @@ impl Entry {
 }
 
 const STREAMED: u16 = 1 << 3;
+const ENCRYPTED: u16 = 1;
 
 /// How the whole is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,21 +141,29 @@ pub fn archive(entries: &[Entry], form: Form) -> Vec<u8> {
         put(&mut out, &[(0x0403_4B50, 4), (20, 2), (flags, 2), (method, 2), (0, 4)]);
         put(
             &mut out,
-            &[(if behind { 0 } else { crc }, 4), (sizes(e.packed_bytes), 4), (sizes(e.bytes), 4), (name, 2), (0, 2)],
+            &[
+                (if behind { 0 } else { crc }, 4),
+                (sizes(e.packed_bytes), 4),
+                (sizes(e.bytes), 4),
+                (name, 2),
+                (e.extra.len() as u64, 2),
+            ],
         );
         out.extend(e.name.as_bytes());
+        out.extend(&e.extra);
         out.extend(&e.packed);
         if behind {
             put(&mut out, &[(0x0807_4B50, 4), (crc, 4), (e.packed_bytes, 4), (e.bytes, 4)]);
         }
         let [packed, bytes, offset] = [e.packed_bytes, e.bytes, at].map(|n| if form.zip64 { IN_EXTRA } else { n });
-        let extra = if form.zip64 { 28 } else { 0 };
+        let extra = e.extra.len() as u64 + if form.zip64 { 28 } else { 0 };
         put(&mut directory, &[(0x0201_4B50, 4), (20, 2), (20, 2), (flags, 2), (method, 2), (0, 4), (crc, 4)]);
         put(
             &mut directory,
             &[(packed, 4), (bytes, 4), (name, 2), (extra, 2), (0, 2), (0, 2), (0, 2), (0, 4), (offset, 4)],
         );
         directory.extend(e.name.as_bytes());
+        directory.extend(&e.extra);
         if form.zip64 {
             put(&mut directory, &[(1, 2), (24, 2), (e.bytes, 8), (e.packed_bytes, 8), (at, 8)]);
         }
