@@ -1,5 +1,5 @@
 // From values to display values, the same for slices and planes. Compiled together with slice.wgsl or planes.wgsl, which
-// say what `view` is and what a pixel shows. Twin on the CPU: volume::Window::grey8.
+// say what `view` is and what a pixel shows. Twins on the CPU: volume::Window::grey8, volume::VoiTable::grey8.
 
 const FLOAT_BITS = 1u; // the texture holds the bits of f32 values
 const INVERT = 2u;
@@ -7,6 +7,7 @@ const PADDED = 4u;
 const WHOLE = 8u;
 const SIGMOID = 16u;
 const HEATMAP = 32u;
+const TABLE = 4096u; // a table makes the grey
 
 // The window and the padding; the same in every `View`.
 struct Voi {
@@ -25,9 +26,17 @@ struct Voi {
     // The same offset and denominator as integers, where they are whole.
     whole_offset: i32,
     whole_denominator: i32,
+    // The value of the table's first entry, the number of its last one, and the entry that is white.
+    table_first: i32,
+    table_last: i32,
+    table_white: i32,
     // What follows a structure in a uniform buffer begins at a multiple of 16 bytes.
-    spare: vec2<f32>,
+    spare: i32,
+    more_spare: vec2<i32>,
 }
+
+// The entries of a VOI LUT (PS3.3 C.11.2.1.1), 256 in a row.
+@group(3) @binding(0) var table: texture_2d<i32>;
 
 fn has(flag: u32) -> bool {
     return ((view.flags + nothing) & flag) != 0u;
@@ -50,8 +59,30 @@ fn is_padding(value: f32) -> bool {
     return has(PADDED) && value >= view.voi.padding_low && value <= view.voi.padding_high;
 }
 
+fn entry(index: i32) -> i32 {
+    return textureLoad(table, vec2<i32>(index & 255, index >> 8u), 0).r;
+}
+
+// The table's grey level; between two whole values between their entries.
+fn tabled(value: f32) -> i32 {
+    let first = f32(view.voi.table_first);
+    let place = clamp(value, first, f32(view.voi.table_first + view.voi.table_last)) - first;
+    let low = floor(place);
+    let share = place - low;
+    let a = entry(i32(low));
+    if share == 0.0 {
+        return a * 255 / view.voi.table_white;
+    }
+    let b = entry(min(i32(low) + 1, view.voi.table_last));
+    let between = f32(a) * (1.0 - share) + f32(b) * share;
+    return clamp(i32(floor(between * 255.0 / f32(view.voi.table_white))), 0, 255);
+}
+
 // Grey level 0..=255 of a value: the floor, as DICOM's formula has it.
 fn windowed(value: f32) -> i32 {
+    if has(TABLE) {
+        return tabled(value);
+    }
     if has(SIGMOID) {
         let exponent = clamp(-4.0 * (value - view.voi.center) / view.voi.width, -80.0, 80.0);
         return clamp(i32(floor(255.0 / (1.0 + exp(exponent)))), 0, 255);

@@ -293,7 +293,7 @@ fn bone_picture(state: &AppState, draw: &SurfaceDraw, width: u32, height: u32) -
     text.bottom_right.extend(state.surface_fidelity().iter().flat_map(Fidelity::parts).map(str::to_owned));
     let draw = draw.clone();
     let view = ViewPicture {
-        draw: nothing_drawn(active.window, false),
+        draw: nothing_drawn(active.window.clone(), false),
         width,
         height,
         text,
@@ -341,7 +341,7 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     text.bottom_right.extend(fidelity_lines(state, Pane::Across(plane), &resolved));
     text.bottom_left.extend(ui::plane_heatmap_note(state).into_iter().flat_map(|note| wrapped(&note, width, height)));
     let view = ViewPicture {
-        draw: nothing_drawn(draw.window, draw.invert),
+        draw: nothing_drawn(draw.window.clone(), draw.invert),
         width,
         height,
         text,

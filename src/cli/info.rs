@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{InfoArgs, Refusal};
+use super::{InfoArgs, Refusal, window};
 use crate::dicom;
 use crate::jobs::JobCtx;
 use crate::study::{Refused, Series, Warning};
@@ -42,6 +42,8 @@ struct SeriesReport {
     files: Vec<String>,
     volume_sha256: String,
     volume_dtype: &'static str,
+    /// What the file offers to be seen with, by number: what `dens render --window file:N` takes.
+    windows: Vec<String>,
     warnings: Vec<Warning>,
     #[serde(skip)]
     description: String,
@@ -118,6 +120,7 @@ fn series_report(series: &Series, volume_sha256: String, volume_dtype: &'static 
         files: series.slices.iter().map(|s| s.file.clone()).collect(),
         volume_sha256,
         volume_dtype,
+        windows: window::offered(series),
         warnings: series.warnings.clone(),
         description: series.description.clone(),
     }
@@ -153,6 +156,9 @@ fn write_table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
                 1 => writeln!(out, "     {first}")?,
                 _ => writeln!(out, "     {first} ... {last}")?,
             }
+        }
+        if !s.windows.is_empty() {
+            writeln!(out, "     {}", window::numbered(&s.windows))?;
         }
         for warning in &s.warnings {
             writeln!(out, "     ! {}: {}", warning.kind.name(), warning.text)?;

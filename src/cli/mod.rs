@@ -13,6 +13,7 @@ mod render;
 mod report;
 mod signal;
 mod train;
+mod window;
 mod worklist;
 
 use std::path::PathBuf;
@@ -20,10 +21,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::volume::{Projection, Window};
+use crate::volume::Projection;
 
 pub use open::display_available;
 use password::PasswordArgs;
+pub use window::WindowChoice;
 
 /// A viewer for CT of the neck with a fracture network beside the image.
 ///
@@ -133,9 +135,9 @@ pub struct RenderArgs {
     /// Distance of the plane's pixels, mm (default: the smallest spacing of the volume)
     #[arg(long, value_name = "MM", requires = "plane")]
     pub spacing: Option<f64>,
-    /// Preset name or CENTER,WIDTH
+    /// Preset name, CENTER,WIDTH, or file for the file's own window (file:N for the Nth that `dens info` lists)
     #[arg(long, default_value = "bone", allow_hyphen_values = true)]
-    pub window: Window,
+    pub window: WindowChoice,
     /// One output pixel per image pixel, 8-bit grey
     #[arg(long, conflicts_with = "size")]
     pub exact: bool,

@@ -3,7 +3,7 @@
 use dicom_core::Tag;
 
 use super::Problem;
-use super::elements::{self, Coding, Element, PixelElement, Segments, Stop, Vr, Window, walk, walk_meta};
+use super::elements::{self, Coding, Element, PixelElement, Segments, Sequence, Stop, Vr, Window, walk, walk_meta};
 use super::source::Source;
 use super::syntax::{EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Syntax};
 use super::text::{self, Charset};
@@ -29,6 +29,7 @@ pub(super) struct DataSet {
     segments: Segments,
     total: usize,
     elements: Vec<Element>,
+    luts: Vec<Sequence>,
     charset: Charset,
 }
 
@@ -90,6 +91,7 @@ pub(super) fn read(mut source: Source, wanted: impl Fn(Tag) -> bool) -> Result<(
         segments,
         total: source.len(),
         elements: walked.elements,
+        luts: walked.luts,
         charset: Charset::default(),
     };
     data.is_directory |= data.value(DIRECTORY_RECORDS).is_some();
@@ -265,6 +267,14 @@ impl DataSet {
         let (text, bad) = self.charset.decode(self.value(tag).unwrap_or_default());
         *doubtful |= bad;
         text
+    }
+    /// Text of an item, in the data set's character set.
+    pub(super) fn decoded(&self, bytes: &[u8]) -> String {
+        self.charset.decode(bytes).0
+    }
+    /// Where a sequence of lookup tables lies ([`elements::is_lut`]).
+    pub(super) fn sequence(&self, tag: Tag) -> Option<Sequence> {
+        self.luts.iter().find(|sequence| sequence.tag == tag).copied()
     }
     /// A whole number, binary (US, SS, UL, SL) or as text (IS). `None` when absent, empty or none.
     pub(super) fn integer(&self, tag: Tag) -> Option<i64> {

@@ -18,10 +18,17 @@ pub(super) const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 pub(super) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 const FLOAT_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0008);
 const DOUBLE_PIXEL_DATA: Tag = Tag(0x7FE0, 0x0009);
+pub(super) const MODALITY_LUTS: Tag = Tag(0x0028, 0x3000);
+pub(super) const VOI_LUTS: Tag = Tag(0x0028, 0x3010);
 pub(super) const UNDEFINED: u32 = u32::MAX;
 
 pub(super) fn is_pixels(tag: Tag) -> bool {
     matches!(tag, PIXEL_DATA | FLOAT_PIXEL_DATA | DOUBLE_PIXEL_DATA)
+}
+
+/// A sequence that holds lookup tables of the picture.
+pub(super) fn is_lut(tag: Tag) -> bool {
+    matches!(tag, MODALITY_LUTS | VOI_LUTS)
 }
 
 /// Value representation, as two letters; zeros where the encoding does not say.
@@ -53,11 +60,25 @@ pub(super) struct PixelElement {
     pub len: Option<usize>,
 }
 
+/// A top-level sequence that is looked into later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sequence {
+    pub tag: Tag,
+    /// Of the first item.
+    pub start: usize,
+    /// Of the value; of a sequence of undefined length the end of its delimiter.
+    pub end: usize,
+    /// Of the items.
+    pub coding: Coding,
+}
+
 /// What a walk found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walked {
     pub elements: Vec<Element>,
     pub pixels: Option<PixelElement>,
+    /// The lookup tables of the picture.
+    pub luts: Vec<Sequence>,
     /// How many top-level elements were seen, wanted or not.
     pub seen: usize,
     /// Things that the standard forbids and that could be stepped over.
@@ -168,6 +189,14 @@ enum Level {
     Item,
 }
 
+/// An unknown sequence is written in implicit little endian (PS3.5 6.2.2 note 4).
+fn coding_inside(header: &Header, coding: Coding) -> Coding {
+    match &header.vr {
+        b"UN" => Coding { explicit: false, big_endian: false },
+        _ => coding,
+    }
+}
+
 struct Walk<'a, 'w> {
     window: &'w Window<'a>,
     at: usize,
@@ -185,6 +214,11 @@ pub(super) fn walk(window: &Window, at: usize, coding: Coding, wanted: impl Fn(T
             Some((Level::Sequence, coding)) => walk.in_sequence(coding)?,
             Some((Level::Item, coding)) => walk.in_item(coding)?,
         };
+        if walk.stack.is_empty()
+            && let Some(open) = walk.out.luts.last_mut().filter(|sequence| sequence.end < sequence.start)
+        {
+            open.end = walk.at;
+        }
         if done {
             return Ok(walk.out);
         }
@@ -226,10 +260,13 @@ impl Walk<'_, '_> {
             return Ok(false);
         }
         if header.len == UNDEFINED {
+            // Its end is known when it has been walked.
+            self.note_lut(&header, 0, coding);
             self.enter_sequence(&header, coding)?;
             return Ok(false);
         }
         let end = self.end_of(&header)?;
+        self.note_lut(&header, end, coding);
         let len = end - header.start;
         if wanted(header.tag) && len <= MAX_VALUE {
             self.window.get(header.start, len)?;
@@ -245,14 +282,16 @@ impl Walk<'_, '_> {
         if self.stack.len() / 2 >= MAX_NESTING {
             return Err(Stop::Garbled { offset: header.start, what: "sequences nested deeper than 64" });
         }
-        // An unknown sequence is written in implicit little endian (PS3.5 6.2.2 note 4).
-        let inner = match &header.vr {
-            b"UN" => Coding { explicit: false, big_endian: false },
-            _ => coding,
-        };
-        self.stack.push((Level::Sequence, inner));
+        self.stack.push((Level::Sequence, coding_inside(header, coding)));
         self.at = header.start;
         Ok(())
+    }
+
+    fn note_lut(&mut self, header: &Header, end: usize, coding: Coding) {
+        if is_lut(header.tag) && self.out.luts.iter().all(|sequence| sequence.tag != header.tag) {
+            let coding = coding_inside(header, coding);
+            self.out.luts.push(Sequence { tag: header.tag, start: header.start, end, coding });
+        }
     }
 
     fn in_sequence(&mut self, coding: Coding) -> Result<bool, Stop> {

@@ -9,8 +9,10 @@ use sha2::{Digest, Sha256};
 use super::header::{Header, Stated, Units};
 use super::picture::Picture;
 use super::source::Source;
+use super::voi_lut;
 use crate::geometry::SlicePose;
 use crate::study::{Kind, Packed, Patient, Series, SliceInfo, StudyInfo, Warning};
+use crate::volume::Window;
 
 /// Positions closer than this are one position, mm.
 const SAME_POSITION_MM: f64 = 0.01;
@@ -292,7 +294,10 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         .collect();
     let (slice_spacing_mm, geometric) = geometry(&slices);
     warnings.extend(geometric);
-    let Found { header, picture, .. } = stack.get(stack.len() / 2)?;
+    let middle = stack.get(stack.len() / 2)?;
+    let Found { header, picture, .. } = middle;
+    let (windows, told) = windows(middle);
+    warnings.extend(told);
     Some(Series {
         uid: header.series.clone(),
         frame_of_reference: header.frame_of_reference.clone(),
@@ -310,11 +315,28 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         photometric: picture.photometric,
         values_are_hu: stack.iter().all(|f| f.header.units == Units::Hu),
         is_localizer: is_localizer(&stack),
-        file_windows: header.windows.iter().map(|(window, _)| *window).collect(),
-        file_window_names: header.windows.iter().map(|(_, name)| name.clone()).collect(),
+        file_windows: windows.iter().map(|(window, _)| window.clone()).collect(),
+        file_window_names: windows.into_iter().map(|(_, name)| name).collect(),
         reformatted: None,
         warnings,
     })
+}
+
+/// What a picture offers to be seen with, by name: its windows, then its tables. PS3.3 C.11.2 leaves the choice to the reader
+/// where both are there.
+fn windows(found: &Found) -> (Vec<(Window, String)>, Option<Warning>) {
+    let mut windows = found.header.windows.clone();
+    if !found.header.has_voi_luts {
+        return (windows, None);
+    }
+    let luts = voi_lut::of(found);
+    windows.extend(luts.tables.into_iter().map(|table| {
+        let name = table.name().to_owned();
+        (table.into_window(), name)
+    }));
+    let told = luts.told.join("; ");
+    let text = format!("Of the VOI LUTs that the file offers: {told}. Look with a window instead, or export it anew.");
+    (windows, (!told.is_empty()).then(|| warning(Kind::VoiLut, text)))
 }
 
 /// Display order (see the invariants of the crate).

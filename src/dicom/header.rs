@@ -146,6 +146,8 @@ pub(super) struct Header {
     pub technique: Technique,
     /// With what the file calls them.
     pub windows: Vec<(Window, String)>,
+    /// There are tables beside them.
+    pub has_voi_luts: bool,
     pub units: Units,
     pub is_localizer: bool,
     /// Text whose bytes did not fit the stated character set.
@@ -189,6 +191,7 @@ impl Header {
             spacing_mm: spacing(data),
             technique: technique(data, picture, &mut doubtful),
             windows: windows(data, &mut doubtful),
+            has_voi_luts: data.sequence(super::elements::VOI_LUTS).is_some(),
             units,
             is_localizer,
             doubtful_text: doubtful,
@@ -329,6 +332,6 @@ fn windows(data: &DataSet, doubtful: &mut bool) -> Vec<(Window, String)> {
     let said = data.text(WINDOW_EXPLANATION, doubtful);
     let names = said.split('\\').map(|name| name.trim().to_owned()).chain(std::iter::repeat(String::new()));
     let pairs = centers.into_iter().zip(widths).zip(names);
-    let windows = pairs.map(|((center, width), name)| (Window { center, width, function }, name));
+    let windows = pairs.map(|((center, width), name)| (Window { center, width, function, table: None }, name));
     windows.filter(|(window, _)| window.is_valid()).take(16).collect()
 }

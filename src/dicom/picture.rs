@@ -33,7 +33,7 @@ const CODESTREAM_HEAD: usize = 64 << 10;
 
 /// Is the tag needed to read the pixels.
 pub(super) fn is_wanted(tag: Tag) -> bool {
-    matches!(tag.group(), 0x0028) || matches!(tag, SOP_CLASS | MODALITY)
+    (tag.group() == 0x0028 && !elements::is_lut(tag)) || matches!(tag, SOP_CLASS | MODALITY)
 }
 
 /// Stored value to real value (PS3.3 C.11.1.1.2).

@@ -175,9 +175,9 @@ fn put_picture(object: &mut InMemDicomObject, slice: &Slice, series: &Series, st
         object.put(DataElement::new(Tag(0x0028, 0x0120), VR::SS, PrimitiveValue::from(padding)));
     }
     let windows = |value: fn(&crate::volume::Window) -> f64| {
-        decimal_strings(&series.file_windows.iter().map(value).collect::<Vec<f64>>())
+        decimal_strings(&series.file_windows.iter().filter(|w| w.table.is_none()).map(value).collect::<Vec<f64>>())
     };
-    if !series.file_windows.is_empty() {
+    if series.file_windows.iter().any(|w| w.table.is_none()) {
         put_text(object, Tag(0x0028, 0x1050), VR::DS, &windows(|w| w.center));
         put_text(object, Tag(0x0028, 0x1051), VR::DS, &windows(|w| w.width));
     }

@@ -22,7 +22,7 @@ pub struct ViewPipeline {
     pub pipeline: wgpu::RenderPipeline,
     /// Group 0: uniforms and axes of one view.
     pub view_layout: wgpu::BindGroupLayout,
-    /// Groups 1 and 2: the slice and the map.
+    /// Groups 1 to 3: the slice, the map and the table of the window.
     pub texture_layout: wgpu::BindGroupLayout,
 }
 
@@ -37,7 +37,7 @@ impl ViewPipeline {
             label: Some("view texture"),
             entries: &[texture_entry(0)],
         });
-        let groups = [Some(&view_layout), Some(&texture_layout), Some(&texture_layout)];
+        let groups = [Some(&view_layout), Some(&texture_layout), Some(&texture_layout), Some(&texture_layout)];
         let pipeline = render_pipeline(device, format, "view", SHADER, &groups);
         Self { pipeline, view_layout, texture_layout }
     }
@@ -170,7 +170,11 @@ pub(super) mod tests {
             padding_high,
             whole_offset,
             whole_denominator,
-            spare
+            table_first,
+            table_last,
+            table_white,
+            spare,
+            more_spare
         );
         check_layout(SHADER, "Voi", size_of::<VoiUniforms>(), &voi);
     }
@@ -185,6 +189,7 @@ pub(super) mod tests {
             ("WHOLE", u::WHOLE),
             ("SIGMOID", u::SIGMOID),
             ("HEATMAP", u::HEATMAP),
+            ("TABLE", u::TABLE),
             ("CELLS", u::CELLS),
             ("OUTLINE", u::OUTLINE),
         ] {

@@ -9,6 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::cache::SourceKey;
 use super::uniforms::{FLOAT_BITS, HEATMAP, INVERT, PADDED, VoiUniforms, style_flag};
+use super::views::Texels;
 use crate::geometry::{PatientPoint, SlicePosition, StackGeometry, Vec3};
 use crate::view::Interpolation;
 use crate::view::planes::{HeatStack, PlaneDraw, Upload};
@@ -154,10 +155,13 @@ pub struct PlaneViews {
     pipeline: wgpu::RenderPipeline,
     view_layout: wgpu::BindGroupLayout,
     volume_layout: wgpu::BindGroupLayout,
+    table_layout: wgpu::BindGroupLayout,
     volume: Option<VolumeTexture>,
     heat: Option<HeatTexture>,
     /// Stands in where there is no heatmap.
     no_heat: wgpu::BindGroup,
+    /// Stands in where the window has no table.
+    no_table: wgpu::BindGroup,
     slots: HashMap<u32, Slot>,
     clock: u64,
     limit: u32,
@@ -196,6 +200,8 @@ struct VolumeTexture {
 struct Slot {
     uniforms: wgpu::Buffer,
     group: wgpu::BindGroup,
+    /// Of the window, and whose it is.
+    table: Option<(SourceKey, wgpu::BindGroup)>,
     used: u64,
 }
 
@@ -212,18 +218,32 @@ impl PlaneViews {
             "volume",
             &[texture(wgpu::TextureViewDimension::D3), texture(wgpu::TextureViewDimension::D2)],
         );
+        let table_layout = layout(device, "table", &[texture(wgpu::TextureViewDimension::D2)]);
         let pipeline = super::pipeline::render_pipeline(
             device,
             format,
             "plane",
             SHADER,
             // Volume and maps are each a 3-D texture with a table of its slices.
-            &[Some(&view_layout), Some(&volume_layout), Some(&volume_layout)],
+            &[Some(&view_layout), Some(&volume_layout), Some(&volume_layout), Some(&table_layout)],
         );
         let limit = device.limits().max_texture_dimension_3d;
         let no_heat = maps_group(device, queue, &volume_layout, ([1, 1], &[0.0]), &[[0; 4]]);
-        let (slots, work) = (HashMap::new(), Work::default());
-        Self { pipeline, view_layout, volume_layout, volume: None, heat: None, no_heat, slots, clock: 0, limit, work }
+        let no_table = Texels::blank().upload(device, queue, &table_layout);
+        Self {
+            pipeline,
+            view_layout,
+            volume_layout,
+            table_layout,
+            volume: None,
+            heat: None,
+            no_heat,
+            no_table,
+            slots: HashMap::new(),
+            clock: 0,
+            limit,
+            work: Work::default(),
+        }
     }
     /// Size of the volume on the device.
     pub fn texture_bytes(&self) -> u64 {
@@ -269,6 +289,7 @@ impl PlaneViews {
         self.work.views += 1;
         let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, &self.view_layout));
         slot.used = clock;
+        slot.bring_table(device, queue, &self.table_layout, draw);
         queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, place)));
     }
 
@@ -280,6 +301,7 @@ impl PlaneViews {
         pass.set_bind_group(0, &slot.group, &[]);
         pass.set_bind_group(1, &volume.group, &[]);
         pass.set_bind_group(2, self.heat.as_ref().map_or(&self.no_heat, |heat| &heat.group), &[]);
+        pass.set_bind_group(3, slot.table.as_ref().map_or(&self.no_table, |(_, group)| group), &[]);
         pass.draw(0..3, 0..1);
     }
 
@@ -482,7 +504,20 @@ impl Slot {
             layout,
             entries: &[wgpu::BindGroupEntry { binding: 0, resource: uniforms.as_entire_binding() }],
         });
-        Self { uniforms, group, used: 0 }
+        Self { uniforms, group, table: None, used: 0 }
+    }
+    fn bring_table(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        layout: &wgpu::BindGroupLayout,
+        draw: &PlaneDraw,
+    ) {
+        let Some(table) = &draw.window.table else { return self.table = None };
+        let key = SourceKey::of(table);
+        if self.table.as_ref().is_none_or(|(before, _)| *before != key) {
+            self.table = Some((key, Texels::of_table(table).upload(device, queue, layout)));
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::view::{HeatmapLayer, HeatmapStyle, ImageLayer, Interpolation, PixelFromScreen, ViewDraw};
-use crate::volume::{SlicePixels, VoiFunction, Window};
+use crate::volume::{SlicePixels, VoiFunction, VoiTable, Window};
 
 pub const FLOAT_BITS: u32 = 1;
 pub const INVERT: u32 = 2;
@@ -13,6 +13,7 @@ pub const PADDED: u32 = 4;
 pub const WHOLE: u32 = 8;
 pub const SIGMOID: u32 = 16;
 pub const HEATMAP: u32 = 32;
+pub const TABLE: u32 = 4096;
 pub const CELLS: u32 = 1024;
 pub const OUTLINE: u32 = 2048;
 
@@ -54,7 +55,11 @@ pub struct VoiUniforms {
     pub padding_high: f32,
     pub whole_offset: i32,
     pub whole_denominator: i32,
-    pub spare: [f32; 2],
+    pub table_first: i32,
+    pub table_last: i32,
+    pub table_white: i32,
+    pub spare: i32,
+    pub more_spare: [i32; 2],
 }
 
 impl ViewUniforms {
@@ -107,8 +112,24 @@ impl VoiUniforms {
             (voi.whole_offset, voi.whole_denominator) = (offset, denominator);
             flags |= WHOLE;
         }
+        if let Some(table) = &window.table {
+            voi.table_first = table.first();
+            voi.table_last = i32::try_from(table.entries().len()).unwrap_or(1) - 1;
+            voi.table_white = table.maximum().into();
+            flags |= TABLE;
+        }
         (voi, flags)
     }
+}
+
+/// Entries of a table that stand in one row of its texture.
+const TABLE_ROW: usize = 256;
+
+/// A table as `shaders/display.wgsl` reads it: columns, rows, and the entries with zeros behind the last.
+pub fn table_texels(table: &VoiTable) -> ([usize; 2], Vec<i32>) {
+    let mut texels: Vec<i32> = table.entries().iter().map(|entry| i32::from(*entry)).collect();
+    texels.resize(texels.len().next_multiple_of(TABLE_ROW), 0);
+    ([TABLE_ROW, texels.len() / TABLE_ROW], texels)
 }
 
 fn whole(v: f64) -> Option<i32> {
@@ -267,7 +288,8 @@ mod tests {
 
     #[test]
     fn whole_windows_are_told_from_others() {
-        let flags = |center, width, function| VoiUniforms::new(&Window { center, width, function }, None).1;
+        let flags =
+            |center, width, function| VoiUniforms::new(&Window { center, width, function, table: None }, None).1;
         assert_eq!(flags(500.0, 1800.0, VoiFunction::Linear), WHOLE);
         assert_eq!(flags(500.25, 1800.0, VoiFunction::Linear), 0);
         assert_eq!(flags(0.0, 1.0, VoiFunction::Linear), 0, "a step has no slope");

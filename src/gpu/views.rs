@@ -1,13 +1,14 @@
 //! What lives on the device between frames: textures by source, and per view a uniform buffer and its axes.
 //! Knows no egui; [`super::paint`] and [`super::offscreen`] are shells around it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::cache::{Cache, SourceKey};
 use super::pipeline::ViewPipeline;
 use super::uniforms::{AxesKey, AxisTexel, Shown, ViewUniforms};
 use crate::view::ViewDraw;
-use crate::volume::SlicePixels;
+use crate::volume::{SlicePixels, VoiTable};
 
 /// Uploaded slices and maps kept for scrolling back: 256 slices of 512 x 512 CT.
 pub const TEXTURE_BUDGET_BYTES: u64 = 128 << 20;
@@ -18,7 +19,7 @@ const IDLE_DRAWS: u64 = 512;
 pub struct Views {
     pipeline: ViewPipeline,
     textures: Cache<wgpu::BindGroup>,
-    /// Stands in where a view has no slice or no map.
+    /// Stands in where a view has no slice, no map or no table.
     blank: wgpu::BindGroup,
     slots: HashMap<u32, Slot>,
     clock: u64,
@@ -37,14 +38,14 @@ struct Slot {
     group: wgpu::BindGroup,
     slice: Option<Bound>,
     cam: Option<Bound>,
+    table: Option<Bound>,
     used: u64,
 }
 
 impl Views {
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Self {
         let pipeline = ViewPipeline::new(device, format);
-        let one = Texels { label: "blank", format: wgpu::TextureFormat::R32Sint, size: [1, 1], bytes: &[0; 4] };
-        let blank = one.upload(device, queue, &pipeline.texture_layout);
+        let blank = Texels::blank().upload(device, queue, &pipeline.texture_layout);
         Self {
             pipeline,
             textures: Cache::new(TEXTURE_BUDGET_BYTES),
@@ -83,6 +84,7 @@ impl Views {
         let uniforms = ViewUniforms::new(draw, &shown, (origin_px, size_px));
         let slice = (shown.image != [0, 0]).then(|| SourceKey::of(&draw.image.slice));
         let cam = draw.heatmap.as_ref().filter(|_| shown.cam.is_some()).map(|layer| SourceKey::of(&layer.cam));
+        let table = draw.image.window.table.as_ref().map(SourceKey::of);
 
         let mut slot = match self.slots.remove(&view) {
             Some(slot) => slot,
@@ -93,6 +95,7 @@ impl Views {
         slot.set_axes(device, queue, &self.pipeline, axes_key);
         slot.slice = slice.map(|key| self.texture(device, queue, key, slot.slice.take(), draw, Texels::of_slice));
         slot.cam = cam.map(|key| self.texture(device, queue, key, slot.cam.take(), draw, Texels::of_cam));
+        slot.table = table.map(|key| self.texture(device, queue, key, slot.table.take(), draw, Texels::of_table_of));
         self.slots.insert(view, slot);
     }
 
@@ -105,6 +108,7 @@ impl Views {
         pass.set_bind_group(0, &slot.group, &[]);
         pass.set_bind_group(1, &or_blank(&slot.slice), &[]);
         pass.set_bind_group(2, &or_blank(&slot.cam), &[]);
+        pass.set_bind_group(3, &or_blank(&slot.table), &[]);
         pass.draw(0..3, 0..1);
     }
 
@@ -153,7 +157,7 @@ impl Slot {
         let axes = axes_texture(device, axes_key.size_px());
         write_axes(queue, &axes, &axes_key);
         let group = view_group(device, pipeline, &uniform_buffer, &axes);
-        Self { uniforms, uniform_buffer, axes_key, axes, group, slice: None, cam: None, used: 0 }
+        Self { uniforms, uniform_buffer, axes_key, axes, group, slice: None, cam: None, table: None, used: 0 }
     }
     fn set_uniforms(&mut self, queue: &wgpu::Queue, uniforms: ViewUniforms) {
         // Bytes, since a NaN in a window would never equal itself.
@@ -242,12 +246,12 @@ fn view_group(
 }
 
 /// Values on their way to a texture, row-major.
-struct Texels<'a> {
+pub(super) struct Texels<'a> {
     label: &'static str,
     format: wgpu::TextureFormat,
     /// Columns and rows.
     size: [usize; 2],
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
 }
 
 impl Texels<'_> {
@@ -258,15 +262,34 @@ impl Texels<'_> {
             // As bits: float textures may flush or filter, integer ones hand over what was put in.
             SlicePixels::F32(values) => (wgpu::TextureFormat::R32Sint, bytemuck::cast_slice(values)),
         };
-        Texels { label: "slice", format, size: [slice.columns, slice.rows], bytes }
+        Texels { label: "slice", format, size: [slice.columns, slice.rows], bytes: Cow::Borrowed(bytes) }
     }
     fn of_cam(draw: &ViewDraw) -> Texels<'_> {
         let cam = draw.heatmap.as_ref().map(|layer| &layer.cam);
         let (size, values) = cam.map_or(([0, 0], &[][..]), |cam| ([cam.columns, cam.rows], &cam.values[..]));
-        Texels { label: "map", format: wgpu::TextureFormat::R32Sint, size, bytes: bytemuck::cast_slice(values) }
+        let bytes = Cow::Borrowed(bytemuck::cast_slice(values));
+        Texels { label: "map", format: wgpu::TextureFormat::R32Sint, size, bytes }
+    }
+    fn of_table_of(draw: &ViewDraw) -> Texels<'_> {
+        draw.image.window.table.as_deref().map_or_else(Self::blank, Self::of_table)
+    }
+    /// The entries of a window's table.
+    pub(super) fn of_table<'t>(table: &VoiTable) -> Texels<'t> {
+        let (size, texels) = super::uniforms::table_texels(table);
+        let bytes = Cow::Owned(bytemuck::cast_slice(&texels).to_vec());
+        Texels { label: "table of the window", format: wgpu::TextureFormat::R32Sint, size, bytes }
+    }
+    /// Stands in where there is nothing.
+    pub(super) fn blank<'t>() -> Texels<'t> {
+        Texels { label: "blank", format: wgpu::TextureFormat::R32Sint, size: [1, 1], bytes: Cow::Borrowed(&[0; 4]) }
     }
 
-    fn upload(&self, device: &wgpu::Device, queue: &wgpu::Queue, layout: &wgpu::BindGroupLayout) -> wgpu::BindGroup {
+    pub(super) fn upload(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        layout: &wgpu::BindGroupLayout,
+    ) -> wgpu::BindGroup {
         let [width, height] = self.size.map(|n| n as u32); // checked against the device's limit before
         let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
         let texture = device.create_texture(&wgpu::TextureDescriptor {
@@ -281,7 +304,7 @@ impl Texels<'_> {
         });
         let row = self.format.block_copy_size(None).unwrap_or(4) * width;
         let rows = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None };
-        queue.write_texture(texture.as_image_copy(), self.bytes, rows, size);
+        queue.write_texture(texture.as_image_copy(), &self.bytes, rows, size);
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.label),

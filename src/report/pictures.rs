@@ -58,7 +58,7 @@ impl PictureSource {
         };
         let image = ImageLayer {
             slice: self.slice.clone(),
-            window: self.window,
+            window: self.window.clone(),
             invert: self.invert,
             interpolation: Interpolation::Linear,
         };

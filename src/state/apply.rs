@@ -230,11 +230,11 @@ impl AppState {
             return;
         }
         // A change of series keeps the reader's window, so that a comparison is not spoilt by the viewer.
-        let window = self.active.as_ref().map(|a| a.window);
+        let window = self.active.as_ref().map(|a| a.window.clone());
         self.export = None;
         self.leave_series(effects);
         self.choose_series(index);
-        if self.bring_back(index, window, effects) {
+        if self.bring_back(index, window.clone(), effects) {
             return;
         }
         let request = self.next_request();
@@ -511,7 +511,7 @@ impl AppState {
         if self.apply_to_beside(&command, effects) {
             return;
         }
-        let first_own = self.settings.user_windows.first().map(|own| own.window);
+        let first_own = self.settings.user_windows.first().map(|own| own.window.clone());
         let focus = self.focused_pane();
         if let (Command::ScrollBy(by), Pane::Across(plane)) = (&command, focus) {
             return self.scroll_plane(plane, *by, effects);
@@ -577,11 +577,15 @@ impl AppState {
 /// What changes how the slices of one series look, and nothing else. `first_own` is the reader's own window of key 9.
 pub(super) fn change_picture(active: &mut ActiveSeries, pane: Pane, command: &Command, first_own: Option<Window>) {
     match *command {
-        Command::SetWindow(window) if window.is_valid() => active.window = window,
-        Command::Preset(9) => active.window = first_own.unwrap_or(active.window),
+        Command::SetWindow(ref window) if window.is_valid() => active.window = window.clone(),
+        Command::Preset(9) => {
+            if let Some(own) = first_own {
+                active.window = own;
+            }
+        }
         Command::Preset(n) => {
-            if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.get(i)) {
-                active.window = *window;
+            if let Some((_, window)) = n.checked_sub(1).and_then(|i| Window::PRESETS.into_iter().nth(i)) {
+                active.window = window;
             }
         }
         Command::FullRangeWindow => {
@@ -591,6 +595,8 @@ pub(super) fn change_picture(active: &mut ActiveSeries, pane: Pane, command: &Co
         }
         Command::FileWindow => active.window = file_window(active),
         Command::DragWindow { width, center } => {
+            // Whoever drags leaves a table of the file's for the straight line next to it.
+            active.window.table = None;
             active.window.width = (active.window.width + width).clamp(1.0, 65_536.0).round();
             active.window.center = (active.window.center + center).clamp(-70_000.0, 70_000.0).round();
         }
@@ -618,7 +624,7 @@ fn file_window(active: &ActiveSeries) -> Window {
         .series
         .file_windows
         .first()
-        .copied()
+        .cloned()
         .or_else(|| active.slice()?.min_max().map(|[low, high]| Window::covering(f64::from(low), f64::from(high))))
-        .unwrap_or(active.window)
+        .unwrap_or_else(|| active.window.clone())
 }

@@ -316,7 +316,7 @@ impl AppState {
         let Some(series) = study.catalog.series.get(index).filter(|_| index != active.index && !shown_already) else {
             return;
         };
-        let (series, window) = (Arc::new(series.clone()), active.window);
+        let (series, window) = (Arc::new(series.clone()), active.window.clone());
         let first = as_far_down(active, series.slices.len());
         let was_focused = self.beside.as_ref().is_some_and(|beside| beside.focused);
         self.close_beside(effects);
@@ -381,7 +381,7 @@ impl AppState {
         }
         let (first, link) = (active.index, beside.link);
         let Some(beside) = self.beside.take() else { return };
-        let (index, window) = (beside.shown.index, beside.shown.window);
+        let (index, window) = (beside.shown.index, beside.shown.window.clone());
         self.export = None;
         // Both stay though the budget may be small: both are on the screen.
         self.shelve_series(effects);
@@ -401,7 +401,7 @@ impl AppState {
     /// What of the picture's commands means the second series while that has the keys.
     pub(super) fn apply_to_beside(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         let aligned = self.besides_aligned();
-        let first_own = self.settings.user_windows.first().map(|own| own.window);
+        let first_own = self.settings.user_windows.first().map(|own| own.window.clone());
         let Some(beside) = self.beside.as_mut().filter(|beside| beside.focused) else { return false };
         match command {
             Command::ScrollBy(by) => {

@@ -52,7 +52,7 @@ impl AppState {
         let before = Before {
             layout: self.settings.layout,
             focus: self.focus,
-            window: active.window,
+            window: active.window.clone(),
             view: active.view,
             plane_views: active.planes.as_ref().map(|planes| *planes.views()),
             turned: active.planes.as_ref().map(Planes::turned).unwrap_or_default(),

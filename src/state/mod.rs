@@ -310,7 +310,7 @@ impl ActiveSeries {
     }
     pub fn image_layer(&self, interpolation: view::Interpolation) -> Option<ImageLayer> {
         let slice = self.slice()?.clone();
-        Some(ImageLayer { slice, window: self.window, invert: self.inverted(), interpolation })
+        Some(ImageLayer { slice, window: self.window.clone(), invert: self.inverted(), interpolation })
     }
 }
 
@@ -487,7 +487,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         load_seconds: 0.0,
         current: series.slices.len() / 2,
         view: ViewState::default(),
-        window: window.filter(|_| series.values_are_hu).unwrap_or_else(|| opening_window(&series)),
+        window: windows::carried(window, &series).unwrap_or_else(|| opening_window(&series)),
         invert: false,
         measures: Measures::default(),
         surface: Surface::default(),
@@ -498,7 +498,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
 
 /// Bone for HU; what the file proposes for anything else.
 fn opening_window(series: &Series) -> Window {
-    if series.values_are_hu { Window::BONE } else { series.file_windows.first().copied().unwrap_or(Window::BONE) }
+    if series.values_are_hu { Window::BONE } else { series.file_windows.first().cloned().unwrap_or(Window::BONE) }
 }
 
 #[cfg(test)]

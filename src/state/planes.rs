@@ -309,7 +309,7 @@ impl ActiveSeries {
             reduction,
             slab,
             step_mm: screen_step_mm(&slab, planes.stack.geometry.smallest_spacing_mm()),
-            window: self.window,
+            window: self.window.clone(),
             invert: self.inverted(),
             interpolation,
             heatmap: None,

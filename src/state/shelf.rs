@@ -85,7 +85,9 @@ impl AppState {
     pub(super) fn bring_back(&mut self, index: usize, window: Option<Window>, effects: &mut Vec<Effect>) -> bool {
         let Some((mut active, computed)) = self.take_from_shelf(index) else { return false };
         let Computed { analysis, findings, judged } = computed;
-        active.window = window.filter(|_| active.series.values_are_hu).unwrap_or(active.window);
+        if let Some(window) = super::windows::carried(window, &active.series) {
+            active.window = window;
+        }
         let (current, fresh) = (active.current, matches!(analysis, AnalysisState::NotRun));
         self.active = Some(active);
         (self.analysis, self.judged) = (analysis, judged);

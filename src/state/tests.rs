@@ -101,7 +101,7 @@ pub(super) fn scored(score: f32) -> SliceFinding {
 fn the_likeliest_series_opens_in_bone_at_its_middle() {
     let (state, _) = opened(9);
     let active = state.active.as_ref().expect("active");
-    assert_eq!((active.index, active.current, active.window), (1, 4, Window::BONE));
+    assert_eq!((active.index, active.current, active.window.clone()), (1, 4, Window::BONE));
     assert_eq!(state.settings.recents, [PathBuf::from("/study")]);
 }
 
@@ -186,7 +186,7 @@ fn a_short_f_toggles_and_a_long_f_peeks_without_touching_the_view() {
     let (mut state, _) = opened(5);
     let before = {
         let a = state.active.as_ref().expect("active");
-        (a.window, a.view, a.current)
+        (a.window.clone(), a.view, a.current)
     };
     let on = state.heatmap_on;
     let press = |state: &mut AppState, from: f64, to: f64| {
@@ -198,7 +198,7 @@ fn a_short_f_toggles_and_a_long_f_peeks_without_touching_the_view() {
     assert_eq!(press(&mut state, 0.0, 0.1), (!on, !on));
     assert_eq!(press(&mut state, 1.0, 3.0), (on, !on));
     let a = state.active.as_ref().expect("active");
-    assert_eq!((a.window, a.view, a.current), before);
+    assert_eq!((a.window.clone(), a.view, a.current), before);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn escape_closes_one_thing_at_a_time_and_never_the_image() {
 fn windows_by_key_drag_and_reset() {
     let (mut state, load) = opened(3);
     state.receive(Event::SliceDecoded { request: load, index: 1, slice: slice(7) });
-    let window = |s: &AppState| s.active.as_ref().expect("active").window;
+    let window = |s: &AppState| s.active.as_ref().expect("active").window.clone();
     state.apply(Command::Preset(1));
     assert_eq!((window(&state).width, window(&state).center), (300.0, 80.0));
     state.apply(Command::DragWindow { width: 100.0, center: -20.0 });
@@ -668,7 +668,8 @@ fn one_key_leads_from_a_peak_to_its_evidence_and_back() {
     let mut state = with_peaks();
     state.apply(Command::Preset(1));
     state.apply(Command::GoToSlice(9));
-    let (window, view) = (state.active.as_ref().expect("active").window, state.active.as_ref().expect("active").view);
+    let (window, view) =
+        (state.active.as_ref().expect("active").window.clone(), state.active.as_ref().expect("active").view);
     let effects = state.apply(Command::PeakToEvidence);
     assert!(effects.iter().any(|e| matches!(e, Effect::Focus(7))), "the analysis follows");
     assert_eq!((state.settings.layout, current(&state)), (Layout::Three, 7));
@@ -700,7 +701,7 @@ fn one_key_leads_from_a_peak_to_its_evidence_and_back() {
 
     state.apply(Command::PeakToEvidence);
     let active = state.active.as_ref().expect("active");
-    assert_eq!((state.settings.layout, active.window, active.view), (Layout::One, window, view));
+    assert_eq!((state.settings.layout, active.window.clone(), active.view), (Layout::One, window, view));
     assert_eq!(active.current, 3, "the reader stays where he is");
 }
 

@@ -15,8 +15,10 @@ pub struct UserWindow {
 }
 
 impl UserWindow {
-    fn new(name: &str, window: Window) -> Self {
-        Self { name: name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(), window }
+    /// A table belongs to its file: what is kept is the window next to it.
+    fn new(name: &str, window: &Window) -> Self {
+        let name = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+        Self { name, window: window.without_table() }
     }
     /// What it is called where it is chosen.
     pub fn title(&self) -> &str {
@@ -39,9 +41,16 @@ pub enum WindowsCommand {
 
 /// What a file of settings holds, put where it can be used.
 pub(super) fn within_reason(kept: Vec<UserWindow>, older: Option<Window>) -> Vec<UserWindow> {
-    let older = older.filter(|_| kept.is_empty()).map(|window| UserWindow::new("", window));
-    let all = kept.iter().map(|own| UserWindow::new(&own.name, own.window)).chain(older);
+    let older = older.filter(|_| kept.is_empty()).map(|window| UserWindow::new("", &window));
+    let all = kept.iter().map(|own| UserWindow::new(&own.name, &own.window)).chain(older);
     all.filter(|own| own.window.is_valid()).take(MOST_USER_WINDOWS).collect()
+}
+
+/// The window that one series is shown with, for another one: where its values are HU too, and with a table only where the
+/// other's file offers the same.
+pub(super) fn carried(window: Option<Window>, to: &Series) -> Option<Window> {
+    let window = window.filter(|_| to.values_are_hu)?;
+    Some(if window.table.is_some() && !to.file_windows.contains(&window) { window.without_table() } else { window })
 }
 
 impl AppState {
@@ -50,7 +59,7 @@ impl AppState {
         let full = own.len() >= MOST_USER_WINDOWS;
         let before = own.clone();
         match (command, Self::at_hand_of(&mut self.active, &mut self.beside)) {
-            (WindowsCommand::Store(name), Some(active)) if !full => own.push(UserWindow::new(&name, active.window)),
+            (WindowsCommand::Store(name), Some(active)) if !full => own.push(UserWindow::new(&name, &active.window)),
             (WindowsCommand::Store(_), Some(_)) => {
                 let text =
                     format!("{MOST_USER_WINDOWS} windows of your own are kept; delete one in the settings first.");
@@ -58,16 +67,20 @@ impl AppState {
                 return;
             }
             (WindowsCommand::Use(at), Some(active)) => {
-                active.window = own.get(at).map_or(active.window, |own| own.window);
+                if let Some(own) = own.get(at) {
+                    active.window = own.window.clone();
+                }
             }
             (WindowsCommand::UseOfFile(at), Some(active)) => {
-                active.window = active.series.file_windows.get(at).copied().unwrap_or(active.window);
+                if let Some(window) = active.series.file_windows.get(at) {
+                    active.window = window.clone();
+                }
             }
             (WindowsCommand::Rename(at, name), _) => {
-                own.get_mut(at).into_iter().for_each(|own| *own = UserWindow::new(&name, own.window));
+                own.get_mut(at).into_iter().for_each(|own| *own = UserWindow::new(&name, &own.window));
             }
             (WindowsCommand::Change(at, window), _) if window.is_valid() => {
-                own.get_mut(at).into_iter().for_each(|own| own.window = window);
+                own.get_mut(at).into_iter().for_each(|own| own.window = window.without_table());
             }
             (WindowsCommand::Delete(at), _) if at < own.len() => {
                 own.remove(at);
@@ -81,10 +94,10 @@ impl AppState {
 
     /// The window at hand as the first of the reader's own, which keeps its name.
     pub(super) fn store_first_window(&mut self, effects: &mut Vec<Effect>) {
-        let Some(window) = self.at_hand().map(|active| active.window) else { return };
+        let Some(window) = self.at_hand().map(|active| active.window.without_table()) else { return };
         match self.settings.user_windows.first_mut() {
             Some(first) => first.window = window,
-            None => self.settings.user_windows.push(UserWindow::new("", window)),
+            None => self.settings.user_windows.push(UserWindow::new("", &window)),
         }
         Self::save(effects);
     }

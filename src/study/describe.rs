@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::{Patient, Series, StudyInfo};
 use crate::geometry::{SlicePose, Vec3, orientation_letters};
-use crate::volume::{VoiFunction, Window};
+use crate::volume::{VoiFunction, VoiTable, Window};
 
 /// Whether texts may say who the patient is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -129,8 +129,12 @@ pub fn thickness_text(series: &Series) -> String {
     [thick, every, unknown.to_owned()].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// "bone  W 1800 L 500"; without a name when it is no preset, with the function when it is not LINEAR.
+/// "bone  W 1800 L 500"; without a name when it is no preset, with the function when it is not LINEAR; "VOI LUT NAME" for a
+/// table of the file's.
 pub fn window_text(window: &Window) -> String {
+    if let Some(table) = &window.table {
+        return table_text(table);
+    }
     let mut text = window.preset_name().map_or_else(String::new, |name| format!("{name}  "));
     let _infallible = write!(text, "W {} L {}", short(window.width), short(window.center));
     match window.function {
@@ -139,6 +143,11 @@ pub fn window_text(window: &Window) -> String {
         VoiFunction::Sigmoid => text.push_str(" SIGMOID"),
     }
     text
+}
+
+/// "VOI LUT BONE", as the file calls it.
+pub fn table_text(table: &VoiTable) -> String {
+    joined_by(" ", ["VOI LUT".to_owned(), table.name().to_owned()])
 }
 
 /// "zoom 1.40x", 1 being the whole slice fitted.

@@ -63,6 +63,7 @@ pub enum Kind {
     DoubtfulText,
     /// Made here from another series.
     Reformatted,
+    VoiLut,
 }
 
 impl Kind {
@@ -211,7 +212,7 @@ pub struct Series {
     /// Values are Hounsfield units: a CT with a rescale that can be believed.
     pub values_are_hu: bool,
     pub is_localizer: bool,
-    /// Windows the file offers, from the middle slice.
+    /// Windows the file offers, then its tables (VOI LUT), from the middle slice.
     pub file_windows: Vec<Window>,
     /// What the file calls them, in the same order; empty where it does not say.
     pub file_window_names: Vec<String>,

@@ -167,7 +167,7 @@ fn window_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         let mut send = |command| commands.push(Command::Windows(command));
         let which = at + 1;
         ui.horizontal(|ui| {
-            let (mut name, mut window) = (own.name.clone(), own.window);
+            let (mut name, mut window) = (own.name.clone(), own.window.clone());
             let field = egui::TextEdit::singleline(&mut name).hint_text("your own").desired_width(150.0).char_limit(40);
             if ui.add(field).accessible_name(format!("Name of window {which}")).changed() {
                 send(WindowsCommand::Rename(at, name));

@@ -79,7 +79,7 @@ fn same_drawing(a: &Drawing, b: &Drawing) -> bool {
 fn same_slice(a: &ViewDraw, b: &ViewDraw) -> bool {
     let (x, y) = (&a.image, &b.image);
     Arc::ptr_eq(&x.slice, &y.slice)
-        && (x.window, x.invert, x.interpolation) == (y.window, y.invert, y.interpolation)
+        && (&x.window, x.invert, x.interpolation) == (&y.window, y.invert, y.interpolation)
         && a.pixel_from_screen == b.pixel_from_screen
         && same(a.heatmap.as_ref(), b.heatmap.as_ref(), |m: &HeatmapLayer, n: &HeatmapLayer| {
             Arc::ptr_eq(&m.cam, &n.cam)
@@ -90,7 +90,7 @@ fn same_slice(a: &ViewDraw, b: &ViewDraw) -> bool {
 fn same_plane(a: &PlaneDraw, b: &PlaneDraw) -> bool {
     Arc::ptr_eq(&a.stack.volume, &b.stack.volume)
         && (a.grid, a.slab, a.step_mm, a.reduction) == (b.grid, b.slab, b.step_mm, b.reduction)
-        && (a.window, a.invert, a.interpolation) == (b.window, b.invert, b.interpolation)
+        && (&a.window, a.invert, a.interpolation) == (&b.window, b.invert, b.interpolation)
         && a.pixel_from_screen == b.pixel_from_screen
         && same(a.heatmap.as_ref(), b.heatmap.as_ref(), |m: &PlaneHeat, n: &PlaneHeat| {
             Arc::ptr_eq(&m.stack, &n.stack) && (m.opacity, m.style) == (n.opacity, n.style)

@@ -8,6 +8,7 @@ use crate::state::{
     ActiveSeries, AppState, BesideCommand, Command, ExportKind, MOST_USER_WINDOWS, PanelSide, Tool, WindowsCommand,
 };
 use crate::study::describe;
+use crate::study::describe::table_text;
 use crate::view::planes;
 use crate::volume::Window;
 
@@ -185,8 +186,11 @@ fn toggle(ui: &mut egui::Ui, on: bool, text: &str, hint: &str, command: Command,
     }
 }
 
-/// "bone 1800/500", as name width/centre.
+/// "bone 1800/500", as name width/centre; "VOI LUT NAME" for a table of the file's.
 pub fn window_text(window: &Window) -> String {
+    if let Some(table) = &window.table {
+        return table_text(table);
+    }
     let numbers = format!("{:.0}/{:.0}", window.width, window.center);
     match window.preset_name() {
         Some(name) => format!("{name} {numbers}"),
@@ -243,14 +247,15 @@ fn windows_to_choose(ui: &mut egui::Ui, active: &ActiveSeries, state: &AppState,
     }
     for (i, window) in series.file_windows.iter().enumerate() {
         let name = series.file_window_names.get(i).map_or("", String::as_str);
-        let which = match (name, series.file_windows.len()) {
-            ("", 1) => "the file's own".to_owned(),
-            ("", _) => format!("the file's own {}", i + 1),
-            _ => format!("the file's own: {name}"),
+        let which = match (&window.table, name, series.file_windows.len()) {
+            (Some(table), _, _) => format!("the file's own: {}", table_text(table)),
+            (None, "", 1) => named("the file's own", window),
+            (None, "", _) => named(&format!("the file's own {}", i + 1), window),
+            (None, ..) => named(&format!("the file's own: {name}"), window),
         };
         let action = if i == 0 { "file-window" } else { "" };
         let command = Command::Windows(WindowsCommand::UseOfFile(i));
-        entry(ui, *window == active.window, named(&which, window), action, command);
+        entry(ui, *window == active.window, which, action, command);
     }
 }
 

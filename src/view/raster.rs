@@ -114,7 +114,7 @@ fn grey8_at(draw: &ViewDraw, x: usize, y: usize) -> Option<u8> {
 pub fn plane_rgba8(draw: &PlaneDraw, width: usize, height: usize) -> Vec<u8> {
     let image = super::ImageLayer {
         slice: std::sync::Arc::new(plane_slice(draw, width, height)),
-        window: draw.window,
+        window: draw.window.clone(),
         invert: draw.invert,
         interpolation: Interpolation::Nearest,
     };

@@ -6,6 +6,7 @@ pub mod nifti;
 pub mod nrrd;
 mod resample;
 mod solid;
+mod table;
 mod window;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use resample::{AxialGrid, Projection, Sampling, Slab, Stack};
 pub use solid::{BLOCK, Solid};
+pub use table::{MOST_TABLE_ENTRIES, VoiTable};
 pub use window::{VoiFunction, Window, WindowParseError};
 
 use crate::geometry::PixelPoint;

@@ -3,6 +3,9 @@
 //! These are for the eye. The network's input has its own windows in `preprocess`, which differ by one HU.
 
 use std::str::FromStr;
+use std::sync::Arc;
+
+use super::VoiTable;
 
 /// VOI LUT Function (0028,1056).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -14,16 +17,20 @@ pub enum VoiFunction {
 }
 
 /// Window centre and width in the units of the volume (HU for CT).
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Window {
     pub center: f64,
     pub width: f64,
     pub function: VoiFunction,
+    /// A table of the file's that makes the grey instead; centre and width are then those of the straight line next to it.
+    /// Belongs to its file and is not kept in settings.
+    #[serde(skip)]
+    pub table: Option<Arc<VoiTable>>,
 }
 
 /// A window on the command line that is neither a preset's name nor `CENTER,WIDTH`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is no window: give a preset ({names}) or CENTER,WIDTH, such as -600,1500", text = .0, names = preset_names())]
+#[error("\"{text}\" is no window: give a preset ({names}), CENTER,WIDTH, such as -600,1500, or file for the file's own", text = .0, names = preset_names())]
 pub struct WindowParseError(pub String);
 
 fn preset_names() -> String {
@@ -32,7 +39,7 @@ fn preset_names() -> String {
 
 impl Window {
     pub const fn linear(center: f64, width: f64) -> Self {
-        Self { center, width, function: VoiFunction::Linear }
+        Self { center, width, function: VoiFunction::Linear, table: None }
     }
     /// The presets of keys 1 to 8, in that order. The first three are the paper's.
     pub const PRESETS: [(&'static str, Window); 8] = [
@@ -45,12 +52,12 @@ impl Window {
         ("bone-wide", Window::linear(480.0, 2500.0)),
         ("mediastinum", Window::linear(50.0, 350.0)),
     ];
-    pub const BONE: Window = Self::PRESETS[1].1;
-    pub const SOFT_TISSUE: Window = Self::PRESETS[0].1;
+    pub const BONE: Window = Window::linear(500.0, 1800.0);
+    pub const SOFT_TISSUE: Window = Window::linear(80.0, 300.0);
 
     /// The preset of that name.
     pub fn preset(name: &str) -> Option<Self> {
-        Self::PRESETS.iter().find(|(n, _)| *n == name).map(|(_, w)| *w)
+        Self::PRESETS.iter().find(|(n, _)| *n == name).map(|(_, w)| w.clone())
     }
     /// The name of the preset with these very values.
     pub fn preset_name(&self) -> Option<&'static str> {
@@ -61,6 +68,10 @@ impl Window {
         let width = (high - low + 1.0).max(1.0);
         Self::linear(low + width / 2.0, width)
     }
+    /// Without the table, if there is one: the straight line next to it.
+    pub fn without_table(&self) -> Self {
+        Self { table: None, ..self.clone() }
+    }
     /// Width and centre can be used: finite, and at least 1 wide (LINEAR) or more than 0 (the others).
     pub fn is_valid(&self) -> bool {
         let wide = match self.function {
@@ -69,9 +80,9 @@ impl Window {
         };
         self.center.is_finite() && self.width.is_finite() && wide
     }
-    /// Grey in 0..=1 for a value, the real-valued formula of PS3.3 C.11.2.1.2.1 to C.11.2.1.3.2.
+    /// Grey in 0..=1 for a value by centre, width and function: the real-valued formula of PS3.3 C.11.2.1.2.1 to C.11.2.1.3.2.
     pub fn grey(&self, x: f64) -> f64 {
-        let Self { center, width, .. } = *self;
+        let (center, width) = (self.center, self.width);
         match self.function {
             VoiFunction::Linear => {
                 let (c, w) = (center - 0.5, width - 1.0);
@@ -96,10 +107,13 @@ impl Window {
         }
     }
     /// 8-bit grey: the floor of [`Window::grey`] times 255, computed in integers where value, width and twice
-    /// the centre are whole so that no rounding can move a boundary.
+    /// the centre are whole so that no rounding can move a boundary. That of the table where there is one.
     pub fn grey8(&self, x: f32) -> u8 {
         if x.is_nan() {
             return 0;
+        }
+        if let Some(table) = &self.table {
+            return table.grey8(x);
         }
         let whole = |v: f64| v.fract() == 0.0 && v.abs() < 1e9;
         let (value, twice_center) = (f64::from(x), self.center * 2.0);
@@ -171,6 +185,20 @@ mod tests {
         for bad in ["", "bones", "1", "1,0", "a,b", "NaN,4", "1,2,3"] {
             assert!(bad.parse::<Window>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_named_windows_are_presets() {
+        assert_eq!((Window::BONE, Window::SOFT_TISSUE), (Window::PRESETS[1].1.clone(), Window::PRESETS[0].1.clone()));
+    }
+
+    #[test]
+    fn a_table_makes_the_grey_until_it_is_left() {
+        let table = VoiTable::new("T", 0, vec![255, 0], 8).expect("a table").into_window();
+        assert_eq!([table.grey8(0.0), table.grey8(1.0)], [255, 0]);
+        let line = table.without_table();
+        assert!(line.grey8(0.0) < line.grey8(1.0) && table != line);
+        assert_eq!(Window { table: table.table, ..Window::BONE }.preset_name(), None);
     }
 
     #[test]

@@ -442,10 +442,10 @@ fn settings_help_and_notices_leave_the_image_in_use() {
         let covered = image.intersect(window);
         assert!(!window.contains(image.center()) && covered.area() < image.area() * 0.4, "{id}: {window} on {image}");
         // A press on it is not one on the image below.
-        let before = harness.state().state().active.as_ref().map(|a| a.window);
+        let before = harness.state().state().active.as_ref().map(|a| a.window.clone());
         let heading = egui::pos2(window.center().x, window.top() + 18.0);
         crate::ui::drag(&mut harness, heading, egui::vec2(-6.0, 0.0));
-        assert_eq!(harness.state().state().active.as_ref().map(|a| a.window), before, "{id}");
+        assert_eq!(harness.state().state().active.as_ref().map(|a| a.window.clone()), before, "{id}");
         let moved = beside(&harness, id).expect("it is open");
         assert!((moved.left() - window.left() + 6.0).abs() < 1.5, "{id} from {window} to {moved}");
         // Help lies on the settings.
@@ -498,21 +498,21 @@ fn tab_reaches_the_window_beside_the_image_and_its_fields_keep_their_keys() {
     assert!(focused.len() == 1 && window.contains_rect(focused[0]), "{focused:?}");
     harness.get_by_label("Size of kept results, MB").focus();
     harness.run_steps(3);
-    let before = (current(&harness), harness.state().state().active.as_ref().map(|a| a.window));
+    let before = (current(&harness), harness.state().state().active.as_ref().map(|a| a.window.clone()));
     harness.get_by_label("Size of kept results, MB").type_text("8");
     harness.key_press(Key::Num8);
     harness.run_steps(3);
-    assert_eq!((current(&harness), harness.state().state().active.as_ref().map(|a| a.window)), before);
+    assert_eq!((current(&harness), harness.state().state().active.as_ref().map(|a| a.window.clone())), before);
     press(&mut harness, Key::Escape);
     assert!(harness.state().state().show_settings, "Esc leaves the field first");
     press(&mut harness, Key::Escape);
     assert!(!harness.state().state().show_settings);
     press(&mut harness, Key::Num8);
-    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), before.1);
+    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window.clone()), before.1);
 }
 
 fn shown(harness: &Harness<'_, App>) -> Window {
-    harness.state().state().active.as_ref().expect("a series").window
+    harness.state().state().active.as_ref().expect("a series").window.clone()
 }
 
 fn choose_window(harness: &mut Harness<'_, App>, entry: &str) {

@@ -120,10 +120,10 @@ fn a_second_series_is_chosen_scrolled_windowed_zoomed_and_closed_by_mouse() {
     assert!(second(&screen).0 == first - 1, "and over the first it moves that one");
 
     // Windows belong to the one under the hand; zoom and place to both, at the same place of the patient.
-    let window = active(screen.state().state()).window;
+    let window = active(screen.state().state()).window.clone();
     drag(&mut screen, pane.center(), vec2(40.0, 0.0));
-    let shown = |screen: &Screen| screen.state().state().beside().expect("a second series").shown.window;
-    assert_eq!(active(screen.state().state()).window, window);
+    let shown = |screen: &Screen| screen.state().state().beside().expect("a second series").shown.window.clone();
+    assert_eq!(active(screen.state().state()).window.clone(), window);
     assert!(shown(&screen).width > window.width);
     drag_with(&mut screen, PointerButton::Secondary, Modifiers::NONE, pane.center(), vec2(0.0, -50.0));
     assert!(near(view(&screen).zoom, 0.4_f64.exp()), "{:?}", view(&screen));
@@ -199,7 +199,7 @@ fn the_middle_button_shift_and_the_tool_pan() {
     let folder = tempfile::tempdir().expect("folder");
     let mut screen = demo(SIZE, folder.path());
     let middle = picture(&screen).center();
-    let window = active(screen.state().state()).window;
+    let window = active(screen.state().state()).window.clone();
     let pan = |screen: &Screen| view(screen).pan;
     let (by, mut panned) = (vec2(60.0, 30.0), [0.0, 0.0]);
     for (which, held, tool) in [
@@ -216,7 +216,7 @@ fn the_middle_button_shift_and_the_tool_pan() {
         assert!((moved[0] - 2.0 * moved[1]).abs() < 0.02, "{which:?} {held:?} {tool:?}: {moved:?}");
         panned = pan(&screen);
     }
-    assert_eq!((active(screen.state().state()).window, view(&screen).zoom), (window, 1.0));
+    assert_eq!((active(screen.state().state()).window.clone(), view(&screen).zoom), (window, 1.0));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_drag_with_alt_and_the_tool_scroll_and_shift_makes_the_wheel_faster() {
     let slices = active(screen.state().state()).slice_count();
     let points_per_slice = (height / slices as f32).clamp(2.0, 12.0);
     let by = vec2(0.0, points_per_slice * 6.5);
-    let window = active(screen.state().state()).window;
+    let window = active(screen.state().state()).window.clone();
     wish(&mut screen, [Command::GoToSlice(10)]);
     drag_with(&mut screen, PointerButton::Primary, Modifiers::ALT, middle, by);
     assert_eq!(current(&screen), 16);
@@ -235,7 +235,7 @@ fn a_drag_with_alt_and_the_tool_scroll_and_shift_makes_the_wheel_faster() {
     assert_eq!(current(&screen), 10);
     wish(&mut screen, [Command::SetTool(Tool::Scroll)]);
     drag(&mut screen, middle, by);
-    assert_eq!((current(&screen), active(screen.state().state()).window), (16, window));
+    assert_eq!((current(&screen), active(screen.state().state()).window.clone()), (16, window));
 
     notch(&mut screen, middle, -1.0, Modifiers::NONE);
     assert_eq!(current(&screen), 17);
@@ -284,7 +284,7 @@ fn a_line_is_dragged_to_move_its_plane_and_the_crossing_to_move_both() {
     let pane = screen.get_by_label_contains("Plane, coronal").rect();
     let at = pane.center();
     click(&mut screen, at);
-    let (before, window) = (crosshair(&screen), active(screen.state().state()).window);
+    let (before, window) = (crosshair(&screen), active(screen.state().state()).window.clone());
     // The sagittal plane's line stands upright through the crosshair.
     let on_line = at - vec2(0.0, pane.height() * 0.15);
     drag(&mut screen, on_line, vec2(30.0, 0.0));
@@ -301,7 +301,7 @@ fn a_line_is_dragged_to_move_its_plane_and_the_crossing_to_move_both() {
     drag(&mut screen, at + vec2(60.0, -50.0), vec2(20.0, -20.0));
     let there = crosshair(&screen);
     assert!(there.x > before.x + 5.0 && there.z > before.z + 5.0 && there.y == before.y, "{before:?} to {there:?}");
-    assert_eq!(active(screen.state().state()).window, window);
+    assert_eq!(active(screen.state().state()).window.clone(), window);
 }
 
 /// The entry of an open menu that is written so, with or without its key behind it; the bar at the top may have a button
@@ -462,7 +462,7 @@ fn the_direction_of_a_drag_can_be_turned_over() {
     let mut screen = demo(SIZE, folder.path());
     let dragged = |screen: &mut Screen| {
         wish(screen, [Command::Preset(2)]);
-        let centre = |screen: &Screen| active(screen.state().state()).window.center;
+        let centre = |screen: &Screen| active(screen.state().state()).window.clone().center;
         let (middle, before) = (picture(screen).center(), centre(screen));
         drag(screen, middle, vec2(0.0, 40.0));
         centre(screen) - before
@@ -633,14 +633,14 @@ fn the_queue_is_paused_continued_and_stopped_by_its_buttons() {
 fn a_drag_with_space_held_pans() {
     let folder = tempfile::tempdir().expect("folder");
     let mut screen = demo(SIZE, folder.path());
-    let (middle, window) = (picture(&screen).center(), active(screen.state().state()).window);
+    let (middle, window) = (picture(&screen).center(), active(screen.state().state()).window.clone());
     screen.key_down(egui::Key::Space);
     screen.run_steps(1);
     drag(&mut screen, middle, vec2(60.0, 30.0));
     screen.key_up(egui::Key::Space);
     screen.run_steps(1);
     assert!(view(&screen).pan.iter().all(|share| *share > 0.01), "{:?}", view(&screen));
-    assert_eq!(active(screen.state().state()).window, window);
+    assert_eq!(active(screen.state().state()).window.clone(), window);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use dens::gpu::paint::{self, PhysicalRect};
 use dens::view::{
     HeatmapLayer, HeatmapStyle, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster,
 };
-use dens::volume::{Slice, SlicePixels, VoiFunction, Window};
+use dens::volume::{Slice, SlicePixels, VoiFunction, VoiTable, Window};
 
 /// A device, or `None` with a line on standard error where there is no adapter.
 /// `DENS_REQUIRE_GPU=1` turns the skip into a failure.
@@ -97,7 +97,7 @@ fn every_voi_function_polarity_and_sampling() {
         for function in [VoiFunction::Linear, VoiFunction::LinearExact, VoiFunction::Sigmoid] {
             for invert in [false, true] {
                 for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
-                    let window = Window { center: 120.0, width: 700.0, function };
+                    let window = Window { center: 120.0, width: 700.0, function, table: None };
                     let mut d = draw(slice.clone(), window, mapping(ViewState::default()));
                     (d.image.invert, d.image.interpolation) = (invert, interpolation);
                     let what = format!("{function:?}, invert {invert}, {interpolation:?}");
@@ -105,6 +105,49 @@ fn every_voi_function_polarity_and_sampling() {
                 }
             }
         }
+    }
+}
+
+/// Tables that rise, fall and do both, of few and of all values.
+fn tables() -> Vec<Window> {
+    let table =
+        |first, entries: Vec<u16>, bits| VoiTable::new("T", first, entries, bits).expect("a table").into_window();
+    vec![
+        table(-300, (0..900).map(|i| i * 72).collect(), 16),
+        table(-200, (0..256).rev().collect(), 8),
+        table(-32768, (0..=u16::MAX).map(|i| i.wrapping_mul(37)).collect(), 16),
+        table(50, vec![100, 3000, 9], 12),
+        table(0, vec![77], 8),
+    ]
+}
+
+#[test]
+fn every_table_polarity_and_sampling() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    let stack = synthetic(&UNEVEN_MM, 12.0, [0.9, 0.7]);
+    for (which, window) in tables().into_iter().enumerate() {
+        for slice in [integer_slice(), float_slice()] {
+            for (invert, interpolation) in [(false, Interpolation::Linear), (true, Interpolation::Nearest)] {
+                let mut d = draw(slice.clone(), window.clone(), mapping(ViewState::default()));
+                (d.image.invert, d.image.interpolation) = (invert, interpolation);
+                // Where entries jump from one value to the next, the last digit of an interpolated value decides.
+                if which != 2 || interpolation == Interpolation::Nearest {
+                    check_twins(&offscreen, &d, (201, 160), 0.001, &format!("table {which}, {interpolation:?}"));
+                }
+            }
+        }
+        if which != 2 {
+            let mut d = plane_draw(stack.clone(), Plane::Sagittal, Slab::default(), ViewState::default());
+            d.window = window.clone();
+            check_plane(&offscreen, &d, &format!("table {which} on a plane"));
+            d.slab = Slab { thickness_mm: 4.0, projection: Projection::Mip };
+            check_plane(&offscreen, &d, &format!("table {which} on a slab"));
+        }
+    }
+    // From one table to another and back to none in the same view.
+    for window in [tables().remove(0), tables().remove(1), Window::BONE] {
+        let d = draw(integer_slice(), window, PixelFromScreen::EXACT);
+        check_twins(&offscreen, &d, (COLUMNS as u32, ROWS as u32), 0.0, "one after the other");
     }
 }
 
@@ -161,7 +204,7 @@ fn windows_at_the_ends_of_what_is_allowed() {
         (100.0, 0.01, VoiFunction::Sigmoid),
         (-31000.0, 400.0, VoiFunction::Linear),
     ] {
-        let d = draw(integer_slice(), Window { center, width, function }, PixelFromScreen::EXACT);
+        let d = draw(integer_slice(), Window { center, width, function, table: None }, PixelFromScreen::EXACT);
         let gpu = offscreen.render(&d, COLUMNS as u32, ROWS as u32).expect("a picture");
         let cpu = raster::rgba8(&d, COLUMNS, ROWS);
         let worst = gpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
@@ -311,7 +354,7 @@ fn check_window(scale: f32) {
         let shape = ImageShape { rows: ROWS, columns: COLUMNS, spacing: [1.0, 1.0] };
         let size = [places[i].width_px, places[i].height_px].map(f64::from);
         let view = ViewState { zoom: 1.3, ..Default::default() }.resolve(shape, size[0], size[1]).expect("area");
-        let mut d = draw(slices[i].clone(), windows[i], view.pixel_from_screen);
+        let mut d = draw(slices[i].clone(), windows[i].clone(), view.pixel_from_screen);
         d.heatmap = (i == 1).then(|| heatmap([5.0, 5.0, 60.0, 60.0]));
         Arc::new(d)
     });

@@ -266,8 +266,8 @@ const SECOND: &[(&str, Check)] = &[
         // What has the keys answers to them.
         key.changes(screen, second_has_keys, |_| true);
         wish(screen, [Command::Preset(1)]);
-        let window = |screen: &Screen| screen.state().state().beside().map(|beside| beside.shown.window);
-        assert_eq!(window(screen), Some(Window::PRESETS[0].1));
+        let window = |screen: &Screen| screen.state().state().beside().map(|beside| beside.shown.window.clone());
+        assert_eq!(window(screen), Some(Window::PRESETS[0].1.clone()));
         assert_eq!(active(screen.state().state()).window, Window::BONE);
         key.changes(screen, second_has_keys, |_| false);
     }),
@@ -430,13 +430,13 @@ fn keys_look_at_the_bone_from_each_side() {
 const ODD: Window = Window::linear(123.0, 777.0);
 
 fn window_of(state: &AppState) -> Window {
-    active(state).window
+    active(state).window.clone()
 }
 
 #[track_caller]
 fn sets(screen: &mut Screen, key: &Press, window: Window) {
     wish(screen, [Command::SetWindow(ODD)]);
-    key.changes(screen, window_of, |_| window);
+    key.changes(screen, window_of, |_| window.clone());
 }
 
 /// All values of the slice on the screen.
@@ -456,12 +456,12 @@ const WINDOW: &[(&str, Check)] = &[
     ("window-8", |screen, key| sets(screen, key, Window::linear(50.0, 350.0))),
     ("window-9", |screen, key| {
         let own = Window::linear(-5.0, 234.0);
-        wish(screen, [Command::SetWindow(own), Command::StoreUserWindow]);
+        wish(screen, [Command::SetWindow(own.clone()), Command::StoreUserWindow]);
         sets(screen, key, own);
     }),
     ("store-window", |screen, key| {
         wish(screen, [Command::SetWindow(ODD)]);
-        key.changes(screen, |state| state.settings.user_windows.first().map(|own| own.window), |_| Some(ODD));
+        key.changes(screen, |state| state.settings.user_windows.first().map(|own| own.window.clone()), |_| Some(ODD));
     }),
     ("full-range", |screen, key| {
         let all = whole_range(screen.state().state());
@@ -469,7 +469,7 @@ const WINDOW: &[(&str, Check)] = &[
     }),
     ("file-window", |screen, key| {
         let state = screen.state().state();
-        let of_file = active(state).series.file_windows.first().copied();
+        let of_file = active(state).series.file_windows.first().cloned();
         let expected = of_file.unwrap_or_else(|| whole_range(state));
         sets(screen, key, expected);
     }),

@@ -20,4 +20,5 @@ mod report;
 mod rules;
 mod support;
 mod ui;
+mod voi_lut;
 mod worklist;

@@ -43,7 +43,7 @@ fn a_length_is_drawn_listed_undone_deleted_and_found_again() {
     assert!((mm - expected).abs() < 0.5, "{mm} mm, {expected} expected");
     harness.get_by_label_contains("Measurement Length 1, ");
 
-    let window = harness.state().state().active.as_ref().map(|a| (a.window, a.view));
+    let window = harness.state().state().active.as_ref().map(|a| (a.window.clone(), a.view));
     chord(&mut harness, Modifiers::COMMAND, Key::Z);
     assert!(measurements(&harness).is_empty());
     chord(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
@@ -54,7 +54,7 @@ fn a_length_is_drawn_listed_undone_deleted_and_found_again() {
     chord(&mut harness, Modifiers::COMMAND, Key::Z);
     assert_eq!(measurements(&harness).len(), 1);
     assert_eq!(
-        harness.state().state().active.as_ref().map(|a| (a.window, a.view)),
+        harness.state().state().active.as_ref().map(|a| (a.window.clone(), a.view)),
         window,
         "the picture is left alone"
     );
@@ -116,7 +116,7 @@ fn handles_and_lines_are_dragged_and_the_window_is_left_alone() {
     press(&mut harness, Key::D);
     drag(&mut harness, centre, vec2(100.0, 0.0));
     press(&mut harness, Key::W);
-    let window = harness.state().state().active.as_ref().map(|a| a.window);
+    let window = harness.state().state().active.as_ref().map(|a| a.window.clone());
     let before = measurements(&harness)[0].clone();
     drag(&mut harness, centre + vec2(100.0, 0.0), vec2(50.0, 0.0));
     let Reading::Length(longer) = measurements(&harness)[0].reading else { panic!("a length") };
@@ -124,10 +124,10 @@ fn handles_and_lines_are_dragged_and_the_window_is_left_alone() {
     drag(&mut harness, centre + vec2(60.0, 0.0), vec2(0.0, 40.0));
     let moved = measurements(&harness)[0].clone();
     assert!((moved.points[0].0.y - before.points[0].0.y - 40.0 * mm_per_point(&harness)).abs() < 0.5);
-    assert_eq!(harness.state().state().active.as_ref().map(|a| a.window), window);
+    assert_eq!(harness.state().state().active.as_ref().map(|a| a.window.clone()), window);
     // Beside it the left button does what the tool says.
     drag(&mut harness, centre + vec2(-150.0, -120.0), vec2(40.0, 0.0));
-    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), window);
+    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window.clone()), window);
 }
 
 /// Tab until what carries this label has the keyboard.
@@ -278,11 +278,11 @@ fn regions_are_read_and_a_region_sets_the_window() {
         assert!(matches!(m.reading, Reading::Region(r) if r.n > 20 && r.statistics.is_some()), "{:?}", m.reading);
     }
     assert_eq!(measurements(&harness).len(), 2);
-    let window = harness.state().state().active.as_ref().map(|a| a.window);
+    let window = harness.state().state().active.as_ref().map(|a| a.window.clone());
     chord(&mut harness, Modifiers::SHIFT, Key::W);
     drag(&mut harness, centre - vec2(60.0, 60.0), vec2(120.0, 120.0));
     assert_eq!(measurements(&harness).len(), 2);
-    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window), window);
+    assert_ne!(harness.state().state().active.as_ref().map(|a| a.window.clone()), window);
     assert_eq!(harness.state().state().tool, Tool::Window);
 }
 

@@ -61,7 +61,7 @@ pub fn current(harness: &Harness<'_, App>) -> usize {
 }
 
 fn shown_window(harness: &Harness<'_, App>) -> Window {
-    harness.state().state().active.as_ref().expect("a series").window
+    harness.state().state().active.as_ref().expect("a series").window.clone()
 }
 
 pub fn press(harness: &mut Harness<'_, App>, key: Key) {
@@ -294,13 +294,13 @@ fn peaks_strip_and_heatmap_answer_to_mouse_and_keys() {
     harness.run_steps(3);
     assert_eq!(current(&harness), 10);
 
-    let before = harness.state().state().active.as_ref().map(|a| (a.window, a.view, a.current));
+    let before = harness.state().state().active.as_ref().map(|a| (a.window.clone(), a.view, a.current));
     assert!(harness.state().state().heatmap_layer().is_some());
     press(&mut harness, Key::F);
     assert!(harness.state().state().heatmap_layer().is_none());
     press(&mut harness, Key::F);
     assert!(harness.state().state().heatmap_layer().is_some());
-    assert_eq!(harness.state().state().active.as_ref().map(|a| (a.window, a.view, a.current)), before);
+    assert_eq!(harness.state().state().active.as_ref().map(|a| (a.window.clone(), a.view, a.current)), before);
 
     let strip = harness.get_by_label_contains("Score strip").rect();
     harness.get_by_label_contains("Score strip").click();

@@ -17,7 +17,7 @@ use crate::view::fidelity::Fidelity;
 use crate::view::{
     self, HeatmapLayer, ImageLayer, ImageShape, Interpolation, PixelFromScreen, ViewDraw, ViewState, raster,
 };
-use crate::volume::Slice;
+use crate::volume::{Slice, Window};
 use crate::{RESEARCH_LINE, SOFTWARE, dicom};
 
 /// Size of a picture when none is asked for.
@@ -52,6 +52,7 @@ struct Picked {
     /// 0-based, display order.
     index: usize,
     slice: Arc<Slice>,
+    window: Window,
     heat: Option<Heat>,
 }
 
@@ -62,10 +63,10 @@ struct Heat {
 }
 
 impl Picked {
-    fn draw(&self, args: &RenderArgs, pixel_from_screen: PixelFromScreen, interpolation: Interpolation) -> ViewDraw {
+    fn draw(&self, pixel_from_screen: PixelFromScreen, interpolation: Interpolation) -> ViewDraw {
         let image = ImageLayer {
             slice: self.slice.clone(),
-            window: args.window,
+            window: self.window.clone(),
             invert: self.series.photometric == Photometric::Monochrome1,
             interpolation,
         };
@@ -86,7 +87,8 @@ fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
     let index = slice_index(number(args), series.slices.len())?;
     if !args.heatmap {
         let slice = dicom::decode_slice(&series, index).map_err(|refused| refusal_of(&refused))?;
-        return Ok(Picked { series, index, slice: Arc::new(slice), heat: None });
+        let window = args.window.of(&series)?;
+        return Ok(Picked { series, index, slice: Arc::new(slice), window, heat: None });
     }
     let read = load::with_bar("reading slices", |ctx| dicom::load_series(&series, index, ctx, &|_, _| {}))
         .map_err(Refusal::from_error)?;
@@ -105,8 +107,9 @@ fn pick(args: &RenderArgs) -> Result<Picked, Refusal> {
 fn pick_loaded(args: &RenderArgs, loaded: &LoadedSeries, index: usize) -> Result<Picked, Refusal> {
     let slice = loaded.volume.slices().get(index).cloned();
     let slice = slice.ok_or_else(|| Refusal(format!("slice {} could not be decoded", number(args))))?;
+    let window = args.window.of(&loaded.series)?;
     let heat = if args.heatmap { Some(map_of(loaded, index, args)?) } else { None };
-    Ok(Picked { series: loaded.series.clone(), index, slice, heat })
+    Ok(Picked { series: loaded.series.clone(), index, slice, window, heat })
 }
 
 /// Runs the network over the whole study, since the map's scale is the study's maximum; draws the map whatever the
@@ -136,7 +139,7 @@ fn number(args: &RenderArgs) -> usize {
 
 /// One grey byte per image pixel, nothing burnt in; the research line stands in the file's text.
 fn exact_png(args: &RenderArgs, picked: &Picked) -> Result<Vec<u8>, Refusal> {
-    let draw = picked.draw(args, PixelFromScreen::EXACT, Interpolation::Nearest);
+    let draw = picked.draw(PixelFromScreen::EXACT, Interpolation::Nearest);
     exact_grey(&draw, args.renderer).map(with_text)
 }
 
@@ -165,10 +168,10 @@ struct Picture {
 
 /// The slice fitted into the picture, with corner text, letters, ruler and the research line. Nobody is named on it.
 fn picture_png(args: &RenderArgs, picked: &Picked, size: [u32; 2]) -> Result<Vec<u8>, Refusal> {
-    let Picked { series, index, heat, .. } = picked;
-    let mut text = describe::corner_text(series, *index, &args.window, 1.0, Identity::Hidden);
+    let Picked { series, index, window, heat, .. } = picked;
+    let mut text = describe::corner_text(series, *index, window, 1.0, Identity::Hidden);
     text.bottom_left.extend(heat.iter().flat_map(|heat| heat.lines.clone()));
-    let draw = picked.draw(args, PixelFromScreen::EXACT, Interpolation::Linear);
+    let draw = picked.draw(PixelFromScreen::EXACT, Interpolation::Linear);
     let (spacing_mm, lossy) = (series.spacing_mm, series.technique.lossy.clone());
     picture_bytes(Picture { draw, text, spacing_mm, lossy, fidelity: None }, size, args.renderer)
 }

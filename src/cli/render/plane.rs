@@ -98,9 +98,10 @@ fn nrrd_bytes(loaded: &LoadedSeries, stack: &Stack, cut: &Cut) -> Result<Vec<u8>
 
 fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size: [u32; 2]) -> Result<Vec<u8>, Refusal> {
     let series = &loaded.series;
+    let window = args.window.of(series)?;
     let image = ImageLayer {
         slice: stack.plane_slice(&cut.grid, &cut.slab).into(),
-        window: args.window,
+        window: window.clone(),
         invert: series.photometric == crate::study::Photometric::Monochrome1,
         interpolation: if args.exact { Interpolation::Nearest } else { Interpolation::Linear },
     };
@@ -108,7 +109,7 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
     if args.exact {
         return exact_grey(&draw, args.renderer).map(with_text);
     }
-    let text = plane_text::corner_text(&cut.shown(), series, (&args.window, 1.0), Identity::Hidden);
+    let text = plane_text::corner_text(&cut.shown(), series, (&window, 1.0), Identity::Hidden);
     let made = PlaneCut {
         stack: &stack.geometry,
         slab: cut.slab,

@@ -183,14 +183,15 @@ fn without_geometry_they_go_by_number() {
 #[test]
 fn keys_act_on_the_one_that_has_them() {
     let mut state = two(AXIAL, THICK);
-    let windows =
-        |state: &AppState| (state.active.as_ref().expect("one").window, state.beside().expect("two").shown.window);
+    let windows = |state: &AppState| {
+        (state.active.as_ref().expect("one").window.clone(), state.beside().expect("two").shown.window.clone())
+    };
     assert_eq!(windows(&state), (Window::BONE, Window::BONE), "seen alike at first");
     state.apply(Command::Beside(BesideCommand::SwitchFocus));
     assert_eq!(state.at_hand().map(|a| a.index), Some(1));
     state.apply(Command::Preset(1));
     state.apply(Command::Invert);
-    assert_eq!(windows(&state), (Window::BONE, Window::PRESETS[0].1));
+    assert_eq!(windows(&state), (Window::BONE, Window::PRESETS[0].1.clone()));
     assert!(state.beside().is_some_and(|b| b.shown.invert) && state.active.as_ref().is_some_and(|a| !a.invert));
     // Laid out alike they share the zoom.
     let image = state.active.as_ref().expect("one").image_shape();
@@ -199,7 +200,7 @@ fn keys_act_on_the_one_that_has_them() {
     assert!(state.active.as_ref().is_some_and(|a| a.view.zoom == 2.0));
     state.apply(Command::FocusPane(Pane::Slices));
     state.apply(Command::Preset(5));
-    assert_eq!(windows(&state), (Window::PRESETS[4].1, Window::PRESETS[0].1));
+    assert_eq!(windows(&state), (Window::PRESETS[4].1.clone(), Window::PRESETS[0].1.clone()));
     // A slice of the strip is one of the first, wherever the keys are.
     state.apply(Command::Beside(BesideCommand::Focus(true)));
     go(&mut state, 7);

@@ -362,7 +362,7 @@ fn a_region_sets_the_window_once() {
     for [x, y] in [[1.0, 1.0], [9.0, 9.0]] {
         neck.measure(MeasureCommand::Place { pane: Pane::Slices, at: PatientPoint(Vec3::new(x, y, -8.0)) });
     }
-    let window = neck.active().window;
+    let window = neck.active().window.clone();
     assert!((window.center - 400.5).abs() < 1.0 && window.is_valid(), "{window:?}");
     assert_eq!(neck.state.tool, Tool::Window);
     assert!(neck.active().measures.sheet.measurements().is_empty());

@@ -27,12 +27,17 @@ pub enum Encoding {
 pub struct Dcm {
     elements: BTreeMap<Tag, (&'static str, Vec<u8>)>,
     nested: usize,
+    /// Tag, lengths stated or not, and the elements of each item.
+    sequences: Vec<(Tag, bool, Vec<Item>)>,
 }
+
+/// Elements of an item, in the order of their tags.
+pub type Item = Vec<(Tag, &'static str, Vec<u8>)>;
 
 impl Dcm {
     /// A CT slice of 3 rows x 4 columns at `z_mm`, HU -1024 + `seed` + offset.
     pub fn ct(seed: i16, z_mm: f64) -> Self {
-        let mut dcm = Self { elements: BTreeMap::new(), nested: 0 };
+        let mut dcm = Self { elements: BTreeMap::new(), nested: 0, sequences: Vec::new() };
         dcm.text((0x08, 0x08), "CS", "ORIGINAL\\PRIMARY\\AXIAL")
             .text((0x08, 0x16), "UI", "1.2.840.10008.5.1.4.1.1.2")
             .text((0x08, 0x18), "UI", &format!("2.25.{}{}", seed, z_mm.to_bits()))
@@ -84,18 +89,27 @@ impl Dcm {
         self.nested = depth;
         self
     }
+    /// Adds a sequence behind those that are there.
+    pub fn sequence(&mut self, tag: Tag, defined: bool, items: Vec<Item>) -> &mut Self {
+        self.sequences.push((tag, defined, items));
+        self
+    }
     pub fn elements(&self) -> impl Iterator<Item = (Tag, &'static str, &[u8])> {
         self.elements.iter().map(|(tag, (vr, value))| (*tag, *vr, value.as_slice()))
     }
 
     fn data_set(&self, explicit: bool, big: bool, fragments: bool) -> Vec<u8> {
         let mut out = Vec::new();
+        let mut pending = self.sequences.iter().peekable();
         let mut nested = Some(self.nested).filter(|depth| *depth > 0);
         for (tag, (vr, value)) in &self.elements {
             if tag.0 > 8
                 && let Some(depth) = nested.take()
             {
                 sequences(&mut out, depth, explicit, big);
+            }
+            while let Some((of, defined, items)) = pending.next_if(|(of, ..)| of < tag) {
+                put_items(&mut out, *of, *defined, items, (explicit, big));
             }
             let value = if big { swapped(vr, value) } else { value.clone() };
             let fragments = fragments && tag.0 == 0x7FE0;
@@ -123,7 +137,7 @@ impl Dcm {
 
 fn swapped(vr: &str, value: &[u8]) -> Vec<u8> {
     match vr {
-        "US" | "OW" => value.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect(),
+        "US" | "SS" | "OW" => value.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect(),
         _ => value.to_vec(),
     }
 }
@@ -158,6 +172,28 @@ fn sequences(out: &mut Vec<u8>, depth: usize, explicit: bool, big: bool) {
     }
     for _ in 0..depth {
         header(out, (0xFFFE, 0xE00D), "", 0, explicit, big);
+        header(out, (0xFFFE, 0xE0DD), "", 0, explicit, big);
+    }
+}
+
+fn put_items(out: &mut Vec<u8>, tag: Tag, defined: bool, items: &[Item], (explicit, big): (bool, bool)) {
+    let length = |bytes: &[u8]| if defined { bytes.len() as u32 } else { u32::MAX };
+    let mut all = Vec::new();
+    for item in items {
+        let mut one = Vec::new();
+        for (tag, vr, value) in item {
+            header(&mut one, *tag, vr, value.len() as u32, explicit, big);
+            one.extend(if big { swapped(vr, value) } else { value.clone() });
+        }
+        header(&mut all, (0xFFFE, 0xE000), "", length(&one), explicit, big);
+        all.extend(one);
+        if !defined {
+            header(&mut all, (0xFFFE, 0xE00D), "", 0, explicit, big);
+        }
+    }
+    header(out, tag, "SQ", length(&all), explicit, big);
+    out.extend(all);
+    if !defined {
         header(out, (0xFFFE, 0xE0DD), "", 0, explicit, big);
     }
 }
