@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{InfoArgs, Refusal, window};
 use crate::dicom;
 use crate::jobs::JobCtx;
-use crate::study::{Refused, Series, Warning};
+use crate::study::{Part, Refused, Series, Warning};
 
 /// The stable form of `--json`.
 #[derive(serde::Serialize)]
@@ -45,6 +45,8 @@ struct SeriesReport {
     /// What the file offers to be seen with, by number: what `dens render --window file:N` takes.
     windows: Vec<String>,
     warnings: Vec<Warning>,
+    /// Which of several stacks with this UID it is: "phase 2 of 3: acquisition 4".
+    part: Option<String>,
     #[serde(skip)]
     description: String,
 }
@@ -122,6 +124,7 @@ fn series_report(series: &Series, volume_sha256: String, volume_dtype: &'static 
         volume_dtype,
         windows: window::offered(series),
         warnings: series.warnings.clone(),
+        part: series.part.as_ref().map(Part::words),
         description: series.description.clone(),
     }
 }
@@ -150,6 +153,9 @@ fn write_table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         let [rows, columns, slices] = s.spacing_mm.map(mm);
         let name = if s.description.is_empty() { "(no description)" } else { s.description.as_str() };
         writeln!(out, "{:>3}. {} {name}", index + 1, if s.modality.is_empty() { "??" } else { s.modality.as_str() })?;
+        if let Some(part) = &s.part {
+            writeln!(out, "     {part}")?;
+        }
         writeln!(out, "     {} slices of {} x {}, {rows} x {columns} x {slices} mm", s.slices, s.rows, s.columns)?;
         if let (Some(first), Some(last)) = (s.files.first(), s.files.last()) {
             match s.files.len() {

@@ -180,6 +180,39 @@ pub(crate) fn enhanced_ct_of(per_frame: &[Elements], defined: bool, size: [u16; 
         .sequence(0x5200, 0x9230, per_frame)
 }
 
+/// An enhanced CT whose positions are taken several times, one time after the other. `content` gives what a frame says of
+/// itself (FrameContentSequence) by its number in time; `top` adds to the object.
+pub(crate) fn enhanced_4d(
+    places: usize,
+    times: usize,
+    top: Elements,
+    content: fn(usize, usize) -> Elements,
+) -> Elements {
+    let item = || Elements::new(true);
+    let shared = item()
+        .sequence(0x20, 0x9116, &[item().text(0x20, 0x37, "DS", "1\\0\\0\\0\\1\\0")])
+        .sequence(0x28, 0x9110, &[item().text(0x28, 0x30, "DS", "0.5\\0.75")])
+        .sequence(0x28, 0x9145, &[item().text(0x28, 0x1052, "DS", "-1000").text(0x28, 0x1053, "DS", "2")]);
+    let frame = |f: usize| {
+        let position = format!("-10\\-20\\{}", 2 * (f % places));
+        item().sequence(0x20, 0x9111, &[content(f / places, f % places)]).sequence(
+            0x20,
+            0x9113,
+            &[item().text(0x20, 0x32, "DS", &position)],
+        )
+    };
+    let frames = places * times;
+    let per_frame: Vec<Elements> = (0..frames).map(frame).collect();
+    let mut head = ct_depth(ct_head(true, "1.2.840.10008.5.1.4.1.1.2.1", frames, SIZE), DEPTH);
+    head.bytes.extend(top.bytes);
+    head.sequence(0x5200, 0x9229, &[shared]).sequence(0x5200, 0x9230, &per_frame).raw(
+        0x7FE0,
+        0x10,
+        "OW",
+        &ct_pixels(frames),
+    )
+}
+
 /// The same as a flat object: one place, one distance, everything at the top level.
 pub(crate) fn flat_ct(frames: usize) -> Elements {
     let mut head = Elements::new(true)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::header::{Header, Stated, Units};
+use super::phases::{self, Stack};
 use super::picture::Picture;
 use super::source::Source;
 use super::voi_lut;
@@ -15,7 +16,7 @@ use crate::study::{Kind, Packed, Patient, Series, SliceInfo, StudyInfo, Warning}
 use crate::volume::Window;
 
 /// Positions closer than this are one position, mm.
-const SAME_POSITION_MM: f64 = 0.01;
+pub(super) const SAME_POSITION_MM: f64 = 0.01;
 /// Orientations that differ by less than about half a degree are one (cosine of it).
 const SAME_DIRECTION: f64 = 0.999_96;
 /// A stacking direction off the normal by more than this is told, degrees.
@@ -50,7 +51,7 @@ pub(super) fn series(mut found: Vec<Found>) -> (Vec<Series>, usize) {
     for (identity, members) in groups {
         let mixed = identity.is_stack() && owners.get(&identity.series).is_some_and(|n| *n > 1);
         let stacks = stacks(members);
-        let overview: Vec<(bool, usize)> = stacks.iter().map(|s| (is_localizer(s), s.len())).collect();
+        let overview: Vec<Overview> = stacks.iter().map(Overview::of).collect();
         for (index, stack) in stacks.into_iter().enumerate() {
             let mut warnings = split_warnings(&overview, index);
             if mixed && !identity.series.is_empty() {
@@ -67,11 +68,15 @@ pub(super) fn series(mut found: Vec<Found>) -> (Vec<Series>, usize) {
     (series, copies)
 }
 
-fn sort_key(s: &Series) -> (&str, &str, &str, bool, i64, bool, std::cmp::Reverse<usize>, &str) {
+/// Parts of one series in their order, whatever their sizes.
+type SortKey<'s> = (&'s str, &'s str, &'s str, bool, i64, bool, usize, std::cmp::Reverse<usize>, &'s str);
+
+fn sort_key(s: &Series) -> SortKey<'_> {
     let first = s.slices.first().map_or("", |s| s.file.as_str());
     let number = s.number.unwrap_or(i64::MAX);
     let size = std::cmp::Reverse(s.slices.len());
-    (&s.study.date, &s.study.time, &s.study.uid, s.number.is_none(), number, s.is_localizer, size, first)
+    let part = s.part.as_ref().map_or(0, |part| part.number);
+    (&s.study.date, &s.study.time, &s.study.uid, s.number.is_none(), number, s.is_localizer, part, size, first)
 }
 
 pub(super) fn warning(kind: Kind, text: impl Into<String>) -> Warning {
@@ -165,8 +170,8 @@ fn is_localizer(stack: &[Found]) -> bool {
     stack.iter().any(|f| f.header.is_localizer)
 }
 
-/// Splits the pictures of one series into stacks of one geometry, the largest first.
-fn stacks(members: Vec<Found>) -> Vec<Vec<Found>> {
+/// Splits the pictures of one series into stacks of one geometry and one phase, the largest first.
+fn stacks(members: Vec<Found>) -> Vec<Stack> {
     let mut stacks: Vec<Vec<Found>> = Vec::new();
     for one in members {
         match stacks.iter_mut().find(|stack| stack.first().is_some_and(|first| stacks_with(first, &one))) {
@@ -174,8 +179,8 @@ fn stacks(members: Vec<Found>) -> Vec<Vec<Found>> {
             None => stacks.push(vec![one]),
         }
     }
-    let mut stacks: Vec<Vec<Found>> = stacks.into_iter().flat_map(split_phases).collect();
-    stacks.sort_by_key(|stack| (is_localizer(stack), std::cmp::Reverse(stack.len())));
+    let mut stacks: Vec<Stack> = stacks.into_iter().flat_map(phases::split).collect();
+    stacks.sort_by_key(|stack| (is_localizer(&stack.members), std::cmp::Reverse(stack.members.len())));
     stacks
 }
 
@@ -202,46 +207,31 @@ fn stacks_with(a: &Found, b: &Found) -> bool {
         && (fa == fb || fa.is_empty() || fb.is_empty())
 }
 
-/// Where positions repeat, looks for an attribute that tells whole stacks apart (two kernels, two phases in one series).
-fn split_phases(stack: Vec<Found>) -> Vec<Vec<Found>> {
-    if !repeats(&stack.iter().collect::<Vec<_>>()) {
-        return vec![stack];
-    }
-    let tells: [fn(&Header) -> String; 4] = [
-        |h| h.technique.kernel.clone(),
-        |h| h.image_type.clone(),
-        |h| format!("{:?}", h.acquisition_number),
-        |h| format!("{:?}", h.technique.slice_thickness_mm),
-    ];
-    for tell in tells {
-        let mut parts: BTreeMap<String, Vec<&Found>> = BTreeMap::new();
-        for one in &stack {
-            parts.entry(tell(&one.header)).or_default().push(one);
-        }
-        if parts.len() > 1 && parts.values().all(|part| part.len() > 1 && !repeats(part)) {
-            let mut owned: BTreeMap<String, Vec<Found>> = BTreeMap::new();
-            for one in stack {
-                owned.entry(tell(&one.header)).or_default().push(one);
-            }
-            return owned.into_values().collect();
-        }
-    }
-    vec![stack]
+/// What the other stacks of a series must know of one.
+struct Overview {
+    is_localizer: bool,
+    pictures: usize,
+    /// Belongs to a phase that came before it in the list: no other kind of picture.
+    is_later_phase: bool,
 }
 
-fn repeats(stack: &[&Found]) -> bool {
-    let Some(normal) = stack.first().and_then(|f| f.header.pose.get()).map(|p| p.normal()) else { return false };
-    let mut along: Vec<f64> =
-        stack.iter().filter_map(|f| f.header.pose.get()).map(|p| p.origin.0.dot(normal)).collect();
-    along.sort_by(f64::total_cmp);
-    along.windows(2).any(|pair| matches!(pair, [a, b] if b - a < SAME_POSITION_MM))
+impl Overview {
+    fn of(stack: &Stack) -> Self {
+        Self {
+            is_localizer: is_localizer(&stack.members),
+            pictures: stack.members.len(),
+            is_later_phase: stack.part.as_ref().is_some_and(|part| part.is_phase && part.number > 1),
+        }
+    }
 }
 
-/// What a stack must say when its series had to be split.
-fn split_warnings(overview: &[(bool, usize)], index: usize) -> Vec<Warning> {
-    let Some((this_is_localizer, _)) = overview.get(index) else { return Vec::new() };
-    let localizers: usize = overview.iter().filter(|(localizer, _)| *localizer).map(|(_, n)| n).sum();
-    let others = overview.iter().filter(|(localizer, _)| !localizer).count();
+/// What a stack must say when its series had to be split. Phases over time are as they should be.
+fn split_warnings(overview: &[Overview], index: usize) -> Vec<Warning> {
+    let Some(this) = overview.get(index) else { return Vec::new() };
+    let this_is_localizer = this.is_localizer;
+    let localizers: usize = overview.iter().filter(|o| o.is_localizer).map(|o| o.pictures).sum();
+    let others = overview.iter().filter(|o| !o.is_localizer && !o.is_later_phase).count();
+    let listed = overview.iter().filter(|o| !o.is_localizer).count();
     let mut warnings = Vec::new();
     if !this_is_localizer && localizers > 0 {
         warnings.push(warning(
@@ -253,8 +243,8 @@ fn split_warnings(overview: &[(bool, usize)], index: usize) -> Vec<Warning> {
         warnings.push(warning(
             Kind::InconsistentSeries,
             format!(
-                "The pictures of this series do not fit into one stack (size, orientation, spacing, values or phase \
-                 differ). They are listed as {others} stacks; check that the one you read is the one you want."
+                "The pictures of this series do not fit into one stack (size, orientation, spacing, values or kernel \
+                 differ). They are listed as {listed} stacks; check that the one you read is the one you want."
             ),
         ));
     }
@@ -277,7 +267,8 @@ fn share<T: PartialEq + Clone>(known: &mut Vec<Arc<T>>, value: &T) -> Arc<T> {
     new
 }
 
-fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared) -> Option<Series> {
+fn build(stack: Stack, mut warnings: Vec<Warning>, shared: &mut Shared) -> Option<Series> {
+    let Stack { members: mut stack, part } = stack;
     order(&mut stack);
     warnings.extend(content_warnings(&stack));
     let slices: Vec<SliceInfo> = stack
@@ -315,6 +306,7 @@ fn build(mut stack: Vec<Found>, mut warnings: Vec<Warning>, shared: &mut Shared)
         photometric: picture.photometric,
         values_are_hu: stack.iter().all(|f| f.header.units == Units::Hu),
         is_localizer: is_localizer(&stack),
+        part,
         file_windows: windows.iter().map(|(window, _)| window.clone()).collect(),
         file_window_names: windows.into_iter().map(|(_, name)| name).collect(),
         reformatted: None,

@@ -15,6 +15,9 @@ const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 const STUDY_DATE: Tag = Tag(0x0008, 0x0020);
 const STUDY_TIME: Tag = Tag(0x0008, 0x0030);
 const ACCESSION: Tag = Tag(0x0008, 0x0050);
+const ACQUISITION_DATE_TIME: Tag = Tag(0x0008, 0x002A);
+const ACQUISITION_TIME: Tag = Tag(0x0008, 0x0032);
+const CONTENT_TIME: Tag = Tag(0x0008, 0x0033);
 const MANUFACTURER: Tag = Tag(0x0008, 0x0070);
 const INSTITUTION: Tag = Tag(0x0008, 0x0080);
 const STUDY_DESCRIPTION: Tag = Tag(0x0008, 0x1030);
@@ -29,6 +32,7 @@ const CONTRAST: Tag = Tag(0x0018, 0x0010);
 const BODY_PART: Tag = Tag(0x0018, 0x0015);
 const THICKNESS: Tag = Tag(0x0018, 0x0050);
 const KVP: Tag = Tag(0x0018, 0x0060);
+const TRIGGER_TIME_MS: Tag = Tag(0x0018, 0x1060);
 const TILT: Tag = Tag(0x0018, 0x1120);
 const EXPOSURE_TIME_MS: Tag = Tag(0x0018, 0x1150);
 const TUBE_CURRENT_MA: Tag = Tag(0x0018, 0x1151);
@@ -44,6 +48,9 @@ const INSTANCE_NUMBER: Tag = Tag(0x0020, 0x0013);
 const POSITION: Tag = Tag(0x0020, 0x0032);
 const ORIENTATION: Tag = Tag(0x0020, 0x0037);
 const FRAME_OF_REFERENCE: Tag = Tag(0x0020, 0x0052);
+const TEMPORAL_IDENTIFIER: Tag = Tag(0x0020, 0x0100);
+const TEMPORAL_INDEX: Tag = Tag(0x0020, 0x9128);
+const CARDIAC_PERCENT: Tag = Tag(0x0020, 0x9241);
 const PIXEL_SPACING: Tag = Tag(0x0028, 0x0030);
 const WINDOW_CENTER: Tag = Tag(0x0028, 0x1050);
 const WINDOW_WIDTH: Tag = Tag(0x0028, 0x1051);
@@ -54,7 +61,14 @@ pub(super) const LOSSY: Tag = Tag(0x0028, 0x2110);
 pub(super) const LOSSY_RATIO: Tag = Tag(0x0028, 0x2112);
 pub(super) const LOSSY_METHOD: Tag = Tag(0x0028, 0x2114);
 
-const TEXTS: [Tag; 34] = [
+const TEXTS: [Tag; 41] = [
+    ACQUISITION_DATE_TIME,
+    ACQUISITION_TIME,
+    CONTENT_TIME,
+    TRIGGER_TIME_MS,
+    TEMPORAL_IDENTIFIER,
+    TEMPORAL_INDEX,
+    CARDIAC_PERCENT,
     IMAGE_TYPE,
     SOP_INSTANCE,
     STUDY_DATE,
@@ -127,6 +141,47 @@ pub(super) enum Units {
     Localizer,
 }
 
+/// When a picture was taken, for telling phases apart; empty where the file does not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Moment {
+    pub temporal_index: Option<i64>,
+    pub temporal_identifier: Option<i64>,
+    /// Seconds of the day.
+    pub acquired_s: Option<f64>,
+    pub content_s: Option<f64>,
+    /// Behind the R wave.
+    pub trigger_ms: Option<f64>,
+    pub cardiac_percent: Option<f64>,
+    /// Values of a frame's dimensions that do not say where it lies.
+    pub dimensions: String,
+}
+
+impl Moment {
+    fn read(data: &DataSet) -> Self {
+        let finite = |tag| data.decimal(tag).filter(|v| v.is_finite());
+        let acquired = seconds_of(&data.plain(ACQUISITION_TIME));
+        let with_date = || data.plain(ACQUISITION_DATE_TIME).get(8..).and_then(seconds_of);
+        Self {
+            temporal_index: data.integer(TEMPORAL_INDEX),
+            temporal_identifier: data.integer_text(TEMPORAL_IDENTIFIER),
+            acquired_s: acquired.or_else(with_date),
+            content_s: seconds_of(&data.plain(CONTENT_TIME)),
+            trigger_ms: finite(TRIGGER_TIME_MS),
+            cardiac_percent: finite(CARDIAC_PERCENT),
+            dimensions: String::new(),
+        }
+    }
+}
+
+/// Seconds of the day of a time "HHMMSS.FFFFFF" (TM, PS3.5 6.2), which may be cut short; what follows it is ignored.
+pub(super) fn seconds_of(time: &str) -> Option<f64> {
+    let two = |from: usize| time.get(from..from + 2)?.parse::<u32>().ok().filter(|n| *n < 61);
+    let (hours, minutes) = (two(0).filter(|hours| *hours < 24)?, two(2)?);
+    let digits: String = time.get(4..)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let seconds = if digits.is_empty() { 0.0 } else { digits.parse::<f64>().ok().filter(|s| *s < 61.0)? };
+    Some(f64::from(hours * 3600 + minutes * 60) + seconds)
+}
+
 /// One file of a series.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
@@ -140,6 +195,7 @@ pub(super) struct Header {
     pub image_type: String,
     pub acquisition_number: Option<i64>,
     pub instance_number: Option<i64>,
+    pub moment: Moment,
     pub frame_of_reference: String,
     pub pose: Stated<SlicePose>,
     pub spacing_mm: Stated<[f64; 2]>,
@@ -186,6 +242,7 @@ impl Header {
             image_type,
             acquisition_number: data.integer_text(ACQUISITION_NUMBER),
             instance_number: data.integer_text(INSTANCE_NUMBER),
+            moment: Moment::read(data),
             frame_of_reference: data.plain(FRAME_OF_REFERENCE),
             pose: pose(data),
             spacing_mm: spacing(data),

@@ -1,7 +1,7 @@
 //! Files to a catalog of series, checks, decoding and volumes. The only place that knows dicom-rs.
 //!
 //! `archive` lists what a zip archive holds, `source` reads bytes, `elements` walks them without recursion and checks every length, `dataset` finds and reads
-//! attributes, `attributes` lists them all, `picture` and `header` judge them, `voi_lut` reads tables, `group` makes series, `decode` makes slices. Of dicom-rs the character
+//! attributes, `attributes` lists them all, `picture` and `header` judge them, `voi_lut` reads tables, `group` and `phases` make series, `decode` makes slices. Of dicom-rs the character
 //! sets and the picture decoders are used; its parser recurses without a limit and never sees a file.
 
 mod archive;
@@ -20,6 +20,7 @@ mod header;
 mod jpeg_ls;
 mod load;
 mod multiframe;
+mod phases;
 mod picture;
 mod rle;
 mod scan;

@@ -4,6 +4,8 @@
 //! flat objects the top level. They are looked into one level at a time, without recursion; all lengths are checked
 //! against the bytes that exist.
 
+mod moment;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -314,6 +316,10 @@ impl Level<'_> {
     }
     fn numbers(&self, tag: Tag) -> Option<Vec<f64>> {
         let (bytes, node) = self.bytes(tag)?;
+        if &node.vr == b"FL" {
+            let bits = self.wholes(tag, 4).into_iter().map(|bits| u32::try_from(bits).ok().map(f32::from_bits));
+            return bits.map(|v| v.map(f64::from).filter(|v| v.is_finite())).collect::<Option<Vec<f64>>>();
+        }
         if &node.vr == b"FD" {
             let number = |c: &[u8]| {
                 let eight = *c.first_chunk::<8>()?;
@@ -328,6 +334,15 @@ impl Level<'_> {
         let (bytes, node) = self.bytes(tag)?;
         let pair = *bytes.first_chunk::<2>()?;
         Some(usize::from(if node.coding.big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }))
+    }
+    /// Unsigned whole numbers of so many bytes.
+    fn wholes(&self, tag: Tag, bytes_each: usize) -> Vec<i64> {
+        let Some((bytes, node)) = self.bytes(tag) else { return Vec::new() };
+        let number = |bytes: &[u8]| {
+            let add = |sum: i64, byte: &u8| sum << 8 | i64::from(*byte);
+            if node.coding.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
+        };
+        bytes.chunks_exact(bytes_each.clamp(1, 4)).map(number).collect()
     }
     fn vector(&self, tag: Tag) -> Option<Vec3> {
         match self.numbers(tag)?.as_slice() {
@@ -396,6 +411,7 @@ pub(super) fn frames(path: &Path, packed: Option<&Packed>, name: &str) -> Result
     let places = places(&top, &mut source, count, frame_bytes)?;
     let shared = object.items(&top, SHARED)?;
     let frames = object.items(&top, PER_FRAME)?;
+    let dimensions = moment::dimensions(&object, &top)?;
     let mut found = Vec::with_capacity(count);
     for (index, place) in places.of_frames.into_iter().enumerate() {
         let said = Said { object: &object, top: &top, shared: shared.first(), frame: frames.get(index) };
@@ -419,6 +435,9 @@ pub(super) fn frames(path: &Path, packed: Option<&Packed>, name: &str) -> Result
         };
         let mut header = frame_header(&said, &picture, index, count)?;
         header.mended = header.mended.or(places.mended);
+        let (moment, acquisition) = moment::of(&said, &dimensions, &header.moment)?;
+        header.moment = moment;
+        header.acquisition_number = acquisition.or(header.acquisition_number);
         let file = format!("{name}#{}", index + 1);
         // The size tells copies of a file: frames are none of each other.
         let (path, packed) = (path.to_owned(), packed.cloned());
@@ -682,7 +701,7 @@ mod compressed_tests;
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Elements, enhanced_ct, flat_ct, hu_of, segmentation};
+    use super::super::fixtures::{Elements, enhanced_4d, enhanced_ct, flat_ct, hu_of, segmentation};
     use super::*;
     use crate::volume::Slice;
 
@@ -745,6 +764,49 @@ mod tests {
             assert_eq!((series.slice_spacing_mm, series.values_are_hu), (Some(2.0), true));
             assert_eq!(hu_by_slice(series), [4, 3, 2, 1, 0].map(|frame| f32::from(hu_of(frame))));
         }
+    }
+
+    #[test]
+    fn positions_taken_several_times_are_phases_whichever_way_the_frames_say_so() {
+        let long = |n: usize| u32::try_from(n).expect("few").to_le_bytes();
+        let item = || Elements::new(true);
+        let pointers: Vec<Elements> = [[0x20, 0x9057], [0x20, 0x9128]]
+            .map(|tag: [u16; 2]| item().raw(0x20, 0x9165, "AT", &tag.map(u16::to_le_bytes).concat()))
+            .into();
+        let none = |_, _| Elements::new(true);
+        let content: [fn(usize, usize) -> Elements; 4] = [
+            |time, _| Elements::new(true).raw(0x20, 0x9128, "UL", &(1 + time as u32).to_le_bytes()),
+            |time, place| {
+                let values = [1 + place as u32, 1 + time as u32].map(u32::to_le_bytes).concat();
+                Elements::new(true).raw(0x20, 0x9157, "UL", &values)
+            },
+            |time, _| Elements::new(true).word(0x20, 0x9156, 1 + time as u16),
+            |time, place| {
+                let at = format!("2026010112{:02}{place:02}.5+0100", 10 + time);
+                Elements::new(true).text(0x18, 0x9074, "DT", &at)
+            },
+        ];
+        let words = ["temporal position", "temporal position", "acquisition", "+"];
+        for (content, words) in content.into_iter().zip(words) {
+            let top = item().sequence(0x20, 0x9222, &pointers);
+            let folder = file(&enhanced_4d(3, 4, top, content));
+            let catalog = opened(folder.path());
+            assert_eq!(catalog.series.len(), 4, "{words}: {:?}", catalog.refused);
+            for (time, series) in catalog.series.iter().enumerate() {
+                let part = series.part.as_ref().expect("a phase");
+                assert!(part.is_phase && part.by.starts_with(words), "{part:?}");
+                assert_eq!((part.number, part.of, series.warnings.len()), (time + 1, 4, 0));
+                let frames = [2, 1, 0].map(|place| 3 * time + place);
+                assert_eq!(hu_by_slice(series), frames.map(|frame| f32::from(hu_of(frame))));
+            }
+        }
+        // Where frames say nothing that helps they stay together.
+        let folder = file(&enhanced_4d(3, 2, item(), none));
+        let catalog = opened(folder.path());
+        let [series] = catalog.series.as_slice() else { panic!("{} series", catalog.series.len()) };
+        assert!(series.part.is_none() && series.warnings.iter().any(|w| w.kind == Kind::DuplicateSlices));
+        let cut = item().raw(0x20, 0x9222, "UN", &long(7));
+        assert_eq!(opened(file(&enhanced_4d(3, 2, cut, none)).path()).series.len(), 1);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) struct VoiLuts {
 /// Reads the tables of a picture from its file.
 pub(super) fn of(found: &Found) -> VoiLuts {
     let read = || -> Result<VoiLuts, Problem> {
-        let (data, mut source) = dataset::read(Source::open(&found.path, found.packed)?, |_| false)?;
+        let (data, mut source) = dataset::read(Source::open(&found.path, found.packed.as_ref())?, |_| false)?;
         read(&data, &mut source, &found.picture)
     };
     read().unwrap_or_else(|problem| VoiLuts { told: vec![problem.text], ..VoiLuts::default() })

@@ -88,6 +88,7 @@ pub fn series(spec: &PatientSpec, person: &Person, scan: &Acquisition, grid: &Gr
         photometric: Photometric::Monochrome2,
         values_are_hu: true,
         is_localizer: false,
+        part: None,
         file_windows: vec![Window::BONE, Window::SOFT_TISSUE],
         file_window_names: Vec::new(),
         reformatted: None,

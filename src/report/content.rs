@@ -168,7 +168,8 @@ fn whose(series: &Series, mask: &Mask) -> String {
 fn series_name(series: &Series, mask: &Mask) -> String {
     let number = series.number.map_or_else(|| "series".to_owned(), |n| format!("series {n}"));
     let description = mask.scrub(series.description.trim());
-    if description.is_empty() { number } else { format!("{number}, {description}") }
+    let parts = [number, description, describe::part_text(series)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn patient_facts(series: &Series, mask: &Mask) -> Vec<Fact> {

@@ -259,7 +259,7 @@ impl AppState {
         let Some(series) = self.study.as_ref().and_then(|study| study.catalog.series.get(index)) else {
             return String::new();
         };
-        let name = if series.description.is_empty() { &series.modality } else { &series.description };
+        let name = describe::series_name(series);
         let date = describe::date(&series.study.date);
         let date = match self.worklist.rows.len() > 1 && !self.hide_identity && !date.is_empty() {
             true => format!(" ({date})"),

@@ -69,7 +69,7 @@ pub enum MeasureCommand {
 pub struct SheetKey(String);
 
 impl SheetKey {
-    /// From the series' and the frame of reference's UID. Where a file has no series UID the values of a slice stand in
+    /// From the series' and the frame of reference's UID, and the phase. Where a file has no series UID the values of a slice stand in
     /// for it, so that studies without names never share their measurements.
     fn new(series: &Series, slice: Option<&Slice>) -> Option<Self> {
         let mut hash = Sha256::new();
@@ -84,6 +84,10 @@ impl SheetKey {
         let normal = series.slices.first().and_then(|s| s.pose).map(|p| p.normal());
         let direction = normal.map_or_else(String::new, |n| format!("{:.2} {:.2} {:.2}", n.x, n.y, n.z));
         take(&format!("{} {} {direction}", series.rows, series.columns));
+        if let Some(part) = &series.part {
+            take(&part.by);
+            take(&part.number.to_string());
+        }
         if series.uid.trim().is_empty() {
             let slice = slice?;
             for offset in 0..slice.pixels.len() {

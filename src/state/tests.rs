@@ -37,6 +37,7 @@ pub(super) fn series(slices: usize) -> Series {
         photometric: Photometric::Monochrome2,
         values_are_hu: true,
         is_localizer: false,
+        part: None,
         file_windows: vec![Window::linear(30.0, 350.0)],
         file_window_names: Vec::new(),
         reformatted: None,

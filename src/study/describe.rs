@@ -86,6 +86,7 @@ pub fn series_lines(series: &Series) -> Vec<String> {
     let mut lines = lines([
         joined([series.modality.clone(), number]),
         series.description.trim().to_owned(),
+        part_text(series),
         exposure_text(series),
         prefixed("kernel ", &series.technique.kernel),
         prefixed("contrast ", &series.technique.contrast_agent),
@@ -99,6 +100,17 @@ pub fn series_lines(series: &Series) -> Vec<String> {
         lines.push(SYNTHETIC_LINE.to_owned());
     }
     lines
+}
+
+/// "phase 2 of 3: acquisition 4"; nothing for a series of one stack.
+pub fn part_text(series: &Series) -> String {
+    series.part.as_ref().map_or_else(String::new, super::Part::words)
+}
+
+/// What a series is called in lists: its description, else its modality, with the phase where it has several.
+pub fn series_name(series: &Series) -> String {
+    let name = if series.description.is_empty() { &series.modality } else { &series.description };
+    joined_by(", ", [name.clone(), series.part.as_ref().map_or_else(String::new, super::Part::short)])
 }
 
 /// Bottom left: which image, where, how thick.
@@ -347,6 +359,7 @@ pub(crate) mod tests {
             photometric: Photometric::Monochrome2,
             values_are_hu: true,
             is_localizer: false,
+            part: None,
             file_windows: Vec::new(),
             file_window_names: Vec::new(),
             reformatted: None,

@@ -188,7 +188,30 @@ impl SliceInfo {
     }
 }
 
-/// One stack of pictures that belong together: same series, orientation, size, spacing.
+/// Which of several stacks with one SeriesInstanceUID one is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// From 1.
+    pub number: usize,
+    pub of: usize,
+    /// Of time, contrast or the heart; else another reconstruction or the like.
+    pub is_phase: bool,
+    /// What differs, in words: "acquisition 4, +12.5 s".
+    pub by: String,
+}
+
+impl Part {
+    /// "phase 2 of 3".
+    pub fn short(&self) -> String {
+        format!("{} {} of {}", if self.is_phase { "phase" } else { "part" }, self.number, self.of)
+    }
+    /// "phase 2 of 3: acquisition 4, +12.5 s".
+    pub fn words(&self) -> String {
+        if self.by.is_empty() { self.short() } else { format!("{}: {}", self.short(), self.by) }
+    }
+}
+
+/// One stack of pictures that belong together: same series, orientation, size, spacing, phase.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub uid: String,
@@ -212,6 +235,8 @@ pub struct Series {
     /// Values are Hounsfield units: a CT with a rescale that can be believed.
     pub values_are_hu: bool,
     pub is_localizer: bool,
+    /// Where its SeriesInstanceUID holds several stacks that some attribute tells apart.
+    pub part: Option<Part>,
     /// Windows the file offers, then its tables (VOI LUT), from the middle slice.
     pub file_windows: Vec<Window>,
     /// What the file calls them, in the same order; empty where it does not say.

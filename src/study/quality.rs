@@ -116,6 +116,14 @@ fn kind(series: &Series) -> Vec<Line> {
     if series.is_localizer {
         lines.push(Line::stop("Series", "this is a localizer, not a stack of axial slices"));
     }
+    if let Some(part) = &series.part {
+        let text = format!(
+            "{} of one series; a score is of this {} alone",
+            part.words(),
+            if part.is_phase { "phase" } else { "part" }
+        );
+        lines.push(Line::note("Series", text));
+    }
     match series.analysis_stop() {
         Some(why) => lines.push(Line::stop("Values", why)),
         None => lines.push(Line::note("Values", format!("{}, Hounsfield units", series.modality))),

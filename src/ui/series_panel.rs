@@ -6,8 +6,8 @@ use egui::{RichText, Sense, vec2};
 
 use super::{UiCache, caption, theme};
 use crate::state::{AppState, BesideCommand, Command, OpenStudy, Thumbnail};
-use crate::study::Series;
 use crate::study::mask::Mask;
+use crate::study::{Series, describe};
 
 const THUMBNAIL: f32 = 64.0;
 
@@ -71,7 +71,7 @@ fn row(
     let selected = state.active.as_ref().is_some_and(|a| a.index == index);
     let count = series.slices.len();
     let images = if count == 1 { "1 image".to_owned() } else { format!("{count} images") };
-    let title = if series.description.is_empty() { series.modality.clone() } else { series.description.clone() };
+    let title = describe::series_name(series);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), THUMBNAIL + 10.0), Sense::click());
     response.widget_info(|| {
         egui::WidgetInfo::selected(
@@ -106,6 +106,9 @@ fn row(
     child.spacing_mut().item_spacing.y = 1.0;
     let mut line = |text: RichText| child.add(egui::Label::new(text).truncate().selectable(false));
     line(RichText::new(title.clone()).color(theme::of(ui).text));
+    if let Some(part) = series.part.as_ref().filter(|part| !part.by.is_empty()) {
+        line(RichText::new(&part.by).small().color(theme::of(ui).dim));
+    }
     line(RichText::new(summary(series)).small().color(theme::of(ui).dim));
     line(RichText::new(images).small().color(theme::of(ui).dim));
     let warnings = series.warnings.len();
@@ -131,6 +134,9 @@ fn row(
     }
     response.on_hover_ui(|ui| {
         ui.label(title);
+        if series.part.is_some() {
+            ui.label(describe::part_text(series));
+        }
         let mask = Mask::new(series, &[], state.hide_identity);
         for warning in &series.warnings {
             ui.label(RichText::new(mask.scrub(&warning.text)).color(theme::of(ui).warning));

@@ -7,6 +7,7 @@ use crate::measure::Kind;
 use crate::state::{
     ActiveSeries, AppState, BesideCommand, Command, ExportKind, MOST_USER_WINDOWS, PanelSide, Tool, WindowsCommand,
 };
+use crate::study::Part;
 use crate::study::describe;
 use crate::study::describe::table_text;
 use crate::view::planes;
@@ -335,11 +336,13 @@ fn study_title(state: &AppState) -> String {
     if state.hide_identity {
         parts.push(describe::IDENTITY_HIDDEN.to_owned());
         parts.push(active.mask().scrub(&series.description));
+        parts.extend(series.part.as_ref().map(Part::short));
     } else {
         parts.push(describe::person_name(&series.patient.name));
         parts.push(series.study.description.clone());
         parts.push(series.description.clone());
         parts.dedup();
+        parts.extend(series.part.as_ref().map(Part::short));
     }
     parts.retain(|part| !part.is_empty());
     if parts.is_empty() {

@@ -601,3 +601,40 @@ fn all_windows_of_a_file_are_offered_as_it_calls_them() {
     press(&mut harness, Key::Backtick);
     assert_eq!(shown(&harness), Window::linear(40.0, 350.0), "the key is the first");
 }
+
+#[test]
+fn phases_are_series_of_the_list_and_can_be_compared() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("CT");
+    std::fs::create_dir(&path).expect("a folder");
+    for (time, z) in (0..3).flat_map(|time| (1..=3).map(move |z| (time, z))) {
+        let mut dcm = Dcm::ct(10 * time + z, f64::from(z));
+        dcm.text((0x08, 0x103E), "LO", "PERFUSION").text((0x20, 0x12), "IS", &(time + 1).to_string());
+        let bytes = dcm.text((0x20, 0x52), "UI", "2.25.9").bytes(Encoding::ExplicitLe);
+        std::fs::write(path.join(format!("{time}{z}.dcm")), bytes).expect("written");
+    }
+    let start = Start { paths: vec![path], ..Start::default() };
+    let mut harness = window([1500.0, 900.0], start, folder.path(), false);
+    until(&mut harness, "the first phase is read", is_loaded);
+    for phase in 1..=3 {
+        harness.get_by_label(&format!("Series {phase}: PERFUSION, phase {phase} of 3, 3 images"));
+    }
+    let part = |app: &App| app.state().active.as_ref().and_then(|a| a.series.part.clone()).map(|part| part.words());
+    let key = |app: &App| {
+        let loaded = app.state().active.as_ref().and_then(|a| a.loaded.clone());
+        loaded.and_then(|loaded| dens::state::SheetKey::of(&loaded))
+    };
+    assert_eq!(part(harness.state()).as_deref(), Some("phase 1 of 3: acquisition 1"));
+    let first = key(harness.state());
+    press(&mut harness, Key::ArrowRight);
+    until(&mut harness, "the second phase is read", |app| {
+        is_loaded(app) && part(app).as_deref() == Some("phase 2 of 3: acquisition 2")
+    });
+    assert!(first.is_some() && first != key(harness.state()), "each phase is measured for itself");
+    let passport = dens::study::quality::of_header(&harness.state().state().active.as_ref().expect("a series").series);
+    assert!(passport.iter().any(|line| line.text.starts_with("phase 2 of 3: acquisition 2")), "{passport:?}");
+    press_with(&mut harness, Modifiers::SHIFT, Key::S);
+    until(&mut harness, "a phase is beside it", |app| app.state().beside().is_some_and(|b| b.shown.loaded.is_some()));
+    let beside = harness.state().state().beside().expect("a second series");
+    assert_eq!(beside.shown.series.part.as_ref().map(|part| part.number), Some(1));
+}

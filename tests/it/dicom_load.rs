@@ -4,6 +4,7 @@
 mod archives;
 mod encrypted;
 pub mod files;
+mod phases;
 
 use std::collections::BTreeSet;
 use std::path::Path;

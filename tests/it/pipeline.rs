@@ -96,6 +96,7 @@ fn series_of(slices: Vec<Slice>) -> LoadedSeries {
         photometric: Photometric::default(),
         values_are_hu: true,
         is_localizer: false,
+        part: None,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
         reformatted: None,

@@ -114,6 +114,7 @@ fn series(slices: usize) -> Series {
         photometric: Photometric::Monochrome2,
         values_are_hu: true,
         is_localizer: false,
+        part: None,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
         reformatted: None,

@@ -40,6 +40,7 @@ fn series(slices: usize, placed: bool, spacing_mm: Option<[f64; 2]>, uid: &str) 
         photometric: Photometric::Monochrome2,
         values_are_hu: true,
         is_localizer: false,
+        part: None,
         file_windows: Vec::new(),
         file_window_names: Vec::new(),
         reformatted: None,
