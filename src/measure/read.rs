@@ -28,6 +28,13 @@ pub struct Statistics {
     pub mean: f64,
     /// Of the sample (n - 1); 0 for a single pixel.
     pub sd: f64,
+    /// Of an even number the mean of the two in the middle.
+    pub median: f64,
+    /// Of the pixels themselves: the third moment about the mean over the 1.5th power of the second, both divided by n.
+    /// `None` where all values are alike.
+    pub skewness: Option<f64>,
+    /// Likewise the fourth moment over the square of the second, less the 3 of a normal distribution.
+    pub excess_kurtosis: Option<f64>,
     pub min: f32,
     pub max: f32,
 }
@@ -92,10 +99,31 @@ fn statistics(values: &[f32]) -> Option<Statistics> {
         return None;
     }
     let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    let squares = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>();
-    let sd = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+    let moment = |power: i32| values.iter().map(|v| (f64::from(*v) - mean).powi(power)).sum::<f64>() / n;
+    let (variance, unlike) = (moment(2), values.iter().any(|v| Some(v) != values.first()));
+    let sd = if n > 1.0 { (variance * n / (n - 1.0)).sqrt() } else { 0.0 };
     let (min, max) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-    Some(Statistics { mean, sd, min, max })
+    Some(Statistics {
+        mean,
+        sd,
+        median: median(values)?,
+        skewness: unlike.then(|| moment(3) / variance.powf(1.5)),
+        excess_kurtosis: unlike.then(|| moment(4) / variance.powi(2) - 3.0),
+        min,
+        max,
+    })
+}
+
+fn median(values: &[f32]) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
+    let mut values = values.to_vec();
+    let (middle, even) = (values.len() / 2, values.len().is_multiple_of(2));
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f32::total_cmp);
+    let upper = f64::from(*upper);
+    let lower = below.iter().copied().max_by(f32::total_cmp).map_or(upper, f64::from);
+    Some(if even { (lower + upper) / 2.0 } else { upper })
 }
 
 fn value_at(measurement: &Measurement, at: PatientPoint, pixels: Pixels<'_>) -> Reading {

@@ -390,3 +390,52 @@ fn what_was_kept_joins_what_was_drawn_meanwhile() {
     let third = sheet.add(Kind::Pin, axial([1.0; 2]), point(), Reading::Nothing);
     assert!(third.0 > new.0 + old.0, "no name is given twice");
 }
+
+/// The values of `tests/fixtures/measure/make.py`, as a slice of one row.
+#[test]
+fn statistics_agree_with_scipy() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/fixtures/measure/golden.json")).expect("the fixture fits");
+    let sets = golden["sets"].as_array().expect("sets");
+    assert_eq!(sets.len(), 7);
+    for set in sets {
+        let values: Vec<i16> = set["values"].as_array().expect("values").iter().map(whole).collect();
+        let slice = slice_of(1, values.len(), |column, _| values[column]);
+        let last = values.len() as f64 - 0.5;
+        let drawn = drawn_on(axial([1.0, 1.0]), Kind::Rectangle, vec![at(-0.5, -0.5, 0.0), at(last, 0.5, 0.0)]);
+        let r = region(&drawn, Pixels::Slice(&slice));
+        let s = r.statistics.expect("pixels");
+        assert_eq!(r.n, values.len());
+        for (name, got) in [
+            ("mean", Some(s.mean)),
+            ("sd", Some(s.sd)),
+            ("median", Some(s.median)),
+            ("skewness", s.skewness),
+            ("excess_kurtosis", s.excess_kurtosis),
+        ] {
+            let expected = set[name].as_f64();
+            let near = match (got, expected) {
+                (Some(got), Some(expected)) => (got - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+                (got, expected) => got == expected,
+            };
+            assert!(near, "{}: {name} {got:?}, expected {expected:?}", set["name"]);
+        }
+    }
+}
+
+fn whole(value: &serde_json::Value) -> i16 {
+    value.as_i64().and_then(|v| i16::try_from(v).ok()).expect("a whole number")
+}
+
+#[test]
+fn lists_tell_how_values_lie_and_labels_stay_short() {
+    let slice = slice_of(1, 4, |column, _| [1, 2, 2, 9][column]);
+    let mut drawn = drawn_on(axial([1.0, 1.0]), Kind::Rectangle, vec![at(-0.5, -0.5, 0.0), at(3.5, 0.5, 0.0)]);
+    drawn.reading = Reading::of(&drawn, Pixels::Slice(&slice));
+    let said = value(&drawn, HU);
+    assert!(said.ends_with("n 4, median 2.0, skewness 1.10, excess kurtosis -0.74"), "{said}");
+    assert!(label(&drawn, HU).iter().all(|line| !line.contains("kurtosis")));
+    let alike = slice_of(1, 4, |_, _| 7);
+    drawn.reading = Reading::of(&drawn, Pixels::Slice(&alike));
+    assert!(value(&drawn, HU).ends_with("median 7.0"), "{}", value(&drawn, HU));
+}

@@ -1,6 +1,6 @@
 //! What a measurement is called and what it says, in the words of screen, report and clipboard.
 
-use super::{Kind, Measurement, Reading, Source, Space};
+use super::{Kind, Measurement, Reading, Region, Source, Space};
 use crate::volume::Projection;
 
 /// What is known of the values of a series.
@@ -29,9 +29,21 @@ fn unit(measurement: &Measurement) -> &'static str {
     if measurement.ground.space == Space::SlicePixels { "px" } else { "mm" }
 }
 
-/// In one line, for lists and tables: "23.4 mm", "mean 312.4 HU, SD 45.1, min 12, max 900, area 120.3 mm2, n 812".
+/// In one line, for lists and tables: "23.4 mm", "mean 312.4 HU, SD 45.1, min 12, max 900, area 120.3 mm2, n 812, median 310.0,
+/// skewness 0.12, excess kurtosis -0.31".
 pub fn value(measurement: &Measurement, values: Values) -> String {
-    statements(measurement, values).join(", ")
+    let mut said = statements(measurement, values);
+    said.extend(distribution(measurement));
+    said.join(", ")
+}
+
+/// How the values of a region lie; too much for its label on the image.
+fn distribution(measurement: &Measurement) -> Vec<String> {
+    let Reading::Region(Region { statistics: Some(s), .. }) = measurement.reading else { return Vec::new() };
+    let mut said = vec![format!("median {:.1}", s.median)];
+    said.extend(s.skewness.map(|v| format!("skewness {v:.2}")));
+    said.extend(s.excess_kurtosis.map(|v| format!("excess kurtosis {v:.2}")));
+    said
 }
 
 /// As the image shows it, a line each: the reader's name, the value, what must be known of it.
