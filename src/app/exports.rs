@@ -8,7 +8,7 @@ use crate::findings::{Findings, Occlusion};
 use crate::geometry::{PatientPoint, Plane};
 use crate::measure::{self, Content, Drawn};
 use crate::reading::table::{self, Line};
-use crate::report::{self, ReportInput, ViewPicture};
+use crate::report::{self, ReportInput, ViewPicture, corner_wrapped};
 use crate::state::{ActiveSeries, AnalysisState, AppState, Beside, Effect, Event, ExportRefusal, NO_REPORT};
 use crate::study::describe::CornerText;
 use crate::study::{LoadedSeries, Refused};
@@ -251,8 +251,9 @@ fn picture(state: &AppState, pane: Pane, width: u32, height: u32) -> Option<Pict
     let resolved =
         active.view.resolve(active.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     let mut text = ui::corner_lines(state, active);
-    text.bottom_right.extend(fidelity_lines(state, Pane::Slices, &resolved));
-    text.bottom_left.extend(ui::heatmap_note(state).into_iter().flat_map(|note| wrapped(&note, width, height)));
+    let fidelity = state.fidelity(Pane::Slices, &resolved.pixel_from_screen, 1);
+    text.bottom_right.extend(badge(fidelity.as_ref(), width, height));
+    text.bottom_left.extend(ui::heatmap_note(state).into_iter().flat_map(|note| corner_wrapped(&note, width, height)));
     let view = ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: state.heatmap_layer() },
         width,
@@ -272,8 +273,8 @@ fn beside_picture(state: &AppState, view: &ViewState, width: u32, height: u32) -
     let resolved = view.resolve(shown.image_shape(), f64::from(width), f64::from(height)).map(ResolvedView::snapped)?;
     let mut text = ui::corner_lines_in(state, shown, view);
     let fidelity = state.fidelity_beside(&resolved.pixel_from_screen);
-    text.bottom_right.extend(fidelity.iter().flat_map(Fidelity::parts).map(str::to_owned));
-    text.bottom_left.extend(state.beside_warning().into_iter().flat_map(|note| wrapped(note, width, height)));
+    text.bottom_right.extend(badge(fidelity.as_ref(), width, height));
+    text.bottom_left.extend(state.beside_warning().into_iter().flat_map(|note| corner_wrapped(note, width, height)));
     let view = ViewPicture {
         draw: ViewDraw { pixel_from_screen: resolved.pixel_from_screen, image, heatmap: None },
         width,
@@ -289,8 +290,9 @@ fn beside_picture(state: &AppState, view: &ViewState, width: u32, height: u32) -
 /// The bone's surface as it is on the screen.
 fn bone_picture(state: &AppState, draw: &SurfaceDraw, width: u32, height: u32) -> Option<Picture> {
     let active = state.active.as_ref()?;
-    let mut text = CornerText { top_left: wrapped(&ui::surface_words(draw), width, height), ..CornerText::default() };
-    text.bottom_right.extend(state.surface_fidelity().iter().flat_map(Fidelity::parts).map(str::to_owned));
+    let mut text =
+        CornerText { top_left: corner_wrapped(&ui::surface_words(draw), width, height), ..CornerText::default() };
+    text.bottom_right.extend(badge(state.surface_fidelity().as_ref(), width, height));
     let draw = draw.clone();
     let view = ViewPicture {
         draw: nothing_drawn(active.window.clone(), false),
@@ -302,24 +304,6 @@ fn bone_picture(state: &AppState, draw: &SurfaceDraw, width: u32, height: u32) -
         marks: Vec::new(),
     };
     Some(Picture { view, of: Of::Bone(Box::new(draw)) })
-}
-
-/// A sentence that must be read whole, in lines that a corner of a picture of that size has room for.
-fn wrapped(text: &str, width: u32, height: u32) -> Vec<String> {
-    let size = (width.min(height) as f32 / 24.0).clamp(9.0, 16.0);
-    let room = (width as f32 / 2.0 - 2.4 * size) / (0.56 * size);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if ((line.chars().count() + 1 + word.chars().count()) as f32) <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Stands in where the picture itself is made later.
@@ -338,8 +322,11 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     draw.pixel_from_screen = resolved.pixel_from_screen;
     draw.heatmap = state.plane_heat();
     let mut text = ui::plane_corner_text(state, active, plane, draw.grid.pose);
-    text.bottom_right.extend(fidelity_lines(state, Pane::Across(plane), &resolved));
-    text.bottom_left.extend(ui::plane_heatmap_note(state).into_iter().flat_map(|note| wrapped(&note, width, height)));
+    // Made from every voxel.
+    let fidelity = state.fidelity(Pane::Across(plane), &resolved.pixel_from_screen, 1);
+    text.bottom_right.extend(badge(fidelity.as_ref(), width, height));
+    text.bottom_left
+        .extend(ui::plane_heatmap_note(state).into_iter().flat_map(|note| corner_wrapped(&note, width, height)));
     let view = ViewPicture {
         draw: nothing_drawn(draw.window.clone(), draw.invert),
         width,
@@ -352,10 +339,9 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     Some(Picture { view, of: Of::Plane(Box::new(draw)) })
 }
 
-/// The badge of a picture that is made from every voxel, a line for each of its parts.
-fn fidelity_lines(state: &AppState, pane: Pane, resolved: &ResolvedView) -> Vec<String> {
-    let fidelity = state.fidelity(pane, &resolved.pixel_from_screen, 1);
-    fidelity.iter().flat_map(Fidelity::parts).map(str::to_owned).collect()
+/// Each part of the badge on lines of its own.
+fn badge(fidelity: Option<&Fidelity>, width: u32, height: u32) -> Vec<String> {
+    fidelity.into_iter().flat_map(Fidelity::parts).flat_map(|part| corner_wrapped(part, width, height)).collect()
 }
 
 /// What was measured on the plane of a pane, in the pixels of its picture.

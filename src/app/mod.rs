@@ -28,7 +28,7 @@ use crate::reading::Moment;
 use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
 use crate::study::password::Password;
 use crate::ui::{self, Progress, UiCache};
-use work::{NetworkShelf, Running};
+use work::{Earlier, NetworkShelf, Running};
 
 /// How the window begins.
 #[derive(Debug, Default)]
@@ -69,6 +69,8 @@ pub struct App {
     queue: Option<Running>,
     solid: Option<Running>,
     reformat: Option<Running>,
+    /// The study that comes next.
+    prefetch: Option<Running>,
     focus: Arc<AtomicUsize>,
     networks: NetworkShelf,
     unfinished: Arc<Unfinished>,
@@ -136,6 +138,7 @@ impl App {
             queue: None,
             solid: None,
             reformat: None,
+            prefetch: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
             unfinished: Arc::default(),
@@ -166,7 +169,7 @@ impl App {
         app.state.export_folder = store::export_folder();
         let settings = &app.state.settings;
         if settings.auto_analyse {
-            work::read_ahead(settings.model.clone(), settings.device, app.networks.clone());
+            work::read_ahead(settings.machine(), app.networks.clone());
         }
         if let Some(reason) = app.no_picture.clone() {
             app.state.notice(Severity::Error, format!("Pictures cannot be drawn: {reason}"));
@@ -232,50 +235,23 @@ impl App {
                 let thumbnail = Arc::new(work::thumbnail(&slice));
                 self.sender.send(Event::Thumbnail { request, series, thumbnail }).ok();
             }
-            Effect::Analyse {
-                request,
-                loaded,
-                model,
-                device,
-                threads,
-                load_seconds,
-                force,
-                recall,
-                only_kept,
-                keep_bytes,
-            } => {
+            Effect::Analyse(order) => {
                 cancel(&self.occlusion);
-                let results = self.results(keep_bytes);
-                let unfinished = self.unfinished.clone();
-                let order = work::Order {
-                    request,
-                    loaded,
-                    model,
-                    device,
-                    threads,
-                    load_seconds,
-                    force,
-                    recall,
-                    only_kept,
-                    results,
-                    unfinished,
-                };
-                let (focus, networks) = (self.focus.clone(), self.networks.clone());
-                self.analysis = Some(self.worker().analyse(order, focus, networks));
+                let (earlier, focus) = (self.earlier(order.keep_bytes), self.focus.clone());
+                self.analysis = Some(self.worker().analyse(order, earlier, focus, self.networks.clone()));
             }
-            Effect::Occlude { request, loaded, index, cells, logit, sha256, model, device, threads } => {
+            Effect::Occlude(check) => {
                 cancel(&self.occlusion);
-                let check = work::ToOcclude { request, loaded, index, cells, logit, sha256, model, device, threads };
                 self.occlusion = Some(self.worker().occlude(check, self.networks.clone()));
             }
-            Effect::AnalyseStudy { request, series, model, device, threads, keep_bytes } => {
-                let results = self.results(keep_bytes);
-                let (measures, unfinished) = (self.store.as_ref().map(Store::measures), self.unfinished.clone());
-                let order = work::StudyOrder { request, series, model, device, threads, results, measures, unfinished };
-                self.queue = Some(self.worker().analyse_study(order, self.networks.clone()));
+            Effect::AnalyseStudy(order) => {
+                let earlier = self.earlier(order.keep_bytes);
+                self.queue = Some(self.worker().analyse_study(order, earlier, self.networks.clone()));
             }
             // Dropping cancels; whatever it may still send is of an old request.
             Effect::CancelQueue => self.queue = None,
+            Effect::Prefetch { request, series } => self.prefetch = Some(self.worker().prefetch(request, series)),
+            Effect::CancelPrefetch => self.prefetch = None,
             Effect::CancelOcclusion => cancel(&self.occlusion),
             Effect::CancelScan => cancel(&self.scan),
             Effect::CancelThumbnails => cancel(&self.thumbnails),
@@ -316,9 +292,11 @@ impl App {
         }
     }
 
-    /// Where results are kept; nowhere with a size of 0.
-    fn results(&self, keep_bytes: u64) -> Option<ResultStore> {
-        self.store.as_ref().filter(|_| keep_bytes > 0).map(|store| store.results(keep_bytes))
+    /// Results are kept nowhere with a size of 0.
+    fn earlier(&self, keep_bytes: u64) -> Earlier {
+        let results = self.store.as_ref().filter(|_| keep_bytes > 0).map(|store| store.results(keep_bytes));
+        let measures = self.store.as_ref().map(Store::measures);
+        Earlier { results, measures, unfinished: self.unfinished.clone() }
     }
 
     fn worker(&self) -> work::Worker {
@@ -360,17 +338,7 @@ impl App {
         for event in [scan, load, thumbnails, analysis, export, beside].into_iter().flatten().flatten() {
             self.receive(event);
         }
-        let lone = [
-            &self.graphics_check,
-            &self.queue,
-            &self.solid,
-            &self.occlusion,
-            &self.attributes,
-            &self.reformat,
-            &self.unlock,
-        ]
-        .map(ending);
-        for (slot, ending) in [
+        let mut lone = [
             &mut self.graphics_check,
             &mut self.queue,
             &mut self.solid,
@@ -378,15 +346,10 @@ impl App {
             &mut self.attributes,
             &mut self.reformat,
             &mut self.unlock,
-        ]
-        .into_iter()
-        .zip(&lone)
-        {
-            if ending.is_some() {
-                *slot = None;
-            }
-        }
-        lone.into_iter().flatten().flatten().for_each(|event| self.receive(event));
+            &mut self.prefetch,
+        ];
+        let lone: Vec<_> = lone.iter_mut().filter_map(|slot| ending(slot).inspect(|_| **slot = None)).collect();
+        lone.into_iter().flatten().for_each(|event| self.receive(event));
     }
 
     fn progress(&self) -> Progress {

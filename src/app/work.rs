@@ -18,7 +18,8 @@ use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
 use crate::measure::Levels;
 use crate::model::{DevicePreference, Network};
 use crate::state::{
-    AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, RequestId, SheetKey, Thumbnail,
+    AnalysisOrder, AttributesOf, DeviceSetting, Effect, Ended, Event, ExportKind, ExportRefusal, Machine,
+    OcclusionOrder, ReadAhead, RequestId, SheetKey, StudyOrder, Thumbnail,
 };
 use crate::study::password::{Password, Passwords};
 use crate::study::{Catalog, LoadedSeries, ReformatError, Series, to_axial};
@@ -77,48 +78,13 @@ impl Running {
 /// The network last used, kept between analyses, with what it was asked for.
 pub type NetworkShelf = Arc<Mutex<Option<(Option<PathBuf>, DevicePreference, Arc<Network>)>>>;
 
-/// What an analysis needs from the state.
-pub struct Order {
-    pub request: RequestId,
-    pub loaded: LoadedSeries,
-    pub model: Option<PathBuf>,
-    pub device: DeviceSetting,
-    pub threads: usize,
-    pub load_seconds: f64,
-    pub force: bool,
-    /// A kept result will do.
-    pub recall: bool,
-    /// Where none is kept nothing is computed.
-    pub only_kept: bool,
+/// What earlier analyses, and the reader, left behind.
+pub struct Earlier {
     /// Where results are kept.
-    pub results: Option<ResultStore>,
-    pub unfinished: Arc<Unfinished>,
-}
-
-/// What the worklist's job needs from the state.
-pub struct StudyOrder {
-    pub request: RequestId,
-    pub series: Arc<Series>,
-    pub model: Option<PathBuf>,
-    pub device: DeviceSetting,
-    pub threads: usize,
     pub results: Option<ResultStore>,
     /// Where the reader's measurements are kept.
     pub measures: Option<MeasureStore>,
     pub unfinished: Arc<Unfinished>,
-}
-
-/// What an occlusion check needs from the state.
-pub struct ToOcclude {
-    pub request: RequestId,
-    pub loaded: LoadedSeries,
-    pub index: usize,
-    pub cells: [usize; 2],
-    pub logit: f32,
-    pub sha256: String,
-    pub model: Option<PathBuf>,
-    pub device: DeviceSetting,
-    pub threads: usize,
 }
 
 /// Starts jobs.
@@ -198,6 +164,20 @@ impl Worker {
         self.start("load", work, move |end| Some(Event::Loaded { request, result: Err(end), seconds: 0.0 }))
     }
 
+    /// As [`Self::load`], answered once.
+    pub fn prefetch(self, request: RequestId, series: Arc<Series>) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let began = Instant::now();
+            let middle = series.slices.len() / 2;
+            let done = dicom::load_series(&series, middle, ctx, &|_, _| {}).map_err(stopped)?;
+            let truth = truth_beside(&done.loaded.series).map(Arc::new);
+            let (loaded, refused, seconds) = (done.loaded, done.refused, began.elapsed().as_secs_f64());
+            let read = Box::new(ReadAhead { loaded, refused, truth, seconds });
+            Ok(Some(Event::Prefetched { request, result: Ok(read) }))
+        };
+        self.start("prefetch", work, move |end| Some(Event::Prefetched { request, result: Err(end) }))
+    }
+
     pub fn thumbnails(self, request: RequestId, catalog: Arc<Catalog>) -> Running {
         let work = move |ctx: &JobCtx, sender: &Sender<Event>| {
             for (index, series) in catalog.series.iter().enumerate() {
@@ -214,15 +194,21 @@ impl Worker {
         self.start("thumbnails", work, |_| None)
     }
 
-    pub fn analyse(self, order: Order, focus: Arc<AtomicUsize>, networks: NetworkShelf) -> Running {
+    pub fn analyse(
+        self,
+        order: AnalysisOrder,
+        earlier: Earlier,
+        focus: Arc<AtomicUsize>,
+        networks: NetworkShelf,
+    ) -> Running {
         let request = order.request;
-        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse(order, focus, &networks, ctx, sender);
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse(&order, &earlier, focus, &networks, ctx, sender);
         self.start("analysis", work, move |end| Some(Event::AnalysisEnded { request, result: Err(end) }))
     }
 
-    pub fn analyse_study(self, order: StudyOrder, networks: NetworkShelf) -> Running {
+    pub fn analyse_study(self, order: StudyOrder, earlier: Earlier, networks: NetworkShelf) -> Running {
         let request = order.request;
-        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse_study(order, &networks, ctx, sender);
+        let work = move |ctx: &JobCtx, sender: &Sender<Event>| analyse_study(order, &earlier, &networks, ctx, sender);
         self.start("worklist", work, move |end| Some(Event::StudyAnalysed { request, result: Err(end) }))
     }
 
@@ -246,7 +232,7 @@ impl Worker {
         })
     }
 
-    pub fn occlude(self, check: ToOcclude, networks: NetworkShelf) -> Running {
+    pub fn occlude(self, check: OcclusionOrder, networks: NetworkShelf) -> Running {
         let request = check.request;
         let work = move |ctx: &JobCtx, _: &Sender<Event>| occlude(&check, &networks, ctx);
         self.start("occlusion", work, move |end| Some(Event::Occluded { request, result: Err(end) }))
@@ -360,7 +346,8 @@ fn device_preference(device: DeviceSetting) -> DevicePreference {
 }
 
 fn analyse(
-    order: Order,
+    order: &AnalysisOrder,
+    earlier: &Earlier,
     focus: Arc<AtomicUsize>,
     networks: &NetworkShelf,
     ctx: &JobCtx,
@@ -371,7 +358,7 @@ fn analyse(
         sender.send(event).ok(); // window gone
         ctx.wake();
     };
-    let found = findings_of(&order, focus, networks, ctx, &mut |said| {
+    let found = findings_of(order, earlier, focus, networks, ctx, &mut |said| {
         tell(match said {
             Said::Model(model, note) => Event::ModelReady { request, model, note },
             Said::Event(inference::Event::Judged(lines)) => Event::Judged { request, lines },
@@ -399,16 +386,17 @@ enum Said {
 /// Findings that were kept, where they will do, else new ones, which are kept; `None` where only kept ones would do and
 /// there are none.
 fn findings_of(
-    order: &Order,
+    order: &AnalysisOrder,
+    earlier: &Earlier,
     focus: Arc<AtomicUsize>,
     networks: &NetworkShelf,
     ctx: &JobCtx,
     tell: &mut dyn FnMut(Said),
 ) -> Result<Option<Findings>, Stopped> {
-    if order.only_kept && order.results.as_ref().is_none_or(ResultStore::is_empty) {
+    if order.only_kept && earlier.results.as_ref().is_none_or(ResultStore::is_empty) {
         return Ok(None);
     }
-    let network = network_for(order.model.clone(), device_preference(order.device), networks)?;
+    let network = network_for(&order.machine, networks)?;
     ctx.check()?;
     let model = Arc::new(inference::model_info(&network));
     let tell_model =
@@ -418,7 +406,7 @@ fn findings_of(
     }
     let key = KeptKey::new(&order.loaded, network.as_ref(), &model, order.force);
     ctx.check()?;
-    let wanted = order.results.as_ref().filter(|_| order.recall);
+    let wanted = earlier.results.as_ref().filter(|_| order.recall);
     if let Some(findings) = wanted.and_then(|store| store.read(&key, &order.loaded, &model, order.force)) {
         if order.only_kept {
             tell_model(tell);
@@ -433,18 +421,19 @@ fn findings_of(
         network,
         model,
         focus,
-        threads: order.threads,
+        threads: order.machine.threads,
         load_seconds: order.load_seconds,
         force: order.force,
-        resume: order.recall.then(|| (key.clone(), order.unfinished.clone())),
+        resume: order.recall.then(|| (key.clone(), earlier.unfinished.clone())),
     };
-    let findings =
-        inference::analyse_or_on_cpu(&request, order.model.as_deref(), ctx, &mut |event| tell(Said::Event(event)))
-            .map_err(|error| match error {
-                inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
-                other => stopped(other),
-            })?;
-    if let Some(store) = &order.results {
+    let findings = inference::analyse_or_on_cpu(&request, order.machine.model.as_deref(), ctx, &mut |event| {
+        tell(Said::Event(event))
+    })
+    .map_err(|error| match error {
+        inference::AnalysisError::Stopped(_) => Stopped::Gate(error.to_string()),
+        other => stopped(other),
+    })?;
+    if let Some(store) = &earlier.results {
         store.write(&key, &findings, &order.loaded, &created_now());
     }
     Ok(Some(findings))
@@ -453,11 +442,12 @@ fn findings_of(
 /// Reads a study of the worklist and analyses it; its voxels are gone when this returns.
 fn analyse_study(
     order: StudyOrder,
+    earlier: &Earlier,
     networks: &NetworkShelf,
     ctx: &JobCtx,
     sender: &Sender<Event>,
 ) -> Result<Option<Event>, Stopped> {
-    let StudyOrder { request, series, model, device, threads, results, measures, unfinished } = order;
+    let StudyOrder { request, series, machine, keep_bytes } = order;
     let tell = |event: Event| {
         sender.send(event).ok(); // window gone
         ctx.wake();
@@ -469,23 +459,20 @@ fn analyse_study(
         None => dicom::load_series(&series, middle, ctx, &|_, _| {}).map_err(stopped)?.loaded,
     };
     tell(Event::StudyRead { request });
-    if let (Some(store), Some(key)) = (&measures, SheetKey::of(&loaded)) {
+    if let (Some(store), Some(key)) = (&earlier.measures, SheetKey::of(&loaded)) {
         tell(Event::StudyNamed { request, levels: Levels::of(&store.look(&key).measurements) });
     }
-    let order = Order {
+    let order = AnalysisOrder {
         request,
         loaded,
-        model,
-        device,
-        threads,
+        machine,
         load_seconds: began.elapsed().as_secs_f64(),
         force: false,
         recall: true,
         only_kept: false,
-        results,
-        unfinished,
+        keep_bytes,
     };
-    let findings = findings_of(&order, Arc::new(AtomicUsize::new(middle)), networks, ctx, &mut |said| {
+    let findings = findings_of(&order, earlier, Arc::new(AtomicUsize::new(middle)), networks, ctx, &mut |said| {
         if let Said::Event(inference::Event::Judged(lines)) = said {
             tell(Event::StudyJudged { request, lines });
         }
@@ -493,8 +480,8 @@ fn analyse_study(
     Ok(findings.map(|findings| Event::StudyAnalysed { request, result: Ok(Box::new(findings)) }))
 }
 
-fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {
-    let network = network_for(check.model.clone(), device_preference(check.device), networks)?;
+fn occlude(check: &OcclusionOrder, networks: &NetworkShelf, ctx: &JobCtx) -> Result<Option<Event>, Stopped> {
+    let network = network_for(&check.machine, networks)?;
     let model = inference::model_info(&network);
     if model.sha256 != check.sha256 {
         let text = "the weights are not those that scored the slice; run the analysis again first";
@@ -506,7 +493,7 @@ fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<O
         index: check.index,
         cells: check.cells,
         logit: check.logit,
-        threads: check.threads,
+        threads: check.machine.threads,
     };
     let map = occlusion::occlude(network.as_ref(), &wanted, ctx).map_err(stopped)?;
     Ok(Some(Event::Occluded { request: check.request, result: Ok(Arc::new(map)) }))
@@ -514,16 +501,13 @@ fn occlude(check: &ToOcclude, networks: &NetworkShelf, ctx: &JobCtx) -> Result<O
 
 /// Reads the network before the first study asks for it, so that its first score does not wait. A failure is told
 /// by the analysis that meets it again.
-pub fn read_ahead(model: Option<PathBuf>, device: DeviceSetting, networks: NetworkShelf) {
-    std::thread::spawn(move || network_for(model, device_preference(device), &networks).is_ok());
+pub fn read_ahead(machine: Machine, networks: NetworkShelf) {
+    std::thread::spawn(move || network_for(&machine, &networks).is_ok());
 }
 
 /// The network from the shelf, or read anew. Held while reading, so that two analyses do not read it twice.
-fn network_for(
-    model: Option<PathBuf>,
-    device: DevicePreference,
-    networks: &NetworkShelf,
-) -> Result<Arc<Network>, Stopped> {
+fn network_for(machine: &Machine, networks: &NetworkShelf) -> Result<Arc<Network>, Stopped> {
+    let (model, device) = (machine.model.clone(), device_preference(machine.device));
     let mut shelf = networks.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((of, on, network)) = &*shelf
         && (of, on) == (&model, &device)

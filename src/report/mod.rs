@@ -24,7 +24,7 @@ mod table;
 use std::path::Path;
 
 pub use json::{analysis_json, json_bytes};
-pub use picture::{annotated, view_picture};
+pub use picture::{annotated, corner_wrapped, view_picture};
 
 pub use crate::study::describe::CornerText;
 

@@ -110,16 +110,38 @@ pub fn annotated(picture: &ViewPicture, rgba: Vec<u8>) -> Vec<u8> {
     pixmap.take()
 }
 
+/// Sizes of a picture's text, pixels.
+#[derive(Clone, Copy)]
+struct Type {
+    size: f32,
+    pad: f32,
+    letter: f32,
+    /// What a corner may take of the width: half of it, less the letters in the middle.
+    corner_width: f32,
+}
+
+impl Type {
+    fn of(width: f32, height: f32, text_scale: f32) -> Self {
+        let asked = if text_scale.is_finite() { TEXT_PX * text_scale } else { TEXT_PX };
+        let size = asked.min(width.min(height) / 24.0).max(SMALLEST_TEXT_PX);
+        let (pad, letter) = (size * 0.6, size * 1.15);
+        let reserved = fonts::width("PFL", Face::Text, letter) + size;
+        Self { size, pad, letter, corner_width: ((width - reserved) / 2.0 - pad).max(0.0) }
+    }
+}
+
+/// A sentence that must be read whole, in lines that fit a corner of a picture of that size in pixels at a text scale of 1.
+pub fn corner_wrapped(text: &str, width: u32, height: u32) -> Vec<String> {
+    let of = Type::of(width as f32, height as f32, 1.0);
+    fonts::wrapped(text, Face::Text, of.size, of.corner_width)
+}
+
 /// Decides where texts, ruler and scale stand so that none covers another.
 pub(super) fn arrange(wanted: &Wanted<'_>) -> Arrangement {
-    let shorter = wanted.width.min(wanted.height);
-    let asked = if wanted.text_scale.is_finite() { TEXT_PX * wanted.text_scale } else { TEXT_PX };
-    let size = asked.min(shorter / 24.0).max(SMALLEST_TEXT_PX);
-    let pad = size * 0.6;
+    let Type { size, pad, letter, corner_width } = Type::of(wanted.width, wanted.height, wanted.text_scale);
     let mut board = Board { width: wanted.width, pad, out: Arrangement { size, ..Arrangement::default() } };
     let bottom = research_line(&mut board, wanted.height);
     let [top_letter, right_letter, bottom_letter, left_letter] = &wanted.text.letters;
-    let letter = size * 1.15;
     let letter_row = letter * LEADING;
     let middle = (pad + bottom) / 2.0;
     let room = wanted.width / 4.0;
@@ -127,9 +149,7 @@ pub(super) fn arrange(wanted: &Wanted<'_>) -> Arrangement {
     board.line(bottom_letter, letter, Side::Centre, bottom - letter_row, room);
     board.line(left_letter, letter, Side::Left, middle - letter_row / 2.0, room);
     board.line(right_letter, letter, Side::Right, middle - letter_row / 2.0, room);
-    // What the corners may take: half the width less the letters in the middle, half the height less those aside.
-    let reserved = fonts::width("PFL", Face::Text, letter) + size;
-    let corner_width = ((wanted.width - reserved) / 2.0 - pad).max(0.0);
+    // What the corners may take of the height: half of it, less the letters aside.
     let above = [pad, middle - letter_row / 2.0 - size * 0.4];
     let below = [middle + letter_row / 2.0 + size * 0.4, bottom];
     corner_down(&mut board, &wanted.text.top_left, Side::Left, above, corner_width);
@@ -350,6 +370,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_wrapped_sentence_is_read_whole_in_its_corner() {
+        let sentence = "rendering, not for measuring";
+        for (width, height) in [(180, 160), (256, 256), (300, 500), (1000, 700)] {
+            let lines = corner_wrapped(sentence, width, height);
+            assert_eq!(lines.join(" "), sentence);
+            let text = CornerText { bottom_right: lines.clone(), ..CornerText::default() };
+            let wanted = Wanted {
+                width: width as f32,
+                height: height as f32,
+                text: &text,
+                pixels_per_mm: Some(2.0),
+                heat_maximum: None,
+                text_scale: 1.0,
+            };
+            let placed = arrange(&wanted);
+            let found = |line: &String| placed.lines.iter().any(|placed| placed.text == *line);
+            assert!(lines.iter().all(found), "{width}x{height}: {lines:?}");
+        }
+        assert!(corner_wrapped(sentence, 180, 160).len() > 1);
     }
 
     #[test]

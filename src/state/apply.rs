@@ -28,115 +28,32 @@ impl Asked {
     }
 }
 
+/// Carries out the wishes of one group; false where a wish is of another.
+type Group = fn(&mut AppState, &Command, &mut Vec<Effect>) -> bool;
+
+/// What is left over changes how the picture looks.
+const GROUPS: [Group; 10] = [
+    AppState::apply_opening,
+    AppState::apply_network,
+    AppState::apply_occlusion,
+    AppState::apply_heatmap,
+    AppState::apply_export,
+    AppState::apply_setting,
+    AppState::apply_attributes,
+    AppState::apply_chrome,
+    AppState::apply_to_planes,
+    AppState::apply_cine,
+];
+
 impl AppState {
     /// Decides what a wish means.
     pub fn apply(&mut self, command: Command) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.count_time();
         match command {
-            Command::OpenPath(path) => self.open_paths(vec![path], &mut effects),
-            Command::OpenPaths(paths) => self.open_paths(paths, &mut effects),
-            Command::OpenDemo => self.open_demo(&mut effects),
-            Command::PickFolder | Command::PickFolderToAdd | Command::PickFile => {
-                self.adding = command == Command::PickFolderToAdd;
-                effects.push(if command == Command::PickFile { Effect::PickFile } else { Effect::PickFolder });
-            }
-            Command::AddPaths(paths) => self.add_paths(paths, &mut effects),
-            Command::CloseStudy => {
-                self.close_study(&mut effects);
-                self.unlock = None;
-                self.forget_passwords();
-            }
-            Command::ShowSeries(index) => self.show_series(index, &mut effects),
-            Command::StepSeries(step) => self.step_series(step, &mut effects),
-            // What is open goes on while something else was to be opened.
-            Command::CancelLoading if self.scanning.is_some() => effects.push(Effect::CancelScan),
-            Command::CancelLoading => {
-                effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
-            }
-            Command::SetPathField(text) => self.path_field = text,
-            Command::Unlock(command) => self.apply_unlock(command, &mut effects),
-            Command::PickModel => effects.push(Effect::PickModel),
-            Command::UseModel(path) => self.use_model(path, &mut effects),
-            // Who asks for it again wants it computed.
-            Command::StartAnalysis => {
-                let recall = self.findings.is_none();
-                self.start_analysis(Asked { recall, ..Asked::BY_ITSELF }, &mut effects);
-            }
-            Command::ForceAnalysis => self.start_analysis(Asked { force: true, ..Asked::BY_ITSELF }, &mut effects),
-            Command::ClearResults => effects.push(Effect::ClearResults),
-            Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
-            Command::BeginExport(_)
-            | Command::PickExportPath
-            | Command::SetExportPath(_)
-            | Command::ConfirmExport
-            | Command::CopyPicture => self.apply_export(command, &mut effects),
-            Command::SetThreads(_)
-            | Command::SetDevice(_)
-            | Command::SetAutoAnalyse(_)
-            | Command::SetInvertVerticalDrag(_)
-            | Command::SetDragSensitivity(_)
-            | Command::SetWheelSlices(_)
-            | Command::SetTheme(_)
-            | Command::SetScale(_)
-            | Command::StepScale(_)
-            | Command::AcknowledgeResearchUse
-            | Command::SetRememberRecents(_)
-            | Command::SetKeptResults(_)
-            | Command::SetMemory(_)
-            | Command::ClearRecents
-            | Command::SetInterpolation(_)
-            | Command::ToggleInterpolation
-            | Command::SetHeatmapOpacity(_)
-            | Command::SetHeatmapEverywhere(_)
-            | Command::StepHeatmapOpacity(_)
-            | Command::ToggleHeatmapEverywhere
-            | Command::CycleHeatmapStyle
-            | Command::SetPrevalence(_)
-            | Command::TogglePanel(_)
-            | Command::CycleOverlay => self.apply_setting(&command, &mut effects),
             Command::Keys(command) => self.apply_keys(command, &mut effects),
+            Command::Unlock(command) => self.apply_unlock(command, &mut effects),
             Command::ReformatAxial | Command::CancelReformat => self.apply_reformat(&command, &mut effects),
-            Command::ToggleAttributes | Command::CopyAttribute { .. } => self.apply_attributes(&command, &mut effects),
-            Command::ToggleHelp
-            | Command::ToggleSettings
-            | Command::ToggleNotices
-            | Command::ShowKeysPage
-            | Command::ShowGeneralPage
-            | Command::ToggleIdentity
-            | Command::ToggleFullscreen
-            | Command::Escape
-            | Command::DismissNotices => self.apply_chrome(&command, &mut effects),
-            Command::SetLayout(_)
-            | Command::ToggleLayout
-            | Command::FocusPane(_)
-            | Command::ShowPlane(_)
-            | Command::MoveCrosshair(_)
-            | Command::StepSlab(_)
-            | Command::CycleProjection
-            | Command::TurnPlanes { .. }
-            | Command::TurnBy(_)
-            | Command::StandUp
-            | Command::ToggleLines => self.apply_to_planes(&command, &mut effects),
-            Command::NextPeak | Command::PreviousPeak => {
-                let current = self.active.as_ref().map_or(0, |a| a.current);
-                if let Some(peak) = neighbour_peak(self.peaks(), current, command == Command::NextPeak) {
-                    self.show_peak(peak, &mut effects);
-                }
-            }
-            Command::GoToPeak(index) => self.show_peak(index, &mut effects),
-            Command::PeakToEvidence => self.toggle_evidence(&mut effects),
-            Command::CheckByOcclusion | Command::ShowOcclusion(_) | Command::CancelOcclusion => {
-                self.apply_occlusion(&command, &mut effects);
-            }
-            Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(thresholds), &mut effects),
-            Command::CardThresholds => self.choose_thresholds(None, &mut effects),
-            Command::ToggleTruth => self.toggle_truth(),
-            Command::ToggleCine
-            | Command::StopCine
-            | Command::CineTick(_)
-            | Command::SetCineRate(_)
-            | Command::StepCineRate(_) => self.apply_cine(&command, &mut effects),
             Command::Windows(command) => self.apply_windows(command, &mut effects),
             Command::StoreUserWindow => self.store_first_window(&mut effects),
             Command::Measure(command) => self.apply_measure(command, &mut effects),
@@ -144,8 +61,12 @@ impl AppState {
             Command::Reading(command) => self.apply_reading(command, &mut effects),
             Command::Surface(command) => self.apply_surface(command, &mut effects),
             Command::Beside(command) => self.apply_beside(&command, &mut effects),
-            Command::ToggleHeatmap | Command::HeatmapKey { .. } => self.apply_heatmap(&command),
-            _ => self.apply_to_image(command, &mut effects),
+            command => {
+                let known = GROUPS.iter().any(|group| group(self, &command, &mut effects));
+                if !known {
+                    self.apply_to_image(command, &mut effects);
+                }
+            }
         }
         self.settle(&mut effects);
         effects
@@ -156,9 +77,72 @@ impl AppState {
         self.follow_beside();
         self.refresh_heat();
         self.drive_queue(effects);
+        self.drive_prefetch(effects);
         self.note_what_is_seen(effects);
         self.ask_for_solid(effects);
         self.follow_attributes(effects);
+    }
+
+    /// What is open, and which series of it is on the screen.
+    fn apply_opening(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
+        match command {
+            Command::OpenPath(path) => self.open_paths(vec![path.clone()], effects),
+            Command::OpenPaths(paths) => self.open_paths(paths.clone(), effects),
+            Command::AddPaths(paths) => self.add_paths(paths.clone(), effects),
+            Command::OpenDemo => self.open_demo(effects),
+            Command::PickFolder | Command::PickFolderToAdd => {
+                self.adding = *command == Command::PickFolderToAdd;
+                effects.push(Effect::PickFolder);
+            }
+            Command::PickFile => {
+                self.adding = false;
+                effects.push(Effect::PickFile);
+            }
+            Command::SetPathField(text) => self.path_field.clone_from(text),
+            Command::CloseStudy => {
+                self.close_study(effects);
+                self.unlock = None;
+                self.forget_passwords();
+            }
+            Command::ShowSeries(index) => self.show_series(*index, effects),
+            Command::StepSeries(step) => self.step_series(*step, effects),
+            // What is open goes on while something else was to be opened.
+            Command::CancelLoading if self.scanning.is_some() => effects.push(Effect::CancelScan),
+            Command::CancelLoading => {
+                effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad]);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The network, what it computes, and what is known of that from elsewhere.
+    fn apply_network(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
+        match command {
+            Command::PickModel => effects.push(Effect::PickModel),
+            Command::UseModel(path) => self.use_model(path.clone(), effects),
+            // Who asks for it again wants it computed.
+            Command::StartAnalysis => {
+                let recall = self.findings.is_none();
+                self.start_analysis(Asked { recall, ..Asked::BY_ITSELF }, effects);
+            }
+            Command::ForceAnalysis => self.start_analysis(Asked { force: true, ..Asked::BY_ITSELF }, effects),
+            Command::CancelAnalysis => effects.push(Effect::CancelAnalysis),
+            Command::ClearResults => effects.push(Effect::ClearResults),
+            Command::ChooseThresholds(thresholds) => self.choose_thresholds(Some(*thresholds), effects),
+            Command::CardThresholds => self.choose_thresholds(None, effects),
+            Command::NextPeak | Command::PreviousPeak => {
+                let current = self.active.as_ref().map_or(0, |a| a.current);
+                if let Some(peak) = neighbour_peak(self.peaks(), current, *command == Command::NextPeak) {
+                    self.show_peak(peak, effects);
+                }
+            }
+            Command::GoToPeak(index) => self.show_peak(*index, effects),
+            Command::PeakToEvidence => self.toggle_evidence(effects),
+            Command::ToggleTruth => self.toggle_truth(),
+            _ => return false,
+        }
+        true
     }
 
     pub(super) fn open_paths(&mut self, paths: Vec<PathBuf>, effects: &mut Vec<Effect>) {
@@ -195,6 +179,7 @@ impl AppState {
         self.leave_series(effects);
         self.drop_job(effects);
         self.drop_reformat(effects);
+        self.drop_prefetch(effects);
         self.clear_shelf();
         self.worklist = Worklist::default();
         effects.extend([Effect::CancelScan, Effect::CancelThumbnails, Effect::CancelLoad, Effect::CancelBeside]);
@@ -291,18 +276,16 @@ impl AppState {
             self.mark_active(Work::Running);
         }
         effects.push(Effect::Focus(current));
-        effects.push(Effect::Analyse {
+        effects.push(Effect::Analyse(AnalysisOrder {
             request,
             loaded,
-            model: self.settings.model.clone(),
-            device: self.settings.device,
-            threads: self.settings.threads.unwrap_or_else(default_threads),
+            machine: self.settings.machine(),
             load_seconds,
             force: asked.force,
             recall: asked.recall,
             only_kept: asked.only_kept,
             keep_bytes: self.settings.kept_results_mb << 20,
-        });
+        }));
     }
 
     /// Remembered with the model, whose scores they belong to.
@@ -321,112 +304,6 @@ impl AppState {
         Self::save(effects);
     }
 
-    fn apply_setting(&mut self, command: &Command, effects: &mut Vec<Effect>) {
-        let s = &mut self.settings;
-        match command {
-            Command::SetThreads(n) => s.threads = Some((*n).max(1)),
-            Command::SetDevice(device) if s.device != *device => {
-                s.device = *device;
-                self.model = None;
-            }
-            Command::SetAutoAnalyse(on) => s.auto_analyse = *on,
-            Command::SetInvertVerticalDrag(on) => s.invert_vertical_drag = *on,
-            Command::SetRememberRecents(on) => {
-                s.remember_recents = *on;
-                if !on {
-                    s.recents.clear();
-                }
-            }
-            Command::ClearRecents => s.recents.clear(),
-            Command::SetMemory(mb) => {
-                s.memory_mb = (*mb).min(1 << 22);
-                self.keep_budget();
-            }
-            Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
-            Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
-            Command::ToggleInterpolation => {
-                s.interpolation = match s.interpolation {
-                    view::Interpolation::Linear => view::Interpolation::Nearest,
-                    view::Interpolation::Nearest => view::Interpolation::Linear,
-                }
-            }
-            Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
-            Command::StepHeatmapOpacity(by) => {
-                s.heatmap_opacity = (s.heatmap_opacity + by).clamp(0.05, MAX_HEATMAP_OPACITY);
-            }
-            Command::SetHeatmapEverywhere(on) => {
-                s.heatmap_everywhere = *on;
-                self.heat_is_stale = true;
-            }
-            Command::ToggleHeatmapEverywhere => {
-                s.heatmap_everywhere = !s.heatmap_everywhere;
-                self.heat_is_stale = true;
-            }
-            Command::SetPrevalence(share) if share.is_finite() => s.prevalence = share.clamp(0.0, 1.0),
-            Command::CycleHeatmapStyle => s.heatmap_style = s.heatmap_style.next(),
-            Command::TogglePanel(PanelSide::Series) => s.show_series = !s.show_series,
-            Command::TogglePanel(PanelSide::Findings) => s.show_findings = !s.show_findings,
-            Command::CycleOverlay => {
-                s.overlay = match s.overlay {
-                    OverlayDensity::Full => OverlayDensity::Minimal,
-                    OverlayDensity::Minimal => OverlayDensity::None,
-                    OverlayDensity::None => OverlayDensity::Full,
-                }
-            }
-            other => s.apply_comfort(other),
-        }
-        Self::save(effects);
-    }
-
-    fn apply_chrome(&mut self, command: &Command, effects: &mut Vec<Effect>) {
-        match command {
-            Command::ToggleHelp => self.show_help = !self.show_help,
-            Command::ToggleSettings => {
-                self.show_settings = !self.show_settings;
-                self.key_capture = None;
-            }
-            Command::ShowKeysPage => (self.show_settings, self.keys_page) = (true, true),
-            Command::ShowGeneralPage => {
-                (self.show_settings, self.keys_page) = (true, false);
-                self.key_capture = None;
-            }
-            Command::ToggleNotices => self.show_notices = !self.show_notices,
-            Command::ToggleIdentity => self.hide_identity = !self.hide_identity,
-            Command::ToggleFullscreen => {
-                self.fullscreen = !self.fullscreen;
-                effects.push(Effect::SetFullscreen(self.fullscreen));
-            }
-            Command::DismissNotices => {
-                self.notices.clear();
-                self.show_notices = false;
-            }
-            // The topmost thing only, so that one key press closes one thing.
-            Command::Escape => {
-                if self.key_capture.take().is_some() || self.export.take().is_some() || self.give_up_drawing() {
-                } else if self.show_help {
-                    self.show_help = false;
-                } else if self.show_settings {
-                    self.show_settings = false;
-                } else if self.show_notices {
-                    self.show_notices = false;
-                } else if self.unlock.is_some() {
-                    self.leave_locked();
-                } else if self.escape_measuring() {
-                } else if self.attributes.open {
-                    self.attributes.open = false;
-                } else if self.fullscreen {
-                    self.fullscreen = false;
-                    effects.push(Effect::SetFullscreen(false));
-                } else if self.shows_worklist() && !self.worklist.filter.is_empty() {
-                    self.worklist.filter.clear();
-                } else if self.has_worklist() {
-                    self.apply_worklist(WorklistCommand::Toggle, effects);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn toggle_truth(&mut self) {
         self.truth_on = !self.truth_on;
         let none = self.active.as_ref().is_some_and(|active| active.truth.is_none());
@@ -440,71 +317,22 @@ impl AppState {
         }
     }
 
-    fn apply_heatmap(&mut self, command: &Command) {
+    fn apply_heatmap(&mut self, command: &Command, _: &mut Vec<Effect>) -> bool {
         match *command {
             Command::ToggleHeatmap => self.heatmap_on = !self.heatmap_on,
-            Command::HeatmapKey { down: true, time_s } if self.heatmap_key.is_none() => {
-                self.heatmap_key = Some(time_s);
-                self.heatmap_on = !self.heatmap_on;
+            Command::HeatmapKey { down: true, time_s } => {
+                if self.heatmap_key.is_none() {
+                    self.heatmap_key = Some(time_s);
+                    self.heatmap_on = !self.heatmap_on;
+                }
             }
             Command::HeatmapKey { down: false, time_s } => {
                 let peeked = self.heatmap_key.take().is_some_and(|since| time_s - since > PEEK_S);
                 self.heatmap_on ^= peeked;
             }
-            _ => {}
+            _ => return false,
         }
-    }
-
-    fn apply_export(&mut self, command: Command, effects: &mut Vec<Effect>) {
-        match command {
-            Command::BeginExport(ExportKind::Report) if self.results_hidden() && !self.shows_worklist() => {
-                self.notice(Severity::Info, self.no_report());
-            }
-            Command::BeginExport(kind) if self.can_export(kind) => {
-                let name = match kind {
-                    ExportKind::Readings => "dens-worklist.csv",
-                    ExportKind::Report => "dens-report.pdf",
-                    ExportKind::Picture => "dens-view.png",
-                    ExportKind::Panes => "dens-panes.png",
-                };
-                let path = self.export_folder.join(name).display().to_string();
-                self.export = Some(ExportDialog { kind, path, error: None, writing: false, replace: false });
-            }
-            Command::SetExportPath(path) => {
-                if let Some(export) = &mut self.export {
-                    export.path = path;
-                    export.error = None;
-                    export.replace = false;
-                }
-            }
-            Command::PickExportPath => {
-                if let Some(export) = &self.export {
-                    effects.push(Effect::PickExportPath { kind: export.kind, suggested: export.path.clone() });
-                }
-            }
-            Command::ConfirmExport => {
-                if let Some(export) = self.export.as_mut().filter(|e| !e.writing) {
-                    export.writing = true;
-                    export.error = None;
-                    let path = PathBuf::from(export.path.trim());
-                    effects.push(match export.kind {
-                        ExportKind::Report => Effect::WriteReport { path, replace: export.replace },
-                        ExportKind::Picture => Effect::WritePicture { path, replace: export.replace },
-                        ExportKind::Panes => Effect::WritePanes { path, replace: export.replace },
-                        ExportKind::Readings => Effect::WriteReadings { path, replace: export.replace },
-                    });
-                }
-            }
-            Command::CopyPicture if !self.shows_worklist() => effects.push(Effect::CopyPicture),
-            _ => {}
-        }
-    }
-
-    fn can_export(&self, kind: ExportKind) -> bool {
-        match kind {
-            ExportKind::Readings => !self.worklist.rows.is_empty(),
-            _ => !self.shows_worklist() && self.active.as_ref().is_some_and(|a| a.slice().is_some()),
-        }
+        true
     }
 
     fn apply_to_image(&mut self, command: Command, effects: &mut Vec<Effect>) {

@@ -49,12 +49,13 @@ const MADE_HERE: &str = "This slice has no DICOM attributes: it was reformatted 
                          file. The list of the series that it was made from has theirs.";
 
 impl AppState {
-    pub(super) fn apply_attributes(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+    pub(super) fn apply_attributes(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         match *command {
             Command::ToggleAttributes => self.attributes.open = !self.attributes.open && self.active.is_some(),
             Command::CopyAttribute { line, whole } => self.copy_attribute(line, whole, effects),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn copy_attribute(&mut self, line: usize, whole: bool, effects: &mut Vec<Effect>) {

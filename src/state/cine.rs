@@ -17,7 +17,7 @@ pub struct Cine {
 }
 
 impl AppState {
-    pub(super) fn apply_cine(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+    pub(super) fn apply_cine(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         match command {
             Command::ToggleCine if self.cine.is_none() => {
                 let ready = self.active.as_ref().is_some_and(|a| a.slice_count() > 1);
@@ -38,8 +38,9 @@ impl AppState {
                 Self::save(effects);
             }
             Command::CineTick(now_s) => self.tick(*now_s, effects),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn tick(&mut self, now_s: f64, effects: &mut Vec<Effect>) {

@@ -7,6 +7,7 @@ use super::attributes::{AttributesOf, AttributesRead};
 use super::beside::BesideCommand;
 use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
+use super::prefetch::ReadAhead;
 use super::reading::ReadingCommand;
 use super::settings::{DeviceSetting, ThemeSetting};
 use super::surface::SurfaceCommand;
@@ -228,6 +229,8 @@ pub enum Command {
     ClearResults,
     /// How much of what was read stays in memory, MB.
     SetMemory(u64),
+    /// The next study of a worklist is read ahead.
+    SetPrefetch(bool),
     ClearRecents,
     TogglePanel(PanelSide),
     ToggleHelp,
@@ -259,6 +262,55 @@ pub enum Command {
     DismissNotices,
     SetPathField(String),
     Unlock(UnlockCommand),
+}
+
+/// Which network computes, and on what.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// A file of weights; `None` for the program's own choice.
+    pub model: Option<PathBuf>,
+    pub device: DeviceSetting,
+    pub threads: usize,
+}
+
+/// An analysis of a series that has been read.
+#[derive(Debug, Clone)]
+pub struct AnalysisOrder {
+    pub request: RequestId,
+    pub loaded: LoadedSeries,
+    pub machine: Machine,
+    pub load_seconds: f64,
+    /// Whatever the quality gates say.
+    pub force: bool,
+    /// A result that was kept of the same voxels and network will do.
+    pub recall: bool,
+    /// Where none was kept nothing is computed.
+    pub only_kept: bool,
+    /// Size up to which results are kept, bytes.
+    pub keep_bytes: u64,
+}
+
+/// An analysis of a study that has yet to be read.
+#[derive(Debug, Clone)]
+pub struct StudyOrder {
+    pub request: RequestId,
+    pub series: Arc<Series>,
+    pub machine: Machine,
+    /// As [`AnalysisOrder::keep_bytes`].
+    pub keep_bytes: u64,
+}
+
+/// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
+#[derive(Debug, Clone)]
+pub struct OcclusionOrder {
+    pub request: RequestId,
+    pub loaded: LoadedSeries,
+    pub index: usize,
+    pub cells: [usize; 2],
+    pub logit: f32,
+    /// Of the weights that scored the slice.
+    pub sha256: String,
+    pub machine: Machine,
 }
 
 /// Work for the app, in order.
@@ -295,46 +347,17 @@ pub enum Effect {
         slice: Arc<Slice>,
     },
     /// Supersedes a running analysis. Loads the network first when it is not at hand.
-    Analyse {
-        request: RequestId,
-        loaded: LoadedSeries,
-        model: Option<PathBuf>,
-        device: DeviceSetting,
-        threads: usize,
-        load_seconds: f64,
-        /// Whatever the quality gates say.
-        force: bool,
-        /// A result that was kept of the same voxels and network will do.
-        recall: bool,
-        /// Where none was kept nothing is computed.
-        only_kept: bool,
-        /// Size up to which results are kept, bytes.
-        keep_bytes: u64,
-    },
-    /// The occlusion check of one slice, whose heatmap has `cells` (rows and columns) and whose logit is known.
-    Occlude {
-        request: RequestId,
-        loaded: LoadedSeries,
-        index: usize,
-        cells: [usize; 2],
-        logit: f32,
-        /// Of the weights that scored the slice.
-        sha256: String,
-        model: Option<PathBuf>,
-        device: DeviceSetting,
-        threads: usize,
-    },
+    Analyse(AnalysisOrder),
+    Occlude(OcclusionOrder),
     /// Reads a study and analyses it for the list; supersedes another one. Its voxels are dropped afterwards.
-    AnalyseStudy {
+    AnalyseStudy(StudyOrder),
+    CancelQueue,
+    /// Reads a study that the reader may go on to; supersedes another one. It is read without partial results.
+    Prefetch {
         request: RequestId,
         series: Arc<Series>,
-        model: Option<PathBuf>,
-        device: DeviceSetting,
-        threads: usize,
-        /// Size up to which results are kept, bytes.
-        keep_bytes: u64,
     },
-    CancelQueue,
+    CancelPrefetch,
     CancelScan,
     CancelThumbnails,
     CancelLoad,
@@ -477,6 +500,10 @@ pub enum Event {
     /// The queue has a study's voxels.
     StudyRead {
         request: RequestId,
+    },
+    Prefetched {
+        request: RequestId,
+        result: Result<Box<ReadAhead>, Ended>,
     },
     StudyJudged {
         request: RequestId,

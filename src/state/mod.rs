@@ -4,15 +4,18 @@
 mod apply;
 mod attributes;
 mod beside;
+mod chrome;
 mod cine;
 mod command;
 mod evidence;
+mod export;
 mod fidelity;
 pub mod keymap;
 mod keys;
 mod measure;
 mod occlusion;
 mod planes;
+mod prefetch;
 mod reading;
 mod receive;
 mod reformat;
@@ -31,13 +34,14 @@ pub use attributes::{AttributesOf, AttributesRead, AttributesView};
 pub use beside::{Beside, BesideCommand, Link};
 pub use cine::{CINE_RATES, Cine};
 pub use command::{
-    Command, Effect, Ended, Event, ExportKind, ExportRefusal, OverlayDensity, PanelSide, RequestId, Thumbnail, Tool,
-    ViewRect,
+    AnalysisOrder, Command, Effect, Ended, Event, ExportKind, ExportRefusal, Machine, OcclusionOrder, OverlayDensity,
+    PanelSide, RequestId, StudyOrder, Thumbnail, Tool, ViewRect,
 };
 pub use keys::{KeyCapture, KeysCommand, OWN_MAP, OnConflict};
 pub use measure::{Draft, MeasureCommand, Measures, MeasuresFile, Saved, SheetKey, read_anew};
 pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
+pub use prefetch::ReadAhead;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
 pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
@@ -134,6 +138,7 @@ pub struct AppState {
     occlusion: Option<OcclusionCheck>,
     reformatting: Option<reformat::Reformatting>,
     shelf: shelf::Shelf,
+    prefetch: Option<prefetch::Prefetch>,
     now: Moment,
     /// When time on the screen was counted last.
     clock_at: Option<Moment>,
@@ -365,6 +370,7 @@ impl AppState {
             occlusion: None,
             reformatting: None,
             shelf: shelf::Shelf::default(),
+            prefetch: None,
             now: Moment::default(),
             clock_at: None,
             occlusion_on: false,

@@ -49,7 +49,7 @@ impl AppState {
         Some(map.sentence(cam))
     }
 
-    pub(super) fn apply_occlusion(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+    pub(super) fn apply_occlusion(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         match command {
             Command::CheckByOcclusion => match self.occlusion_here().map(|check| &check.state) {
                 Some(OcclusionState::Running) => {}
@@ -58,8 +58,9 @@ impl AppState {
             },
             Command::ShowOcclusion(on) => self.show_occlusion(*on),
             Command::CancelOcclusion => effects.push(Effect::CancelOcclusion),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn show_occlusion(&mut self, on: bool) {
@@ -79,17 +80,8 @@ impl AppState {
         let Some((loaded, cells, logit, sha256)) = self.to_be_occluded(slice) else { return };
         let request = self.next_request();
         self.occlusion = Some(OcclusionCheck { slice, state: OcclusionState::Running, request });
-        effects.push(Effect::Occlude {
-            request,
-            loaded,
-            index: slice,
-            cells,
-            logit,
-            sha256,
-            model: self.settings.model.clone(),
-            device: self.settings.device,
-            threads: self.settings.threads.unwrap_or_else(default_threads),
-        });
+        let machine = self.settings.machine();
+        effects.push(Effect::Occlude(OcclusionOrder { request, loaded, index: slice, cells, logit, sha256, machine }));
     }
 
     fn to_be_occluded(&self, slice: usize) -> Option<(LoadedSeries, [usize; 2], f32, String)> {

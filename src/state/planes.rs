@@ -347,7 +347,7 @@ impl AppState {
         }
     }
 
-    pub(super) fn apply_to_planes(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+    pub(super) fn apply_to_planes(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         match *command {
             Command::SetLayout(layout) => self.set_layout(layout, effects),
             Command::ToggleLayout => {
@@ -360,9 +360,9 @@ impl AppState {
             }
             Command::ShowPlane(plane) => {
                 self.focus_beside(false);
-                self.focus = match self.active.as_ref().and_then(|a| a.planes.as_ref()) {
-                    Some(planes) => planes.pane_of(plane),
-                    None => return self.say_why_no_planes(),
+                match self.active.as_ref().and_then(|a| a.planes.as_ref()) {
+                    Some(planes) => self.focus = planes.pane_of(plane),
+                    None => self.say_why_no_planes(),
                 }
             }
             Command::MoveCrosshair(at) => self.move_crosshair(|planes| planes.put(at), effects),
@@ -388,8 +388,9 @@ impl AppState {
             }
             Command::TurnBy(degrees) => self.turn_by(degrees),
             Command::StandUp => self.change_planes(Planes::stand_up),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     /// That of the slices' own plane where it is focused, else that of the planes across.

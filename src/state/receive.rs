@@ -92,6 +92,7 @@ impl AppState {
                 let text = format!("The settings could not be stored and last until the window is closed: {why}");
                 self.notice(Severity::Warning, text);
             }
+            Event::Prefetched { request, result } => self.prefetched(request, result),
             Event::ReadingsRead(read) => self.readings_read(read),
             Event::ReadingSaved { key, result } => self.reading_saved(&key, result),
             event @ (Event::StudyRead { .. }

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Command;
-use super::command::OverlayDensity;
+use super::command::{Machine, OverlayDensity, PanelSide};
 use super::keymap::KeyNames;
 use super::keys::OWN_MAP;
 use super::surface::FourthPane;
 use super::windows::{self, UserWindow};
+use super::{AppState, Command, Effect};
 use crate::findings::operating::Thresholds;
+use crate::jobs::default_threads;
 use crate::view::planes::Layout;
 use crate::view::surface::DEFAULT_THRESHOLD_HU;
-use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation};
+use crate::view::{DEFAULT_HEATMAP_OPACITY, HeatmapStyle, Interpolation, MAX_HEATMAP_OPACITY};
 use crate::volume::Window;
 
 /// Where the user wants the network to run.
@@ -95,6 +96,8 @@ pub struct Settings {
     pub kept_results_mb: u64,
     /// How much of what was read stays in memory, MB.
     pub memory_mb: u64,
+    /// The next study of a worklist is read ahead.
+    pub prefetch: bool,
     /// Results are hidden until the reader's own verdict.
     pub blind_first: bool,
     /// Who reads; may be empty.
@@ -138,6 +141,7 @@ impl Default for Settings {
             prevalence: DEFAULT_PREVALENCE,
             kept_results_mb: 512,
             memory_mb: 2048,
+            prefetch: true,
             blind_first: false,
             reader: String::new(),
         }
@@ -164,7 +168,7 @@ impl Settings {
     }
 
     /// Settings of how the program looks and feels.
-    pub(super) fn apply_comfort(&mut self, command: &Command) {
+    fn apply_comfort(&mut self, command: &Command) -> bool {
         let mut changed = self.clone();
         match command {
             Command::SetDragSensitivity(factor) => changed.drag_sensitivity = *factor,
@@ -176,16 +180,89 @@ impl Settings {
                 changed.scale_percent = changed.scale_percent.saturating_add_signed(steps.saturating_mul(SCALE_STEP));
             }
             Command::AcknowledgeResearchUse => changed.acknowledged = true,
-            _ => {}
+            _ => return false,
         }
         *self = changed.within_reason();
+        true
     }
+
+    /// The network as it is chosen now.
+    pub fn machine(&self) -> Machine {
+        let threads = self.threads.unwrap_or_else(default_threads);
+        Machine { model: self.model.clone(), device: self.device, threads }
+    }
+
     pub fn remember(&mut self, path: &Path) {
         if self.remember_recents {
             self.recents.retain(|p| p != path);
             self.recents.insert(0, path.to_owned());
             self.recents.truncate(RECENTS);
         }
+    }
+}
+
+impl AppState {
+    pub(super) fn apply_setting(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
+        let s = &mut self.settings;
+        match command {
+            Command::SetThreads(n) => s.threads = Some((*n).max(1)),
+            Command::SetDevice(device) if s.device != *device => {
+                s.device = *device;
+                self.model = None;
+            }
+            Command::SetAutoAnalyse(on) => s.auto_analyse = *on,
+            Command::SetInvertVerticalDrag(on) => s.invert_vertical_drag = *on,
+            Command::SetRememberRecents(on) => {
+                s.remember_recents = *on;
+                if !on {
+                    s.recents.clear();
+                }
+            }
+            Command::ClearRecents => s.recents.clear(),
+            Command::SetMemory(mb) => {
+                s.memory_mb = (*mb).min(1 << 22);
+                self.keep_budget();
+            }
+            Command::SetPrefetch(on) => s.prefetch = *on,
+            Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
+            Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
+            Command::ToggleInterpolation => {
+                s.interpolation = match s.interpolation {
+                    Interpolation::Linear => Interpolation::Nearest,
+                    Interpolation::Nearest => Interpolation::Linear,
+                }
+            }
+            Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
+            Command::StepHeatmapOpacity(by) => {
+                s.heatmap_opacity = (s.heatmap_opacity + by).clamp(0.05, MAX_HEATMAP_OPACITY);
+            }
+            Command::SetHeatmapEverywhere(on) => {
+                s.heatmap_everywhere = *on;
+                self.heat_is_stale = true;
+            }
+            Command::ToggleHeatmapEverywhere => {
+                s.heatmap_everywhere = !s.heatmap_everywhere;
+                self.heat_is_stale = true;
+            }
+            Command::SetPrevalence(share) if share.is_finite() => s.prevalence = share.clamp(0.0, 1.0),
+            Command::CycleHeatmapStyle => s.heatmap_style = s.heatmap_style.next(),
+            Command::TogglePanel(PanelSide::Series) => s.show_series = !s.show_series,
+            Command::TogglePanel(PanelSide::Findings) => s.show_findings = !s.show_findings,
+            Command::CycleOverlay => {
+                s.overlay = match s.overlay {
+                    OverlayDensity::Full => OverlayDensity::Minimal,
+                    OverlayDensity::Minimal => OverlayDensity::None,
+                    OverlayDensity::None => OverlayDensity::Full,
+                }
+            }
+            other => {
+                if !s.apply_comfort(other) {
+                    return false;
+                }
+            }
+        }
+        Self::save(effects);
+        true
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Computed {
 struct Shelved {
     active: ActiveSeries,
     computed: Computed,
+    /// It has been on the screen.
+    seen: bool,
 }
 
 /// The least recently read first.
@@ -71,13 +73,22 @@ impl AppState {
 
     /// Puts a series aside, whatever the budget.
     pub(super) fn put_aside(&mut self, active: ActiveSeries, computed: Computed) {
-        self.shelf.0.push(Shelved { active, computed });
+        self.shelf.0.push(Shelved { active, computed, seen: true });
+    }
+
+    /// Keeps a series that was read before anybody asked for it, as far as the budget goes.
+    pub(super) fn put_ahead(&mut self, active: ActiveSeries) {
+        self.shelf.0.push(Shelved { active, computed: Computed::default(), seen: false });
+        self.keep_budget();
     }
 
     /// Takes a series out that is still in memory.
     pub(super) fn take_from_shelf(&mut self, index: usize) -> Option<(ActiveSeries, Computed)> {
         let at = self.shelf.0.iter().position(|shelved| shelved.active.index == index)?;
-        let Shelved { active, computed } = self.shelf.0.remove(at);
+        let Shelved { active, computed, seen } = self.shelf.0.remove(at);
+        if !seen {
+            self.report_refused(&active.refused);
+        }
         Some((active, computed))
     }
 
@@ -105,6 +116,13 @@ impl AppState {
         true
     }
 
+    /// A series that has been read and is in memory, on the screen, beside it or aside.
+    pub(super) fn in_hand(&self, index: usize) -> Option<&ActiveSeries> {
+        let beside = self.beside.as_ref().map(|beside| &beside.shown);
+        let aside = self.shelf.0.iter().map(|shelved| &shelved.active);
+        self.active.iter().chain(beside).chain(aside).find(|active| active.index == index)
+    }
+
     /// The level of a study's highest slice, by the vertebrae that the reader has named in its series, now or before the
     /// program was started.
     pub fn top_level(&self, result: &RowResult) -> Option<Level> {
@@ -123,9 +141,27 @@ impl AppState {
     /// Frees what the budget does not hold; the series on the screen always stays.
     pub(super) fn keep_budget(&mut self) {
         let budget = self.settings.memory_mb << 20;
-        while self.in_memory().1 > budget && !self.shelf.0.is_empty() {
-            self.shelf.0.remove(0);
+        while self.in_memory().1 > budget && self.free_one() {}
+    }
+
+    /// Frees what stands in the way of so many bytes more; false where all that was put aside does not make up for them.
+    pub(super) fn make_room(&mut self, bytes: u64) -> bool {
+        let budget = self.settings.memory_mb << 20;
+        let aside: u64 = self.shelf.0.iter().map(|shelved| bytes_of(&shelved.active)).sum();
+        if (self.in_memory().1 - aside).saturating_add(bytes) > budget {
+            return false;
         }
+        while self.in_memory().1.saturating_add(bytes) > budget && self.free_one() {}
+        true
+    }
+
+    /// The study that was read ahead is the last to go. False where nothing is left.
+    fn free_one(&mut self) -> bool {
+        let ahead = self.prefetch.map(|prefetch| prefetch.series);
+        let oldest = self.shelf.0.iter().position(|shelved| Some(shelved.active.index) != ahead);
+        let Some(at) = oldest.or(self.shelf.0.len().checked_sub(1)) else { return false };
+        self.shelf.0.remove(at);
+        true
     }
 
     pub(super) fn clear_shelf(&mut self) {

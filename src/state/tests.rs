@@ -80,7 +80,7 @@ fn analysing(n: usize) -> (AppState, RequestId) {
     let request = effects
         .iter()
         .find_map(|e| match e {
-            Effect::Analyse { request, .. } => Some(*request),
+            Effect::Analyse(order) => Some(order.request),
             _ => None,
         })
         .expect("analyses");
@@ -146,7 +146,7 @@ fn another_model_cancels_and_forgets() {
     state.receive(Event::SliceScored { request: analysis, index: 1, finding: scored(0.9) });
     let effects = state.apply(Command::UseModel(Some("/m.safetensors".into())));
     assert!(effects.iter().any(|e| matches!(e, Effect::CancelAnalysis)));
-    assert!(effects.iter().any(|e| matches!(e, Effect::Analyse { model: Some(_), .. })));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Analyse(order) if order.machine.model.is_some())));
     assert!(state.findings().is_none());
     state.receive(Event::SliceScored { request: analysis, index: 2, finding: scored(0.9) });
     assert!(state.findings().is_none(), "a late score of the old model");
@@ -210,7 +210,7 @@ fn a_hard_stop_gives_a_sentence_and_no_analysis() {
     series.spacing_mm = None;
     loaded.series = Arc::new(series);
     let effects = state.receive(Event::Loaded { request: load, result: Ok((loaded, Vec::new())), seconds: 0.0 });
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Analyse { .. })));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Analyse(_))));
     assert!(matches!(&state.analysis, AnalysisState::NotApplicable(text) if text.contains("spacing")));
 }
 
@@ -815,7 +815,7 @@ fn the_occlusion_check_shows_its_map_in_the_heatmaps_place_and_can_be_taken_back
     let mut state = with_peaks();
     let occluding = |effects: &[Effect]| {
         effects.iter().find_map(|e| match e {
-            Effect::Occlude { request, index, cells, .. } => Some((*request, *index, *cells)),
+            Effect::Occlude(order) => Some((order.request, order.index, order.cells)),
             _ => None,
         })
     };
@@ -856,7 +856,7 @@ fn an_occlusion_check_that_ends_early_leaves_nothing_or_a_sentence() {
         state.receive(Event::AnalysisEnded { request, result: Ok((Seconds::default(), Vec::new())) });
         let effects = state.apply(Command::CheckByOcclusion);
         let request = effects.iter().find_map(|e| match e {
-            Effect::Occlude { request, .. } => Some(*request),
+            Effect::Occlude(order) => Some(order.request),
             _ => None,
         });
         let cancels = state.apply(Command::CancelOcclusion);

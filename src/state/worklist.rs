@@ -422,19 +422,25 @@ impl AppState {
         if self.shows_worklist() {
             return self.move_cursor(i64::from(by));
         }
-        let rows = self.rows_in_order();
-        let Some(active) = self.active_row().filter(|_| self.has_worklist()) else { return };
-        let at = rows.iter().position(|row| *row == active);
-        let to = match at {
-            Some(at) => at.checked_add_signed(by as isize),
-            // The filter hides the study being read.
-            None => Some(0),
-        };
-        match to.and_then(|to| rows.get(to).copied()) {
+        if self.active.is_none() || !self.has_worklist() {
+            return;
+        }
+        match self.row_from_active(by) {
             Some(row) => self.open_row(row, effects),
             None if by > 0 => self.notice(Severity::Info, "This is the last study of the worklist (F8 shows it)."),
             None => self.notice(Severity::Info, "This is the first study of the worklist (F8 shows it)."),
         }
+    }
+
+    /// The row that lies so far below the study being read, as the list is ordered now.
+    pub(super) fn row_from_active(&self, by: i32) -> Option<usize> {
+        let (rows, active) = (self.rows_in_order(), self.active_row()?);
+        let to = match rows.iter().position(|row| *row == active) {
+            Some(at) => at.checked_add_signed(by as isize)?,
+            // The filter hides the study being read.
+            None => 0,
+        };
+        rows.get(to).copied()
     }
 
     /// Writes down how far the analysis of the study being read has come.
@@ -509,14 +515,12 @@ impl AppState {
             if let Some(row) = self.worklist.rows.get_mut(next) {
                 row.work = Work::Reading;
             }
-            effects.push(Effect::AnalyseStudy {
+            effects.push(Effect::AnalyseStudy(StudyOrder {
                 request,
                 series: Arc::new(series),
-                model: self.settings.model.clone(),
-                device: self.settings.device,
-                threads: self.settings.threads.unwrap_or_else(default_threads),
+                machine: self.settings.machine(),
                 keep_bytes: self.settings.kept_results_mb << 20,
-            });
+            }));
         }
     }
 

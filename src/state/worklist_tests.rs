@@ -6,7 +6,7 @@ use crate::findings::{CaseResult, Doubt, Findings};
 use crate::geometry::Vec3;
 use crate::measure::{Content, Ground, Kind, Levels, Sheet, Source, Space};
 use crate::reading::{Answer, Moment, Opinion, Reading};
-use crate::study::{Patient, StudyInfo};
+use crate::study::{self, Patient, StudyInfo};
 use crate::truth::Level;
 
 fn study(n: usize) -> Series {
@@ -39,7 +39,7 @@ fn blind() -> Settings {
 
 fn queued(effects: &[Effect]) -> Option<(RequestId, String)> {
     effects.iter().find_map(|e| match e {
-        Effect::AnalyseStudy { request, series, .. } => Some((*request, series.study.uid.clone())),
+        Effect::AnalyseStudy(order) => Some((order.request, order.series.study.uid.clone())),
         _ => None,
     })
 }
@@ -382,13 +382,86 @@ fn results_come_back_with_their_study_but_not_those_of_another_network() {
     analyse_active(&mut state, 0.8);
     open(&mut state, 1);
     let effects = list(&mut state, WorklistCommand::Open(0));
-    assert!(state.findings().is_some() && !effects.iter().any(|e| matches!(e, Effect::Analyse { .. })));
+    assert!(state.findings().is_some() && !effects.iter().any(|e| matches!(e, Effect::Analyse(_))));
     open(&mut state, 1);
     state.apply(Command::UseModel(None));
     assert!(state.worklist.rows.iter().all(|row| row.result.is_none()));
     let effects = list(&mut state, WorklistCommand::Open(0));
     assert!(state.findings().is_none());
-    assert!(effects.iter().any(|e| matches!(e, Effect::Analyse { recall: true, .. })));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Analyse(order) if order.recall)));
+}
+
+fn ahead(effects: &[Effect]) -> Option<(RequestId, usize)> {
+    effects.iter().find_map(|e| match e {
+        Effect::Prefetch { request, series } => Some((*request, series.slices.len())),
+        _ => None,
+    })
+}
+
+/// The answer to reading a series ahead.
+fn read_ahead(series: Series) -> Box<ReadAhead> {
+    let mut state = AppState::new(Settings::default());
+    state.active = Some(active_series(0, Arc::new(series), None));
+    let loaded = loaded_from(&state);
+    let refused = vec![Refused { file: "im9".into(), kind: study::Kind::Corrupt, text: "im9 is damaged.".into() }];
+    Box::new(ReadAhead { loaded, refused, truth: None, seconds: 0.2 })
+}
+
+fn quiet() -> Settings {
+    Settings { auto_analyse: false, ..Settings::default() }
+}
+
+#[test]
+fn the_next_study_is_read_ahead_and_is_there_at_once() {
+    let (mut state, effects) = opened(quiet());
+    assert!(ahead(&effects).is_none(), "nothing is being read");
+    let effects = list(&mut state, WorklistCommand::Open(0));
+    assert!(ahead(&effects).is_none(), "the study on the screen goes first");
+    let request = state.load_request;
+    let result = Ok((loaded_from(&state), Vec::new()));
+    let effects = state.receive(Event::Loaded { request, result, seconds: 0.1 });
+    let (request, slices) = ahead(&effects).expect("the next is read");
+    assert_eq!(slices, 5, "the larger series of the second study");
+    assert!(state.row_is_on_its_way(1) && !state.row_is_ready(1));
+    state.receive(Event::Prefetched { request, result: Ok(read_ahead(study(1))) });
+    assert!(state.row_is_ready(1) && !state.row_is_on_its_way(1) && !state.row_is_ready(2));
+    assert!(state.notices.is_empty(), "of what nobody has looked at nothing is told yet");
+    let effects = list(&mut state, WorklistCommand::StepStudy(1));
+    let active = state.active.as_ref().expect("a study");
+    assert!(active.index == 1 && active.loaded.is_some());
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Load { .. })));
+    assert!(state.notices.iter().any(|n| n.text.contains("im9 is damaged")), "{:?}", state.notices);
+    assert!(effects.iter().any(|e| matches!(e, Effect::ReadMeasures { .. } | Effect::Analyse(_))), "{effects:?}");
+    assert_eq!(ahead(&effects).map(|(_, slices)| slices), Some(6), "and then the one after it");
+    // In another order another one comes next; the last has none.
+    let effects = list(&mut state, WorklistCommand::SortBy(SortBy::AsFound));
+    assert!(effects.iter().any(|e| matches!(e, Effect::CancelPrefetch)) && ahead(&effects).is_none(), "0 is there");
+    assert!(state.row_is_ready(0));
+}
+
+#[test]
+fn reading_ahead_keeps_to_the_budget_gives_up_once_and_can_be_switched_off() {
+    let (mut state, _) = opened(Settings { prefetch: false, ..quiet() });
+    assert!(ahead(&open(&mut state, 0)).is_none());
+    let effects = state.apply(Command::SetPrefetch(true));
+    let (request, _) = ahead(&effects).expect("switched on");
+    state.receive(Event::Prefetched { request, result: Err(Ended::Failed("gone".into())) });
+    assert!(state.notices.is_empty() && !state.row_is_on_its_way(1));
+    assert!(ahead(&state.apply(Command::ToggleHelp)).is_none(), "it is not tried again and again");
+    let effects = state.apply(Command::SetPrefetch(false));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::CancelPrefetch)), "nothing ran");
+
+    let (mut state, _) = opened(quiet());
+    state.apply(Command::SetMemory(0));
+    assert!(ahead(&open(&mut state, 0)).is_none(), "no room");
+    assert!(state.active.as_ref().is_some_and(|a| a.loaded.is_some()) && !state.row_is_ready(1));
+
+    // The queue reads from the same disk: it waits for that, and not for the network.
+    let (mut state, _) = opened(Settings::default());
+    let effects = open(&mut state, 0);
+    assert!(ahead(&effects).is_some(), "while the study on the screen is analysed");
+    state.apply(Command::CloseStudy);
+    assert!(!state.row_is_on_its_way(1));
 }
 
 /// Vertebrae by name at heights, as they are kept.

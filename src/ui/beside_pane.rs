@@ -71,7 +71,8 @@ fn bar_of_second(ui: &mut egui::Ui, state: &AppState, beside: &Beside, commands:
     response.accessible_name("Second series").on_hover_text("Which series is shown beside the one being read");
 }
 
-/// How the second series is looked at: laid out as the first one's slices lie in `first`, or for itself.
+/// How the second series is looked at: laid out as the first one's slices lie in `first`, or for itself. A millimetre is as
+/// long in both; beside several panes, which are smaller, the second is as large as the first would be in its place.
 fn seen(state: &AppState, shown: &ActiveSeries, place: &Place, first: Option<Rect>) -> Option<(Place, ViewState)> {
     let (active, first) = (state.active.as_ref().filter(|_| state.besides_aligned())?, first?);
     let first = viewport::on_pixel_grid(first, place.pixels_per_point);
@@ -83,10 +84,15 @@ fn seen(state: &AppState, shown: &ActiveSeries, place: &Place, first: Option<Rec
     let at = pose.patient_from_pixel(middle, view.image.spacing);
     let pixel = shown.ground(Pane::Slices, state.slab)?.pixel(at);
     let size = (place.view.width, place.view.height);
-    let seen = active.view.showing(shown.image_shape(), size, pixel, resolved.screen_px_per_unit);
-    // The same distance from its middle means the same place, so the pointer is read as if it were on the first.
-    let rect = Rect::from_center_size(place.rect.center(), first.rect.size());
-    Some((Place { rect, ..first }, seen))
+    let scale = match state.panes().len() {
+        1 => resolved.screen_px_per_unit,
+        _ => active.view.resolve(view.image, size.0, size.1)?.screen_px_per_unit,
+    };
+    let seen = active.view.showing(shown.image_shape(), size, pixel, scale);
+    // So far from its middle means so far from that of the first, so the pointer is read as if it were there.
+    let larger = (scale / resolved.screen_px_per_unit) as f32;
+    let rect = Rect::from_center_size(place.rect.center(), first.rect.size() * larger);
+    Some((Place { rect, pixels_per_point: first.pixels_per_point / larger, ..first }, seen))
 }
 
 fn map_of(

@@ -119,6 +119,7 @@ fn settings(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
             analysis_settings(ui, state, commands);
             kept_settings(ui, &state.settings, commands);
             memory_settings(ui, state, commands);
+            prefetch_settings(ui, &state.settings, commands);
             ui.add_space(8.0);
             picture_settings(ui, state, commands);
             ui.add_space(8.0);
@@ -285,6 +286,12 @@ fn memory_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
              the screen is always kept.",
         );
     });
+}
+
+/// What is read before it is asked for.
+fn prefetch_settings(ui: &mut Ui, s: &crate::state::Settings, commands: &mut Vec<Command>) {
+    let text = "Read the next study of a worklist ahead, within that memory";
+    check(ui, s.prefetch, text, commands, Command::SetPrefetch);
 }
 
 /// What is kept between starts, and how much of it.

@@ -396,6 +396,12 @@ fn cells(state: &AppState, progress: Progress, index: usize, palette: &Palette) 
         Work::Done => palette.text,
         _ => palette.dim,
     };
+    let ahead = match here {
+        true => "",
+        false if state.row_is_ready(index) => "ready",
+        false if state.row_is_on_its_way(index) => "being read ahead",
+        false => "",
+    };
     let name = state.row_name(index);
     let id = if state.hide_identity { String::new() } else { series.patient.id.clone() };
     let date = if state.hide_identity { String::new() } else { describe::date(&series.study.date) };
@@ -411,6 +417,7 @@ fn cells(state: &AppState, progress: Progress, index: usize, palette: &Palette) 
         date.clone(),
         format!("{} slices", series.slices.len()),
         work.clone(),
+        ahead.to_owned(),
         [score[0].0.as_str(), score[1].0.as_str()].join(" ").trim().to_owned(),
         [peak[0].0.as_str(), peak[1].0.as_str()].join(" ").trim().to_owned(),
         format!("input: {passport}"),
@@ -421,13 +428,15 @@ fn cells(state: &AppState, progress: Progress, index: usize, palette: &Palette) 
         Some((first, rest)) => (first.to_owned(), rest.to_owned()),
         None => (work, String::new()),
     };
+    // A reason is not displaced; the screen reader has both.
+    let (rest, rest_colour) = if rest.is_empty() { (ahead.to_owned(), dim) } else { (rest, work_colour) };
     let description = if id.is_empty() { series.description.clone() } else { id };
     let text = vec![
         one((index + 1).to_string(), dim),
         [(name, text), (description, dim)],
         one(if date.is_empty() { "no date".to_owned() } else { date }, dim),
         one(series.slices.len().to_string(), dim),
-        [(first, work_colour), (rest, work_colour)],
+        [(first, work_colour), (rest, rest_colour)],
         score,
         peak,
         one(passport_text, weight_colour(palette, weight)),

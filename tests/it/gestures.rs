@@ -142,6 +142,23 @@ fn a_second_series_is_chosen_scrolled_windowed_zoomed_and_closed_by_mouse() {
 }
 
 #[test]
+fn beside_several_panes_the_second_series_fills_its_own() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = two_series(folder.path());
+    click_on(&mut screen, "Beside");
+    until(&mut screen, "the second series", |app| app.state().beside().is_some_and(|b| !b.is_loading()));
+    for layout in [Layout::One, Layout::Three, Layout::Four] {
+        wish(&mut screen, [Command::SetLayout(layout), Command::ResetView]);
+        until(&mut screen, "planes", |app| active(app.state()).planes.is_some());
+        let pane = screen.get_by_label_contains("Second series, slice").rect();
+        let edge = f64::from(pane.width().min(pane.height()));
+        drag_with(&mut screen, PointerButton::Middle, Modifiers::NONE, pane.center(), vec2(60.0, 0.0));
+        let moved = view(&screen).pan[0] * edge;
+        assert!((moved - 60.0).abs() < 5.0, "{layout:?}: {moved} of an image as large as the pane");
+    }
+}
+
+#[test]
 fn all_panes_are_saved_as_they_stand_on_the_screen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut screen = two_series(folder.path());

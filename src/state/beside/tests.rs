@@ -223,7 +223,7 @@ fn the_two_change_places_without_being_read_again() {
     assert_eq!(volumes(&state), (before.1, before.0));
     assert_eq!(state.active.as_ref().map(|a| a.index), Some(1));
     assert!(
-        effects.iter().any(|e| matches!(e, Effect::Analyse { only_kept: true, .. })),
+        effects.iter().any(|e| matches!(e, Effect::Analyse(order) if order.only_kept)),
         "a kept result is looked for"
     );
     assert_eq!(state.in_memory().0, 2);
