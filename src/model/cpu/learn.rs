@@ -167,7 +167,8 @@ impl<L: Lanes> Learn<L> {
         let task_panels = panels.div_ceil(parts);
         let parts = panels.div_ceil(task_panels);
         let output = Grid { start: output.as_mut_ptr(), stride: columns };
-        (0..tasks * parts).into_par_iter().for_each(|task| {
+        // One by one, as in the forward pass: cores are not equally fast.
+        (0..tasks * parts).into_par_iter().with_max_len(1).for_each(|task| {
             let (first, panel) = (task / parts * task_rows, task % parts * task_panels);
             let range = first..(first + task_rows).min(pixels);
             with_scratch::<L, _>(|scratch| {
@@ -217,7 +218,7 @@ impl<L: Lanes> Learn<L> {
         let target = if lanes > 1 { sums.as_mut_ptr() } else { d_weight.as_mut_ptr() };
         let target = Grid { start: target, stride: depth };
         let tiles_left = &left;
-        (0..lanes * ranges).into_par_iter().for_each(|task| {
+        (0..lanes * ranges).into_par_iter().with_max_len(1).for_each(|task| {
             let (lane, first) = (task / ranges, task % ranges * task_columns);
             let columns = first..(first + task_columns).min(depth);
             for tile in lane * lane_tiles..((lane + 1) * lane_tiles).min(tiles) {
@@ -278,7 +279,7 @@ impl<L: Lanes> Learn<L> {
         let (depth, channels) = (windows.depth(), out.channels);
         let area = out.rows * out.columns;
         let tile = (SCATTERED_VALUES / depth).clamp(L::TILE_ROWS, area.max(L::TILE_ROWS));
-        d_input.par_chunks_mut(windows.size.picture()).enumerate().for_each(|(picture, d_input)| {
+        d_input.par_chunks_mut(windows.size.picture()).enumerate().with_max_len(1).for_each(|(picture, d_input)| {
             if !add {
                 d_input.fill(0.0);
             }
