@@ -91,7 +91,8 @@ impl AppState {
         };
         prefetch.request = None;
         let index = prefetch.series;
-        let Ok(read) = result else { return };
+        // It may have been opened beside the one being read meanwhile.
+        let Some(read) = result.ok().filter(|_| self.in_hand(index).is_none()) else { return };
         let ReadAhead { loaded, refused, truth, seconds } = *read;
         let mut active = active_series(index, loaded.series.clone(), None);
         active.take_loaded(loaded, &refused);

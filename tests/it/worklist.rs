@@ -126,7 +126,7 @@ fn the_queue_analyses_every_study_that_it_can_and_results_are_kept() {
     harness.get_by_label("study 1 of 3");
     // Another start finds the result, says that it is an earlier one, and computes it anew when asked.
     close(harness);
-    let small = Settings { model: Some("nano".into()), ..Settings::default() };
+    let small = Settings { model: Some("nano".into()), prefetch: false, ..Settings::default() };
     let mut harness = opened(&images, folder.path(), &small);
     press(&mut harness, Key::Enter);
     until(&mut harness, "the kept result", |app| matches!(app.state().analysis, AnalysisState::Done));
