@@ -202,7 +202,13 @@ impl AppState {
             Ok(done) => done,
             Err(Ended::Cancelled) => {
                 active.load_failed = Some("loading was cancelled; the slices read so far can be seen".to_owned());
-                return self.mark_active(Work::Stopped);
+                let (read, of) = (active.decoded(), active.slice_count());
+                self.mark_active(Work::Stopped);
+                let text = format!(
+                    "Loading was cancelled: {read} of {of} slices have been read and can be seen. Choosing the series again reads \
+                     all of it."
+                );
+                return self.notice(Severity::Info, text);
             }
             Err(Ended::Failed(text) | Ended::Stopped(text)) => {
                 active.load_failed = Some(text.clone());

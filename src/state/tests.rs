@@ -606,6 +606,20 @@ fn a_slab_of_the_slices_own_plane_stands_in_for_them_and_scrolls_with_them() {
 }
 
 #[test]
+fn what_was_read_before_a_cancelled_loading_can_be_seen() {
+    let (mut state, request) = opened(4);
+    state.receive(Event::SliceDecoded { request, index: 2, slice: slice(7) });
+    let effects = state.apply(Command::CancelLoading);
+    assert!(effects.iter().any(|e| matches!(e, Effect::CancelLoad)) && state.is_loading(), "until it has ended");
+    state.receive(Event::Loaded { request, result: Err(Ended::Cancelled), seconds: 0.0 });
+    let active = state.active.as_ref().expect("the series stays");
+    assert!(!state.is_loading() && active.slice().is_some() && active.decoded() == 1);
+    assert!(state.notices.iter().any(|n| n.text.contains("1 of 4 slices")), "{:?}", state.notices);
+    let effects = state.apply(Command::ShowSeries(1));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Load { .. })), "chosen again it is read");
+}
+
+#[test]
 fn what_is_open_stays_until_something_else_can_be_shown() {
     let mut state = with_planes();
     let scan = |state: &mut AppState| {

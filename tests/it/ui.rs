@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dens::app::{App, Start, Store};
@@ -739,4 +740,65 @@ fn an_encrypted_archive_asks_for_its_password_and_opens_with_it() {
     let state = harness.state().state();
     assert!(state.unlock.is_none() && state.study.is_none());
     assert!(state.notices.iter().any(|n| n.text.contains("3 encrypted files were left out")), "{:?}", state.notices);
+}
+
+/// Keeps every thread that decodes slices busy until it goes, so that a loading lasts for as long as a test wants.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn all_threads() -> Self {
+        let (over, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let wanted = rayon::current_num_threads();
+        let (until, count) = (over.clone(), busy.clone());
+        rayon::spawn_broadcast(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            while !until.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let busy_threads = || busy.load(Ordering::SeqCst);
+        for _ in 0..60_000 {
+            if busy_threads() == wanted {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(busy_threads(), wanted, "all threads are held");
+        Self(over)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn loading_is_cancelled_by_its_button_and_taken_up_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut harness = crate::keys::two_series(folder.path());
+    assert!(harness.query_by_label("Cancel loading slices").is_none(), "nothing is being read");
+    let busy = Busy::all_threads();
+    harness.state_mut().command(Command::ShowSeries(1));
+    harness.run_steps(3);
+    assert!(harness.state().state().is_loading());
+    harness.get_by_label("loading slices: 0 of 3");
+    harness.get_by_label("Cancel loading slices").click();
+    harness.run_steps(2);
+    drop(busy);
+    until(&mut harness, "the loading has ended", |app| !app.state().is_loading());
+    let state = harness.state().state();
+    let active = state.active.as_ref().expect("the series stays");
+    assert!(active.index == 1 && active.loaded.is_none(), "and is not taken for a whole one");
+    assert_eq!(active.load_failed.as_deref(), Some("loading was cancelled; the slices read so far can be seen"));
+    let told = state.notices.iter().filter(|n| n.text.contains("cancelled: 0 of 3 slices")).count();
+    assert_eq!(told, 1, "{:?}", state.notices);
+    assert_eq!(state.in_memory().0, 2, "the series before it is kept");
+    assert!(harness.query_by_label("Cancel loading slices").is_none());
+    // What was read before is there at once, and the other one is read anew.
+    harness.state_mut().command(Command::ShowSeries(0));
+    assert!(is_loaded(harness.state()));
+    harness.state_mut().command(Command::ShowSeries(1));
+    until(&mut harness, "all of it", is_loaded);
 }
