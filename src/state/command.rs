@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::attributes::{AttributesOf, AttributesRead};
 use super::beside::BesideCommand;
+use super::cine::CineEnd;
 use super::keys::KeysCommand;
 use super::measure::{MeasureCommand, MeasuresFile, SheetKey};
 use super::prefetch::ReadAhead;
 use super::reading::ReadingCommand;
-use super::settings::{DeviceSetting, ThemeSetting};
+use super::settings::{DeviceSetting, DragDoes, ThemeSetting};
 use super::surface::SurfaceCommand;
 use super::unlock::UnlockCommand;
 use super::windows::WindowsCommand;
@@ -171,6 +172,13 @@ pub enum Command {
     CineTick(f64),
     /// Slices per second.
     SetCineRate(f32),
+    /// There and back instead of round and round.
+    SetCineSweep(bool),
+    /// An end of what is played lies on the slice at hand; where it lay there already, it is away.
+    ToggleCineEnd(CineEnd),
+    MoveCineEnd(CineEnd, usize),
+    /// All slices are played.
+    ClearCineRange,
     ToggleHeatmap,
     /// F pressed or released, with the time in seconds: a short press toggles, holding peeks.
     HeatmapKey {
@@ -216,6 +224,8 @@ pub enum Command {
     SetDragSensitivity(f32),
     /// Slices per notch of the wheel.
     SetWheelSlices(u32),
+    SetMiddleDrag(DragDoes),
+    SetRightDrag(DragDoes),
     SetTheme(ThemeSetting),
     /// Of everything but the image, percent.
     SetScale(u16),

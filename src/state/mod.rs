@@ -32,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use attributes::{AttributesOf, AttributesRead, AttributesView};
 pub use beside::{Beside, BesideCommand, Link};
-pub use cine::{CINE_RATES, Cine};
+pub use cine::{CINE_RATES, Cine, CineEnd, CineRange};
 pub use command::{
     AnalysisOrder, Command, Effect, Ended, Event, ExportKind, ExportRefusal, Machine, OcclusionOrder, OverlayDensity,
     PanelSide, RequestId, StudyOrder, Thumbnail, Tool, ViewRect,
@@ -43,7 +43,7 @@ pub use occlusion::{OcclusionCheck, OcclusionState};
 pub use planes::Planes;
 pub use prefetch::ReadAhead;
 pub use reading::{HIDDEN, NO_REPORT, ReadingCommand, Reply};
-pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
+pub use settings::{DRAG_SENSITIVITIES, DeviceSetting, DragDoes, SCALES, Settings, ThemeSetting, WHEEL_SLICES};
 pub use surface::{BONE_HU, FourthPane, SolidState, Surface, SurfaceCommand};
 pub use unlock::{Unlock, UnlockCommand};
 pub use windows::{MOST_USER_WINDOWS, UserWindow, WindowsCommand};
@@ -176,6 +176,8 @@ pub struct ActiveSeries {
     pub refused: Vec<Refused>,
     pub load_seconds: f64,
     pub current: usize,
+    /// What a cine plays.
+    pub cine_range: CineRange,
     pub view: ViewState,
     pub window: Window,
     pub invert: bool,
@@ -492,6 +494,7 @@ fn active_series(index: usize, series: Arc<Series>, window: Option<Window>) -> A
         refused: Vec::new(),
         load_seconds: 0.0,
         current: series.slices.len() / 2,
+        cine_range: CineRange::default(),
         view: ViewState::default(),
         window: windows::carried(window, &series).unwrap_or_else(|| opening_window(&series)),
         invert: false,

@@ -41,6 +41,29 @@ pub enum ThemeSetting {
     System,
 }
 
+/// What a drag with a mouse button does to a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DragDoes {
+    Pan,
+    Zoom,
+    Window,
+    Scroll,
+}
+
+impl DragDoes {
+    pub const ALL: [Self; 4] = [Self::Pan, Self::Zoom, Self::Window, Self::Scroll];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pan => "pan",
+            Self::Zoom => "zoom",
+            Self::Window => "window",
+            Self::Scroll => "scroll",
+        }
+    }
+}
+
 /// Scales of the interface, percent.
 pub const SCALES: std::ops::RangeInclusive<u16> = 100..=250;
 const SCALE_STEP: i16 = 10;
@@ -68,6 +91,8 @@ pub struct Settings {
     pub heatmap_everywhere: bool,
     /// Slices per second of a cine.
     pub cine_rate: f32,
+    /// A cine goes there and back instead of round and round.
+    pub cine_sweep: bool,
     pub heatmap_style: HeatmapStyle,
     pub auto_analyse: bool,
     pub invert_vertical_drag: bool,
@@ -75,6 +100,10 @@ pub struct Settings {
     pub drag_sensitivity: f32,
     /// Slices per notch of the wheel.
     pub wheel_slices: u32,
+    /// With the middle button.
+    pub middle_drag: DragDoes,
+    /// With the right button.
+    pub right_drag: DragDoes,
     pub theme: ThemeSetting,
     /// Of everything but the image, percent, beside the desktop's own scale.
     pub scale_percent: u16,
@@ -124,11 +153,14 @@ impl Default for Settings {
             heatmap_opacity: DEFAULT_HEATMAP_OPACITY,
             heatmap_everywhere: false,
             cine_rate: 10.0,
+            cine_sweep: false,
             heatmap_style: HeatmapStyle::default(),
             auto_analyse: true,
             invert_vertical_drag: false,
             drag_sensitivity: 1.0,
             wheel_slices: 1,
+            middle_drag: DragDoes::Pan,
+            right_drag: DragDoes::Zoom,
             theme: ThemeSetting::Dark,
             scale_percent: *SCALES.start(),
             keymap: OWN_MAP.to_owned(),
@@ -173,6 +205,8 @@ impl Settings {
         match command {
             Command::SetDragSensitivity(factor) => changed.drag_sensitivity = *factor,
             Command::SetWheelSlices(n) => changed.wheel_slices = *n,
+            Command::SetMiddleDrag(does) => changed.middle_drag = *does,
+            Command::SetRightDrag(does) => changed.right_drag = *does,
             Command::SetTheme(theme) => changed.theme = *theme,
             Command::SetScale(percent) => changed.scale_percent = *percent,
             Command::StepScale(0) => changed.scale_percent = *SCALES.start(),

@@ -226,10 +226,10 @@ fn paint_of_first(painter: &egui::Painter, state: &AppState, active: &ActiveSeri
     }
 }
 
-fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool, linked: bool) -> Option<Gesture> {
-    viewport::plain_gesture(ui, response, place, tool).or_else(|| {
+fn gesture_for(ui: &egui::Ui, response: &Response, place: &Place, state: &AppState, linked: bool) -> Option<Gesture> {
+    viewport::plain_gesture(ui, response, place, state).or_else(|| {
         // Nothing is measured here: what is drawn belongs to the series being read.
-        let other = if tool == Tool::Crosshair && linked { Gesture::Crosshair } else { Gesture::Window };
+        let other = if state.tool == Tool::Crosshair && linked { Gesture::Crosshair } else { Gesture::Window };
         response.drag_started_by(PointerButton::Primary).then_some(other)
     })
 }
@@ -246,7 +246,7 @@ fn drags(
     if response.clicked() || response.secondary_clicked() {
         commands.push(Command::Beside(BesideCommand::Focus(true)));
     }
-    if let Some(gesture) = gesture_for(ui, response, place, state.tool, map.is_some()) {
+    if let Some(gesture) = gesture_for(ui, response, place, state, map.is_some()) {
         cache.beside_gesture = Some(gesture);
         commands.push(Command::Beside(BesideCommand::Focus(true)));
     }

@@ -5,7 +5,7 @@ use egui::{RichText, Ui};
 use super::beside::{self, Beside};
 use super::{Progress, UiCache, keys_page, theme};
 use crate::state::{
-    AppState, Command, DeviceSetting, ExportDialog, ExportKind, MOST_USER_WINDOWS, Severity, ThemeSetting,
+    AppState, Command, DeviceSetting, DragDoes, ExportDialog, ExportKind, MOST_USER_WINDOWS, Severity, ThemeSetting,
     WindowsCommand,
 };
 use crate::view::Interpolation;
@@ -148,6 +148,8 @@ fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) 
     if ui.add(slider.text("times the usual change of the window by a drag")).changed() {
         commands.push(Command::SetDragSensitivity(pace));
     }
+    drag_setting(ui, "Middle", s.middle_drag, Command::SetMiddleDrag, commands);
+    drag_setting(ui, "Right", s.right_drag, Command::SetRightDrag, commands);
     let mut slices = s.wheel_slices;
     let slider = egui::Slider::new(&mut slices, crate::state::WHEEL_SLICES);
     if ui.add(slider.text("slices per notch of the wheel (Shift: five times as many)")).changed() {
@@ -158,7 +160,27 @@ fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) 
     if ui.add(slider.text(state.keymap.hint("slices per second of a cine", "cine"))).changed() {
         commands.push(Command::SetCineRate(rate));
     }
+    check(ui, s.cine_sweep, "A cine goes there and back, not round and round", commands, Command::SetCineSweep);
     check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
+}
+
+/// What a drag with a button does on every picture but the bone's.
+fn drag_setting(
+    ui: &mut Ui,
+    button: &str,
+    now: DragDoes,
+    command: impl Fn(DragDoes) -> Command,
+    commands: &mut Vec<Command>,
+) {
+    ui.horizontal(|ui| {
+        ui.label(format!("{button} drag"));
+        for does in DragDoes::ALL {
+            let response = ui.selectable_label(now == does, does.name());
+            if response.accessible_name(format!("{button} drag: {}", does.name())).clicked() {
+                commands.push(command(does));
+            }
+        }
+    });
 }
 
 /// The reader's own windows.

@@ -7,12 +7,12 @@ use super::{UiCache, theme};
 use crate::state::keymap::{FIXED, GROUPS, LIST, READING};
 use crate::state::{AppState, Command};
 
-/// What the mouse does, the same with every map of keys.
+/// What the mouse does, the same with every map of keys; beside it stand the buttons whose drag is a setting.
 const MOUSE: &[(&str, &str)] = &[
     ("Wheel", "slices (Shift: five times as many)"),
     ("Left drag", "window: right wider, up brighter"),
-    ("Right drag, Ctrl+wheel", "zoom"),
-    ("Middle drag, Space or Shift + left drag", "pan"),
+    ("Ctrl+wheel", "zoom"),
+    ("Space or Shift + left drag", "pan"),
     ("Alt + left drag", "scroll the stack"),
     ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
     ("Click, drag a line", "several panes: move the crosshair, move a plane"),
@@ -71,8 +71,13 @@ type Block = (String, Vec<(String, String)>);
 fn blocks(state: &AppState) -> Vec<Block> {
     let keymap = &state.keymap;
     let owned = |rows: &[(&str, &str)]| rows.iter().map(|(k, w)| ((*k).to_owned(), (*w).to_owned())).collect();
+    let s = &state.settings;
+    let mut mouse: Vec<(String, String)> = owned(MOUSE);
+    for (button, does) in [("Right drag", s.right_drag), ("Middle drag", s.middle_drag)] {
+        mouse.insert(2, (button.to_owned(), does.name().to_owned()));
+    }
     let mut blocks: Vec<Block> = vec![
-        ("Mouse".to_owned(), owned(MOUSE)),
+        ("Mouse".to_owned(), mouse),
         ("Mouse on the bone (a rendering, not for measuring)".to_owned(), owned(BONE)),
     ];
     for (heading, actions) in GROUPS {

@@ -158,14 +158,15 @@ fn in_worklist(key: Key, modifiers: Modifiers, repeat: bool, state: &AppState, c
     Some(Command::Worklist(wish))
 }
 
-/// What ends a cine: anything but a movement of the mouse, which may happen by itself, and a change of its pace.
+/// What ends a cine: anything but a movement of the mouse, which may happen by itself, and a change of its pace or range.
 pub fn stops_cine(input: &egui::InputState, state: &AppState) -> bool {
-    let pace = |key: Key, modifiers: Modifiers| {
+    let its_own = |key: Key, modifiers: Modifiers| {
         let action = chord_of(key, modifiers).and_then(|chord| state.keymap.action(chord));
-        action.is_some_and(|action| matches!(action.does, Does::Command(Command::StepCineRate(_))))
+        let of_cine = |does: &Does| matches!(does, Does::Command(Command::StepCineRate(_) | Command::ToggleCineEnd(_)));
+        is_modifier(key) || action.is_some_and(|action| of_cine(&action.does))
     };
     input.events.iter().any(|event| match event {
-        Event::Key { key, modifiers, pressed, repeat, .. } => *pressed && !repeat && !pace(*key, *modifiers),
+        Event::Key { key, modifiers, pressed, repeat, .. } => *pressed && !repeat && !its_own(*key, *modifiers),
         Event::PointerButton { pressed, .. } => *pressed,
         Event::MouseWheel { .. } | Event::Zoom(_) => true,
         _ => false,

@@ -74,6 +74,8 @@ pub struct UiCache {
     password_asked: Option<crate::state::RequestId>,
     /// What a drag in the series beside the first is doing.
     beside_gesture: Option<viewport::Gesture>,
+    /// The end of the cine's range that is dragged along the strip.
+    cine_end: Option<crate::state::CineEnd>,
     /// The place of the patient under the pointer, in this frame and in the last.
     pointed: Option<Pointed>,
     pointed_before: Option<Pointed>,
@@ -111,6 +113,7 @@ impl Default for UiCache {
             narrow_start_handled: false,
             password_asked: None,
             beside_gesture: None,
+            cine_end: None,
             actual_pixels: false,
             pointed: None,
             pointed_before: None,

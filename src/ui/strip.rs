@@ -1,13 +1,13 @@
 //! The strip beside the image: one row per slice, head at the top. Bar length is the score, so that it can be read
 //! without colour; hatching is "not run", a cross is "left out", numbered flags are the peaks.
 
-use egui::{Align2, Color32, FontId, Pos2, Rect, Sense, Stroke, pos2, vec2};
+use egui::{Align2, Color32, FontId, PointerButton, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
-use super::{UiCache, measure, theme};
+use super::{UiCache, measure, theme, viewport};
 use crate::findings::SliceState;
 use crate::findings::describe::score_text;
 use crate::geometry::orientation_letters;
-use crate::state::{ActiveSeries, AppState, Command, HIDDEN};
+use crate::state::{ActiveSeries, AppState, CineEnd, Command, HIDDEN};
 use crate::study::Series;
 
 const WIDTH: f32 = 84.0;
@@ -23,7 +23,10 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
         super::scrolls_with_arrows(ui, &response, cache);
         let label = spoken(state, active);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Slider, true, label.clone()));
-        if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {
+        let on_cine = cine_drag(&response, &layout, active, cache, commands);
+        response.context_menu(|ui| cine_menu(ui, state, active, commands));
+        let primary = response.dragged_by(PointerButton::Primary) || response.clicked();
+        if let Some(at) = response.interact_pointer_pos().filter(|_| primary && !on_cine) {
             let target = if response.clicked() { layout.peak_near(at.y, &state.peaks()) } else { None };
             commands.push(match target {
                 Some(peak) => Command::GoToPeak(peak),
@@ -35,6 +38,69 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, cache: &mut UiCache, commands: 
             response.on_hover_text_at_pointer(hover_text(state, active, index));
         }
     });
+}
+
+/// How near to a mark of the cine's range it is taken hold of, points.
+const GRIP: f32 = 6.0;
+/// The marks stand so far into the strip, points.
+const MARKS: f32 = 11.0;
+
+/// The marks of the cine's range: which end, and where.
+fn cine_marks(layout: &Layout, active: &ActiveSeries) -> impl Iterator<Item = (CineEnd, f32)> {
+    let [first, last] = active.cine_range.of(active.slice_count());
+    let marks = [(CineEnd::First, layout.top_of(first)), (CineEnd::Last, layout.top_of(last + 1))];
+    marks.into_iter().filter(|(end, _)| active.cine_range.is_set(*end))
+}
+
+/// Drags a mark; true while that is what the mouse does.
+fn cine_drag(
+    response: &egui::Response,
+    layout: &Layout,
+    active: &ActiveSeries,
+    cache: &mut UiCache,
+    commands: &mut Vec<Command>,
+) -> bool {
+    let pressed = response.ctx.input(|i| i.pointer.press_origin());
+    if let Some(from) = pressed.filter(|_| response.drag_started_by(PointerButton::Primary)) {
+        let near = |(_, y): &(CineEnd, f32)| (y - from.y).abs() <= GRIP && from.x <= layout.rows.left() + MARKS;
+        cache.cine_end = cine_marks(layout, active).find(near).map(|(end, _)| end);
+    }
+    let Some(end) = cache.cine_end else { return false };
+    if response.dragged()
+        && let Some(at) = response.interact_pointer_pos()
+    {
+        // The mark of the end lies below its slice.
+        let y = if end == CineEnd::Last { at.y - layout.row_height() } else { at.y };
+        commands.push(Command::MoveCineEnd(end, layout.slice_at(y + layout.row_height() / 2.0)));
+    }
+    cache.cine_end = cache.cine_end.filter(|_| response.dragged());
+    true
+}
+
+fn cine_menu(ui: &mut egui::Ui, state: &AppState, active: &ActiveSeries, commands: &mut Vec<Command>) {
+    viewport::menu_entry(ui, state, ("Play or stop", "cine"), commands);
+    viewport::menu_entry(ui, state, ("Cine begins at this slice", "cine-first"), commands);
+    viewport::menu_entry(ui, state, ("Cine ends at this slice", "cine-last"), commands);
+    let all = egui::Button::new("Cine over all slices");
+    if ui.add_enabled(!active.cine_range.is_all(), all).clicked() {
+        commands.push(Command::ClearCineRange);
+        ui.close();
+    }
+}
+
+/// A bracket beside the slices that a cine plays, where these are not all; its ends are what is dragged.
+fn cine_range(painter: &egui::Painter, layout: &Layout, active: &ActiveSeries) {
+    if active.cine_range.is_all() {
+        return;
+    }
+    let [first, last] = active.cine_range.of(active.slice_count());
+    let (x, stroke) = (layout.rows.left() + 2.0, Stroke::new(2.0, theme::ACCENT));
+    painter.line_segment([pos2(x, layout.top_of(first)), pos2(x, layout.top_of(last + 1))], stroke);
+    for (end, y) in cine_marks(layout, active) {
+        let inwards = if end == CineEnd::First { 5.0 } else { -5.0 };
+        let corners = vec![pos2(x, y), pos2(x + MARKS - 3.0, y), pos2(x, y + inwards)];
+        painter.add(egui::Shape::convex_polygon(corners, theme::ACCENT, Stroke::NONE));
+    }
 }
 
 /// Where slices lie in the strip.
@@ -107,6 +173,7 @@ fn draw(painter: &egui::Painter, layout: &Layout, state: &AppState, active: &Act
     }
     measure::paint_marks(painter, layout.bars.left() - 1.0, &|slice| layout.centre_of(slice), active);
     named_levels(painter, layout, active);
+    cine_range(painter, layout, active);
     current(painter, layout, active.current);
     flags(painter, layout, &state.peaks());
 }
@@ -303,7 +370,11 @@ fn hover_text(state: &AppState, active: &ActiveSeries, index: usize) -> String {
 
 fn spoken(state: &AppState, active: &ActiveSeries) -> String {
     let said = hover_text(state, active, active.current);
-    format!("Score strip, {} slices, {}", active.slice_count(), said.replace('\n', "; "))
+    let cine = match active.cine_range.of(active.slice_count()) {
+        _ if active.cine_range.is_all() => String::new(),
+        [first, last] => format!(", cine from {} to {}", first + 1, last + 1),
+    };
+    format!("Score strip, {} slices{cine}, {}", active.slice_count(), said.replace('\n', "; "))
 }
 
 /// Colour of a score in lists, the same as in the strip.

@@ -9,7 +9,7 @@ use super::{Pointed, Shown, ShownPane, UiCache, beside_pane, keys, magnifier, me
 use crate::geometry::{PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::state::keymap::{Does, action};
-use crate::state::{ActiveSeries, AppState, Beside, Command, Planes, Tool, ViewRect};
+use crate::state::{ActiveSeries, AppState, Beside, Command, DragDoes, Planes, Tool, ViewRect};
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane};
 use crate::view::{HeatmapLayer, ImageShape, ResolvedView, ViewDraw};
@@ -155,7 +155,7 @@ pub fn show(
         measure::paint(ui, (pane, map), state, active, placed.taken, cache, commands);
     }
     if state.cine.is_some() && pane == state.focused_pane() {
-        cine_line(&painter, rect, state);
+        cine_line(&painter, rect, state, Some(active).filter(|_| pane == Pane::Slices));
     }
     if let (Some(at), Some(map), true) = (response.hover_pos(), &map, keys::is_held(ui.ctx(), state, "magnifier")) {
         magnifier::paint(&painter, (pane, map), state, active, cache, at);
@@ -167,10 +167,13 @@ pub fn show(
     }
 }
 
-fn cine_line(painter: &egui::Painter, rect: Rect, state: &AppState) {
+fn cine_line(painter: &egui::Painter, rect: Rect, state: &AppState, slices: Option<&ActiveSeries>) {
     let (faster, slower) = (state.keymap.text("cine-faster"), state.keymap.text("cine-slower"));
     let pace = state.settings.cine_rate;
-    let text = format!("cine, {pace:.0} slices per second ({faster}, {slower}); any other key stops it");
+    let range = slices.and_then(|active| Some((active, active.slice_count())).filter(|_| !active.cine_range.is_all()));
+    let range = range.map(|(active, count)| active.cine_range.of(count));
+    let range = range.map_or_else(String::new, |[a, b]| format!(", slices {} to {}", a + 1, b + 1));
+    let text = format!("cine{range}, {pace:.0} slices per second ({faster}, {slower}); any other key stops it");
     let at = rect.center_top() + egui::vec2(0.0, 32.0);
     overlay::legible(painter, at, egui::Align2::CENTER_TOP, &text, egui::FontId::proportional(13.0), theme::TEXT);
 }
@@ -394,9 +397,10 @@ fn gesture_for(
     response: &Response,
     place: &Place,
     (turning, lines): (Option<(&PaneMap, &Planes)>, &[Line]),
-    tool: Tool,
+    state: &AppState,
 ) -> Option<Gesture> {
-    let plain = plain_gesture(ui, response, place, tool);
+    let tool = state.tool;
+    let plain = plain_gesture(ui, response, place, state);
     if !response.drag_started_by(PointerButton::Primary) {
         return plain;
     }
@@ -427,30 +431,36 @@ fn held(ui: &egui::Ui) -> (bool, bool) {
 }
 
 /// What a drag that begins does by its button, the keys held and the tool alone.
-pub(super) fn plain_gesture(ui: &egui::Ui, response: &Response, place: &Place, tool: Tool) -> Option<Gesture> {
-    let zoom = || {
-        let (x, y) = place.physical(response.interact_pointer_pos().unwrap_or(place.rect.center()));
-        Gesture::Zoom { x, y }
+pub(super) fn plain_gesture(ui: &egui::Ui, response: &Response, place: &Place, state: &AppState) -> Option<Gesture> {
+    let begun = |does: DragDoes| match does {
+        DragDoes::Pan => Gesture::Pan,
+        DragDoes::Zoom => {
+            let (x, y) = place.physical(response.interact_pointer_pos().unwrap_or(place.rect.center()));
+            Gesture::Zoom { x, y }
+        }
+        DragDoes::Window => Gesture::Window,
+        DragDoes::Scroll => Gesture::Scroll { rest: 0.0 },
     };
     if response.drag_started_by(PointerButton::Secondary) {
-        return Some(zoom());
+        return Some(begun(state.settings.right_drag));
     }
     if response.drag_started_by(PointerButton::Middle) {
-        return Some(Gesture::Pan);
+        return Some(begun(state.settings.middle_drag));
     }
     if !response.drag_started_by(PointerButton::Primary) {
         return None;
     }
     let (alt, pan) = held(ui);
-    match tool {
-        _ if alt => Some(Gesture::Scroll { rest: 0.0 }),
-        _ if pan => Some(Gesture::Pan),
-        Tool::Window => Some(Gesture::Window),
-        Tool::Zoom => Some(zoom()),
-        Tool::Pan => Some(Gesture::Pan),
-        Tool::Scroll => Some(Gesture::Scroll { rest: 0.0 }),
-        Tool::Crosshair | Tool::Measure(_) | Tool::WindowRegion => None,
-    }
+    let does = match state.tool {
+        _ if alt => DragDoes::Scroll,
+        _ if pan => DragDoes::Pan,
+        Tool::Window => DragDoes::Window,
+        Tool::Zoom => DragDoes::Zoom,
+        Tool::Pan => DragDoes::Pan,
+        Tool::Scroll => DragDoes::Scroll,
+        Tool::Crosshair | Tool::Measure(_) | Tool::WindowRegion => return None,
+    };
+    Some(begun(does))
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of a frame's state meets here")]
@@ -474,7 +484,7 @@ fn drags(
         commands.push(Command::MoveCrosshair(map.patient(at)));
     }
     let turning = map.zip(active.planes.as_ref());
-    if let Some(gesture) = gesture_for(ui, response, place, (turning, lines), state.tool) {
+    if let Some(gesture) = gesture_for(ui, response, place, (turning, lines), state) {
         cache.gesture = Some((place.pane, gesture));
         commands.push(Command::FocusPane(place.pane));
     }
@@ -644,6 +654,8 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         ("Angle", "angle"),
         ("Ellipse", "ellipse"),
         ("Mark as key slice", "key-slice"),
+        ("Cine begins at this slice", "cine-first"),
+        ("Cine ends at this slice", "cine-last"),
         ("DICOM attributes", "attributes"),
     ] {
         entry(ui, text, name);

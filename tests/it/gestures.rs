@@ -6,8 +6,8 @@ use dens::app::{App, Start};
 use dens::geometry::{Plane, Vec3};
 use dens::measure::Kind;
 use dens::state::{
-    AnalysisState, AppState, BesideCommand, Command, DeviceSetting, ExportKind, OverlayDensity, Settings, ThemeSetting,
-    Tool, Work,
+    AnalysisState, AppState, BesideCommand, CineEnd, Command, DeviceSetting, ExportKind, OverlayDensity, Settings,
+    ThemeSetting, Tool, Work,
 };
 use dens::view::planes::{Layout, Pane};
 use dens::view::{HeatmapStyle, Interpolation, ViewState};
@@ -385,6 +385,8 @@ const ENTRIES: &[Entry] = &[
     ("Angle", "A", |state| state.tool == Tool::Measure(Kind::Angle)),
     ("Ellipse", "Shift+E", |state| state.tool == Tool::Measure(Kind::Ellipse)),
     ("Mark as key slice", "K", |state| active(state).is_key_slice(active(state).current)),
+    ("Cine begins at this slice", "Alt+Home", |state| active(state).cine_range.is_set(CineEnd::First)),
+    ("Cine ends at this slice", "Alt+End", |state| active(state).cine_range.is_set(CineEnd::Last)),
     ("Copy the view", "Ctrl+C", |state| {
         state.notices.iter().any(|notice| notice.text == "The picture is on the clipboard.")
     }),
@@ -422,6 +424,54 @@ fn each_entry_of_the_menu_on_the_picture_does_what_it_says() {
 }
 
 #[test]
+fn what_the_middle_and_right_buttons_do_is_chosen_in_the_settings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo([1280.0, 1100.0], folder.path());
+    wish(&mut screen, [Command::ToggleSettings]);
+    screen.get_by_label("Middle drag: window").click_accesskit();
+    screen.get_by_label("Right drag: scroll").click_accesskit();
+    screen.run_steps(3);
+    wish(&mut screen, [Command::ToggleSettings]);
+    let centre = picture(&screen).center();
+    let before = active(screen.state().state());
+    let (window, view_before, slice) = (before.window.clone(), before.view, before.current);
+    drag_with(&mut screen, PointerButton::Middle, Modifiers::NONE, centre, vec2(60.0, 0.0));
+    let now = active(screen.state().state());
+    assert!(now.window.width > window.width && now.view == view_before && now.current == slice, "{:?}", now.window);
+    let window = now.window.clone();
+    drag_with(&mut screen, PointerButton::Secondary, Modifiers::NONE, centre, vec2(0.0, 60.0));
+    let now = active(screen.state().state());
+    assert!(now.current > slice && now.view == view_before && now.window == window, "{}", now.current);
+    assert!(screen.query_by_label_contains("Flip left and right").is_none(), "a drag opens no menu");
+}
+
+#[test]
+fn what_a_cine_plays_is_set_in_the_strips_menu_and_dragged_by_its_mark() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo(SIZE, folder.path());
+    let strip = screen.get_by_label_contains("Score strip").rect();
+    let slices = active(screen.state().state()).slice_count();
+    let played = |screen: &Screen| active(screen.state().state()).cine_range.of(slices);
+    wish(&mut screen, [Command::GoToSlice(20)]);
+    right_click(&mut screen, strip.center());
+    choose(&mut screen, "Cine begins at this slice", "Alt+Home");
+    assert_eq!(played(&screen), [20, slices - 1]);
+    screen.get_by_label_contains(&format!("Score strip, {slices} slices, cine from 21 to {slices}"));
+    // The letters of both ends have 20 points each.
+    let row = (strip.height() - 40.0) / slices as f32;
+    let mark = strip.left_top() + vec2(5.0, 20.0 + 20.0 * row);
+    drag(&mut screen, mark, vec2(0.0, 100.0));
+    let expected = 20.0 + 100.0 / row;
+    assert!((played(&screen)[0] as f32 - expected).abs() < 3.0, "{:?}, expected {expected}", played(&screen));
+    assert_eq!(active(screen.state().state()).current, 20, "the slice being read stays");
+    drag(&mut screen, strip.center(), vec2(0.0, 30.0));
+    assert_ne!(active(screen.state().state()).current, 20, "elsewhere a drag goes through the slices");
+    right_click(&mut screen, strip.center());
+    click_on(&mut screen, "Cine over all slices");
+    assert_eq!(played(&screen), [0, slices - 1]);
+}
+
+#[test]
 fn the_layout_buttons_divide_the_screen() {
     let folder = tempfile::tempdir().expect("folder");
     let mut screen = demo(SIZE, folder.path());
@@ -451,6 +501,8 @@ const SWITCHES: &[Switch] = &[
     ("Drag down to brighten (default: up)", |state| state.settings.invert_vertical_drag),
     ("Heatmap below the threshold too", |state| state.settings.heatmap_everywhere),
     ("Analyse a study as soon as it has been read", |state| state.settings.auto_analyse),
+    ("A cine goes there and back, not round and round", |state| state.settings.cine_sweep),
+    ("Read the next study of a worklist ahead, within that memory", |state| state.settings.prefetch),
     ("Remember the paths of recent studies", |state| state.settings.remember_recents),
     ("Hide the patient's identity on screen and in exports", |state| state.hide_identity),
 ];

@@ -203,7 +203,25 @@ const SLICES: &[(&str, Check)] = &[
     ("cine", |screen, key| key.toggles(screen, |state| state.cine.is_some())),
     ("cine-faster", |screen, key| paces(screen, key, [10.0, 15.0])),
     ("cine-slower", |screen, key| paces(screen, key, [10.0, 8.0])),
+    ("cine-first", |screen, key| {
+        wish(screen, [Command::GoToSlice(5)]);
+        key.changes(screen, played, |[_, last]| [5, *last]);
+        key.changes(screen, played, |[_, last]| [0, *last]);
+    }),
+    ("cine-last", |screen, key| {
+        wish(screen, [Command::GoToSlice(12)]);
+        key.changes(screen, played, |_| [0, 12]);
+        wish(screen, [Command::ToggleCine]);
+        key.press(screen);
+        assert!(screen.state().state().cine.is_some(), "it goes on");
+        wish(screen, [Command::StopCine, Command::ClearCineRange]);
+    }),
 ];
+
+/// What a cine plays.
+fn played(state: &AppState) -> [usize; 2] {
+    active(state).cine_range.of(active(state).slice_count())
+}
 
 /// The key changes the pace of a cine that goes on.
 #[track_caller]

@@ -11,6 +11,7 @@ pub use file::{KeymapFile, shipped};
 
 use super::Command;
 use super::beside::BesideCommand;
+use super::cine::CineEnd;
 use super::command::{ExportKind, PanelSide, Tool};
 use super::measure::MeasureCommand;
 use super::reading::{ReadingCommand, Reply};
@@ -123,6 +124,8 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         once("cine", &["C"], "cine: play the slices; any other key or click stops", Command::ToggleCine),
         held("cine-faster", &["Alt+PageUp"], "cine faster, also while it plays", Command::StepCineRate(1)),
         held("cine-slower", &["Alt+PageDown"], "cine slower", Command::StepCineRate(-1)),
+        once("cine-first", &["Alt+Home"], "cine begins at this slice; again: at the first", Command::ToggleCineEnd(CineEnd::First)),
+        once("cine-last", &["Alt+End"], "cine ends at this slice; again: at the last", Command::ToggleCineEnd(CineEnd::Last)),
     ]),
     ("A second series", &[
         once("beside", &["Shift+S"], "a second series beside this one, and away", Command::Beside(BesideCommand::Toggle)),
