@@ -20,42 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from display import Window
+
 SAVED_AFTER_S = 2.0
 # Of the picture in a window of 1280 x 720, clear of panels.
 LEFT, TOP, RIGHT, BOTTOM = 330, 150, 760, 560
 # Text on the image, style of the heatmap: keys whose effect the settings file holds.
 SETTINGS_KEYS = ["o", "g"]
-
-
-class Window:
-    """A display with a window manager, alive for all rounds."""
-
-    def __init__(self):
-        read, write = os.pipe()
-        self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x720x24", "-nolisten", "tcp"],
-            pass_fds=[write], stderr=subprocess.DEVNULL,
-        )
-        os.close(write)
-        self.display = ":" + os.read(read, 16).decode().strip()
-        self.env = {**os.environ, "DISPLAY": self.display}
-        self.env.pop("WAYLAND_DISPLAY", None)
-        time.sleep(0.5)
-        self.manager = subprocess.Popen(["openbox"], env=self.env, stderr=subprocess.DEVNULL)
-
-    def act(self, *arguments):
-        subprocess.run(["xdotool", *map(str, arguments)], env=self.env, check=False, stderr=subprocess.DEVNULL)
-
-    def found(self, pid):
-        search = ["xdotool", "search", "--onlyvisible", "--pid", str(pid)]
-        return subprocess.run(search, env=self.env, capture_output=True, text=True).stdout.split()
-
-    def picture(self, path):
-        subprocess.run(["import", "-window", "root", path], env=self.env, check=False)
-
-    def close(self):
-        self.manager.terminate()
-        self.server.terminate()
 
 
 VERDICTS = [("y", "agree"), ("u", "unsure"), ("j", "disagree")]
@@ -146,12 +117,8 @@ def draw(window, chance, slice_number, alive):
     x, y = chance.randrange(LEFT, RIGHT - 130), chance.randrange(TOP, BOTTOM - 110)
     to_x, to_y = x + chance.randrange(60, 130), y + chance.randrange(40, 110)
     way = ["key", "Home"] + ["key", "shift+Down"] * (slice_number // 10) + ["key", "Down"] * (slice_number % 10)
-    window.act("key", "Escape", *way, "key", "d", "sleep", 0.2, "mousemove", x, y, "sleep", 0.1, "mousedown", 1)
-    for i in range(1, 7):
-        if not alive():
-            return
-        window.act("mousemove", x + (to_x - x) * i // 6, y + (to_y - y) * i // 6, "sleep", 0.05)
-    window.act("sleep", 0.1, "mouseup", 1)
+    window.act("key", "Escape", *way, "key", "d", "sleep", 0.2)
+    window.drag((x, y), (to_x, to_y), alive)
 
 
 def main():
