@@ -270,3 +270,15 @@ pub(crate) fn segmentation(on_frames: &[usize], by_reference: bool, set: &[usize
         .sequence(0x5200, 0x9230, &frames)
         .raw(0x7FE0, 0x10, "OB", &bits)
 }
+
+/// An archive in a folder that stores one object.
+pub(crate) fn packed(folder: &std::path::Path, object: &[u8]) -> std::path::PathBuf {
+    use std::io::Write as _;
+    let path = folder.join("a.zip");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("made"));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("CT/object.dcm", stored).expect("begun");
+    archive.write_all(object).expect("written");
+    archive.finish().expect("closed");
+    path
+}

@@ -701,7 +701,7 @@ mod compressed_tests;
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Elements, enhanced_4d, enhanced_ct, flat_ct, hu_of, segmentation};
+    use super::super::fixtures::{Elements, enhanced_4d, enhanced_ct, flat_ct, hu_of, packed, segmentation};
     use super::*;
     use crate::volume::Slice;
 
@@ -820,16 +820,8 @@ mod tests {
 
     #[test]
     fn an_object_in_an_archive_is_the_same() {
-        use std::io::Write as _;
-        let folder = file(&enhanced_ct(4, true));
-        let bytes = std::fs::read(folder.path().join("a.dcm")).expect("read");
-        let path = folder.path().join("a.zip");
-        let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("made"));
-        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        archive.start_file("CT/object.dcm", stored).expect("begun");
-        archive.write_all(&bytes).expect("written");
-        archive.finish().expect("closed");
-        let catalog = opened(&path);
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalog = opened(&packed(folder.path(), &enhanced_ct(4, true).file()));
         let [series] = catalog.series.as_slice() else { panic!("{:?}", catalog.refused) };
         assert!(series.slices.iter().all(|slice| slice.packed.is_some()));
         assert_eq!(hu_by_slice(series), [3, 2, 1, 0].map(|frame| f32::from(hu_of(frame))));

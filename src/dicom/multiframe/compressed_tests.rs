@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::dicom::fixtures::{Elements, enhanced_ct, enhanced_ct_head, enhanced_ct_of, frame_group, hu_of, rle_frame};
+use crate::dicom::fixtures::{
+    Elements, enhanced_ct, enhanced_ct_head, enhanced_ct_of, frame_group, hu_of, packed, rle_frame,
+};
 use crate::dicom::picture::{Depth, Picture, Place, Rescale};
 use crate::dicom::source::Source;
 use crate::dicom::{dataset, decode, header};
@@ -202,17 +204,9 @@ fn copies_are_dropped() {
 
 #[test]
 fn packed_objects_open_too() {
-    use std::io::Write as _;
     let pieces = cut(40, 2);
-    let object = rle(&table(&pieces, 2), &pieces, 40);
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("a.zip");
-    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("made"));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    archive.start_file("CT/object.dcm", stored).expect("begun");
-    archive.write_all(&object).expect("written");
-    archive.finish().expect("closed");
-    let catalog = opened(&path);
+    let catalog = opened(&packed(folder.path(), &rle(&table(&pieces, 2), &pieces, 40)));
     let [series] = catalog.series.as_slice() else { panic!("{:?}", catalog.refused) };
     let expected: Vec<f32> = (0..40).rev().map(|frame| f32::from(hu_of(frame))).collect();
     assert_eq!(loaded(series), (expected, vec![]));
