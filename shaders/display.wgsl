@@ -8,6 +8,8 @@ const WHOLE = 8u;
 const SIGMOID = 16u;
 const HEATMAP = 32u;
 const TABLE = 4096u; // a table makes the grey
+const CUBIC = 16384u; // a cubic between values, ...
+const SMOOTH = 32768u; // ... that softens them
 
 // The window and the padding; the same in every `View`.
 struct Voi {
@@ -52,6 +54,31 @@ fn value_of(bits: i32) -> f32 {
         return bitcast<f32>(bits);
     }
     return f32(bits);
+}
+
+// Weights of the four values around a place that lies `f` beyond the second. Twin on the CPU: volume::Cubic::weights.
+fn cubic_weights(f: f32) -> vec4<f32> {
+    let f2 = f * f;
+    let f3 = f2 * f;
+    if has(SMOOTH) {
+        return vec4<f32>(
+            1.0 / 18.0 - 0.5 * f + 5.0 / 6.0 * f2 - 7.0 / 18.0 * f3,
+            8.0 / 9.0 - 2.0 * f2 + 7.0 / 6.0 * f3,
+            1.0 / 18.0 + 0.5 * f + 1.5 * f2 - 7.0 / 6.0 * f3,
+            -1.0 / 3.0 * f2 + 7.0 / 18.0 * f3,
+        );
+    }
+    return vec4<f32>(
+        -0.5 * f + f2 - 0.5 * f3,
+        1.0 - 2.5 * f2 + 1.5 * f3,
+        0.5 * f + 2.0 * f2 - 1.5 * f3,
+        -0.5 * f2 + 0.5 * f3,
+    );
+}
+
+// No cubic reaches over it.
+fn is_gap(bits: i32) -> bool {
+    return is_nan(bits) || is_padding(value_of(bits));
 }
 
 // Padding is no measurement.

@@ -26,14 +26,20 @@ struct View {
     opacity: f32,
     // Target pixels of the view.
     size_px: vec2<i32>,
+    // Of a bent plane: where the centre of the first pixel lies in the table of the surface, how that moves per pixel
+    // down, and millimetres per step of the slab.
+    bend: vec4<f32>,
 }
 
 const EVEN = 64u; // places are voxels
 const NEAREST = 128u;
 const MIP = 256u;
 const MINIP = 512u;
+const BENT = 8192u;
 
 @group(0) @binding(0) var<uniform> view: View;
+// Bits of f32 for each step down a bent surface: its place (row 0), and what a millimetre across it is (row 1).
+@group(0) @binding(1) var surface: texture_2d<i32>;
 @group(1) @binding(0) var volume: texture_3d<i32>;
 // Bits of f32 for each position of an uneven stack: millimetres along the stack, and the slice's first pixel in pixels
 // along rows and along columns, all counted from the first slice's.
@@ -116,11 +122,37 @@ fn sample(place: vec3<f32>) -> Sample {
         mix(value_of(b011), value_of(b111), f.x),
         f.y,
     );
-    return Sample(mix(near, far, f.z), 1.0);
+    let linear = mix(near, far, f.z);
+    // Slabs average or select, so there is nothing to gain.
+    if has(CUBIC) && view.steps == 0 {
+        return Sample(cubic_value(a, f, linear), 1.0);
+    }
+    return Sample(linear, 1.0);
+}
+
+// What a cubic makes of the 64 voxels around a place, edges repeated; `linear` where one of them is a gap.
+fn cubic_value(low: vec3<i32>, f: vec3<f32>, linear: f32) -> f32 {
+    let across = cubic_weights(f.x);
+    let down = cubic_weights(f.y);
+    let through = cubic_weights(f.z);
+    let last = view.size.xyz - 1;
+    var sum = 0.0;
+    for (var k = 0; k < 4; k++) {
+        for (var j = 0; j < 4; j++) {
+            for (var i = 0; i < 4; i++) {
+                let bits = stored(clamp(low + vec3<i32>(i, j, k) - 1, vec3<i32>(0), last));
+                if is_gap(bits) {
+                    return linear;
+                }
+                sum += value_of(bits) * across[i] * down[j] * through[k];
+            }
+        }
+    }
+    return sum;
 }
 
 // The slab around a place: trapezoidal mean, largest or smallest of what lies inside the volume.
-fn slab(place: vec3<f32>) -> Sample {
+fn slab(place: vec3<f32>, per_step: vec3<f32>) -> Sample {
     let steps = view.steps + i32(nothing);
     if steps == 0 {
         return sample(place);
@@ -130,7 +162,7 @@ fn slab(place: vec3<f32>) -> Sample {
     var least = 3.0e38;
     var most = -3.0e38;
     for (var i = -steps; i <= steps; i++) {
-        let here = sample(place + view.per_step.xyz * f32(i));
+        let here = sample(place + per_step * f32(i));
         if here.found > 0.0 {
             let share = select(1.0, 0.5, abs(i) == steps);
             sum += here.value * share;
@@ -187,8 +219,29 @@ fn heat_share(place: vec3<f32>) -> f32 {
     return clamp(value / view.cam_maximum, 0.0, 1.0);
 }
 
+// Straight between two steps of a bent surface, and beyond its ends. `row` as the table has it.
+fn surface_at(target_y: f32, row: i32) -> vec3<f32> {
+    let at = view.bend.x + view.bend.y * target_y;
+    let last = i32(textureDimensions(surface).x) - 2;
+    let low = clamp(i32(floor(at)), 0, last);
+    let a = bitcast<vec3<f32>>(textureLoad(surface, vec2<i32>(low, row), 0).rgb);
+    let b = bitcast<vec3<f32>>(textureLoad(surface, vec2<i32>(low + 1, row), 0).rgb);
+    return mix(a, b, at - f32(low));
+}
+
 fn place_at(target_px: vec2<f32>) -> vec3<f32> {
-    return view.place.xyz + view.per_x.xyz * target_px.x + view.per_y.xyz * target_px.y;
+    let place = view.place.xyz + view.per_x.xyz * target_px.x;
+    if has(BENT) {
+        return place + surface_at(target_px.y, 0);
+    }
+    return place + view.per_y.xyz * target_px.y;
+}
+
+fn step_at(target_y: f32) -> vec3<f32> {
+    if has(BENT) {
+        return surface_at(target_y, 1) * view.bend.z;
+    }
+    return view.per_step.xyz;
 }
 
 fn within(target_px: vec2<f32>) -> bool {
@@ -208,7 +261,7 @@ fn is_edge(at: vec2<f32>) -> bool {
 // Display value 0..=1 per channel, always a whole number of 255ths.
 fn display_value(position: vec4<f32>) -> vec3<f32> {
     let target_px = vec2<f32>(floor(position.xy)) - vec2<f32>(view.origin_px);
-    let here = slab(place_at(target_px));
+    let here = slab(place_at(target_px), step_at(target_px.y));
     var grey = vec3<f32>(0.0);
     if here.found > 0.0 && !is_padding(here.value) {
         let level = windowed(here.value);

@@ -32,6 +32,27 @@ fn stored(column: i32, row: i32) -> i32 {
     return textureLoad(slice, vec2<i32>(column, row), 0).r;
 }
 
+// What a cubic makes of the sixteen pixels around a place, edges repeated; `linear` where one of them is a gap.
+fn cubic_value(x: vec4<i32>, y: vec4<i32>, linear: f32) -> f32 {
+    let across = cubic_weights(bitcast<f32>(x.g));
+    let down = cubic_weights(bitcast<f32>(y.g));
+    let last = view.image_size - 1;
+    var sum = 0.0;
+    for (var j = 0; j < 4; j++) {
+        let row = clamp(y.r + j - 1, 0, last.y);
+        var line = 0.0;
+        for (var i = 0; i < 4; i++) {
+            let bits = stored(clamp(x.r + i - 1, 0, last.x), row);
+            if is_gap(bits) {
+                return linear;
+            }
+            line += value_of(bits) * across[i];
+        }
+        sum += line * down[j];
+    }
+    return sum;
+}
+
 // Grey level of the picture where the axes say.
 fn grey_level(x: vec4<i32>, y: vec4<i32>) -> i32 {
     let c1 = min(x.r + view.neighbour, view.image_size.x - 1);
@@ -46,7 +67,10 @@ fn grey_level(x: vec4<i32>, y: vec4<i32>) -> i32 {
         let fr = bitcast<f32>(y.g);
         let top = value_of(b00) * (1.0 - fc) + value_of(b10) * fc;
         let bottom = value_of(b01) * (1.0 - fc) + value_of(b11) * fc;
-        let value = top * (1.0 - fr) + bottom * fr;
+        var value = top * (1.0 - fr) + bottom * fr;
+        if has(CUBIC) {
+            value = cubic_value(x, y, value);
+        }
         // Padding is no measurement: black, whatever the window or the polarity.
         if is_padding(value) {
             return 0;

@@ -6,7 +6,7 @@
 //!
 //! | Module | Purpose | may use | outside crates confined to it |
 //! |---|---|---|---|
-//! | [`geometry`] | patient space (LPS, mm), slice poses, stacks, planes, orientation letters | nothing of ours | |
+//! | [`geometry`] | patient space (LPS, mm), slice poses, stacks, planes flat and curved, orientation letters | nothing of ours | |
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
@@ -19,7 +19,7 @@
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
 //! | [`model`] | network, its layers (also while they learn), weights, model card, device | findings (how a card's numbers are read), files, random | candle-*, gemm, safetensors, libm |
-//! | [`inference`] | volume to findings: order of slices, device, progress | model, preprocess, findings, volume, study, jobs, phantom (to calibrate seeded weights) | |
+//! | [`inference`] | volume to findings: order of slices, device, progress; the canal as a line | model, preprocess, findings, volume, geometry, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
 //! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |
 //! | [`plots`] | curves and strips of an evaluation or a training as PNG | evaluation | plotters, image |

@@ -69,6 +69,7 @@ pub struct App {
     queue: Option<Running>,
     solid: Option<Running>,
     reformat: Option<Running>,
+    canal: Option<Running>,
     /// The study that comes next.
     prefetch: Option<Running>,
     focus: Arc<AtomicUsize>,
@@ -138,6 +139,7 @@ impl App {
             queue: None,
             solid: None,
             reformat: None,
+            canal: None,
             prefetch: None,
             focus: Arc::new(AtomicUsize::new(0)),
             networks: Arc::new(Mutex::new(None)),
@@ -267,6 +269,8 @@ impl App {
                 self.reformat = Some(self.worker().reformat(request, loaded, limit_bytes));
             }
             Effect::CancelReformat => cancel(&self.reformat),
+            Effect::FindCanal { request, loaded } => self.canal = Some(self.worker().find_canal(request, loaded)),
+            Effect::CancelCanal => cancel(&self.canal),
             Effect::CancelAnalysis => {
                 cancel(&self.analysis);
                 cancel(&self.occlusion);
@@ -345,6 +349,7 @@ impl App {
             &mut self.occlusion,
             &mut self.attributes,
             &mut self.reformat,
+            &mut self.canal,
             &mut self.unlock,
             &mut self.prefetch,
         ];
@@ -361,6 +366,7 @@ impl App {
             occlusion: of(&self.occlusion),
             queue: of(&self.queue),
             reformat: of(&self.reformat),
+            canal: of(&self.canal),
             export: self.export.is_some(),
         }
     }

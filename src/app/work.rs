@@ -11,6 +11,7 @@ use super::measures::MeasureStore;
 use super::results::ResultStore;
 use crate::findings::{Findings, ModelInfo};
 use crate::gpu::self_test::Fault;
+use crate::inference::canal::canal_path;
 use crate::inference::kept::KeptKey;
 use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request, Unfinished};
@@ -275,6 +276,14 @@ impl Worker {
             }
         };
         self.start("reformat", work, move |end| Some(Event::Reformatted { request, result: Err(end) }))
+    }
+
+    pub fn find_canal(self, request: RequestId, loaded: LoadedSeries) -> Running {
+        let work = move |ctx: &JobCtx, _: &Sender<Event>| {
+            let path = canal_path(&loaded, ctx)?;
+            Ok(Some(Event::CanalFound { request, result: Ok(path) }))
+        };
+        self.start("canal", work, move |end| Some(Event::CanalFound { request, result: Err(end) }))
     }
 
     /// A check that fails in any way leaves the pictures to the processor.

@@ -126,6 +126,10 @@ pub struct RenderArgs {
     /// axis through the middle of the volume
     #[arg(long, value_name = "X,Y,Z", requires = "plane", allow_hyphen_values = true)]
     pub normal: Option<String>,
+    /// Let the plane follow the spinal canal, found in the slices, and unroll it; MM is then the distance behind the canal's
+    /// middle (coronal) or to the left of it (sagittal)
+    #[arg(long, requires = "plane", conflicts_with = "normal")]
+    pub curved: bool,
     /// Thickness of a slab, half of it on each side of the plane, mm
     #[arg(long, value_name = "MM", requires = "plane")]
     pub slab: Option<f64>,

@@ -1,10 +1,12 @@
 //! Patient space (DICOM LPS: +x to the patient's left, +y to posterior, +z to the head; millimetres),
 //! the pose of a slice in it, stacks of slices and planes across them, and the letters that name directions.
 
+mod bend;
 mod plane;
 mod stack;
 mod turn;
 
+pub use bend::{Bend, Bent, BodyPath, PathOrigin};
 pub use plane::{Plane, PlaneError, PlaneGrid};
 #[cfg(test)]
 pub(crate) use stack::tests::poses as test_poses;

@@ -126,6 +126,12 @@ impl PlaneGrid {
         let pose = SlicePose { origin: PatientPoint(origin), along_row, along_column };
         Ok(Self { pose, spacing_mm, rows: rows as usize, columns: columns as usize })
     }
+    /// Refuses a grid of more pixels than any picture has.
+    pub fn within_limits(self) -> Result<Self, PlaneError> {
+        let (columns, rows, spacing_mm) = (self.columns as f64, self.rows as f64, self.spacing_mm);
+        let fits = self.columns <= MOST_PIXELS && self.rows <= MOST_PIXELS;
+        if fits { Ok(self) } else { Err(PlaneError::TooLarge { spacing_mm, columns, rows, limit: MOST_PIXELS }) }
+    }
     pub fn patient_from_pixel(&self, at: PixelPoint) -> PatientPoint {
         self.pose.patient_from_pixel(at, [self.spacing_mm; 2])
     }

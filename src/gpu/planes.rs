@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use bytemuck::{Pod, Zeroable};
 
 use super::cache::SourceKey;
-use super::uniforms::{FLOAT_BITS, HEATMAP, INVERT, PADDED, VoiUniforms, style_flag};
+use super::uniforms::{FLOAT_BITS, HEATMAP, INVERT, PADDED, VoiUniforms, cubic_flag, style_flag};
 use super::views::Texels;
-use crate::geometry::{PatientPoint, SlicePosition, StackGeometry, Vec3};
+use crate::geometry::{Bend, PatientPoint, SlicePosition, StackGeometry, Vec3};
 use crate::view::Interpolation;
 use crate::view::planes::{HeatStack, PlaneDraw, Upload};
 use crate::volume::{Projection, SlicePixels, Volume};
@@ -30,6 +30,7 @@ pub const EVEN: u32 = 64;
 pub const NEAREST: u32 = 128;
 pub const MIP: u32 = 256;
 pub const MINIP: u32 = 512;
+pub const BENT: u32 = 8192;
 
 /// Voxels that go to the device in one step: a few milliseconds.
 const UPLOAD_BYTES: usize = 24 << 20;
@@ -53,6 +54,7 @@ pub struct PlaneUniforms {
     pub cam_maximum: f32,
     pub opacity: f32,
     pub size_px: [i32; 2],
+    pub bend: [f32; 4],
 }
 
 impl PlaneUniforms {
@@ -73,12 +75,26 @@ impl PlaneUniforms {
         set(draw.interpolation == Interpolation::Nearest, NEAREST);
         set(draw.slab.projection == Projection::Mip, MIP);
         set(draw.slab.projection == Projection::MinIp, MINIP);
+        set(draw.bent.is_some(), BENT);
+        flags |= cubic_flag(draw.interpolation);
         let heat = draw.heatmap.as_ref();
         if let Some(heat) = heat {
             flags |= HEATMAP | style_flag(heat.style);
         }
         let slices = geometry.positions().len();
         let whole = |n: usize| i32::try_from(n).unwrap_or(0);
+        let (place, bend) = match &draw.bent {
+            Some(bent) => {
+                let table = |y: f64| (draw.pixel_from_screen.pixel(0.5, y).row + 0.5) * draw.grid.spacing_mm;
+                let [at_0, at_1] = [0.5, 1.5].map(|y| table(y) / bent.bend.step_mm());
+                // The rest of the place stands in the table.
+                let plane = bent.bend.plane();
+                let across = plane.directions()[0];
+                let aside = across * first.0.dot(across) + plane.axis() * bent.shift_mm;
+                (frame.way(aside), [at_0, at_1 - at_0, step_mm, 0.0].map(|v| v as f32))
+            }
+            None => (frame.place(first), [0.0; 4]),
+        };
         Self {
             origin_px,
             steps,
@@ -91,11 +107,12 @@ impl PlaneUniforms {
             cam_maximum: heat.map_or(1.0, |heat| heat.stack.maximum),
             opacity: heat.map_or(0.0, |heat| heat.opacity),
             size_px: size_px.map(|n| i32::try_from(n).unwrap_or(1)),
-            place: frame.place(first),
+            place,
             per_x: frame.way(step_px(1.0, 0.0)),
             per_y: frame.way(step_px(0.0, 1.0)),
             per_step: frame.way(normal * step_mm),
             voi,
+            bend,
         }
     }
 }
@@ -150,6 +167,16 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The table of a bent surface: places, and under them what a millimetre across the surface is.
+fn surface_texels(bend: &Bend, geometry: &StackGeometry) -> [Vec<[i32; 4]>; 2] {
+    let frame = Frame::new(geometry);
+    let bits = |v: [f32; 4]| v.map(|v| v.to_bits() as i32);
+    [
+        bend.table().map(|(point, _)| bits(frame.place(PatientPoint(point)))).collect(),
+        bend.table().map(|(_, normal)| bits(frame.way(normal))).collect(),
+    ]
+}
+
 /// Pipeline, the volume, and the views of one device.
 pub struct PlaneViews {
     pipeline: wgpu::RenderPipeline,
@@ -200,6 +227,8 @@ struct VolumeTexture {
 struct Slot {
     uniforms: wgpu::Buffer,
     group: wgpu::BindGroup,
+    /// Whose surface the group holds, in which volume, reduced how far.
+    surface: Option<(SourceKey, SourceKey, usize)>,
     /// Of the window, and whose it is.
     table: Option<(SourceKey, wgpu::BindGroup)>,
     used: u64,
@@ -212,7 +241,7 @@ impl PlaneViews {
             has_dynamic_offset: false,
             min_binding_size: std::num::NonZeroU64::new(size_of::<PlaneUniforms>() as u64),
         };
-        let view_layout = layout(device, "plane", &[uniforms]);
+        let view_layout = layout(device, "plane", &[uniforms, texture(wgpu::TextureViewDimension::D2)]);
         let volume_layout = layout(
             device,
             "volume",
@@ -287,8 +316,9 @@ impl PlaneViews {
         self.bring_heat(device, queue, draw);
         self.work.buffers += u64::from(!self.slots.contains_key(&view));
         self.work.views += 1;
-        let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, &self.view_layout));
+        let slot = self.slots.entry(view).or_insert_with(|| Slot::new(device, queue, &self.view_layout));
         slot.used = clock;
+        slot.bring_surface(device, queue, &self.view_layout, draw);
         slot.bring_table(device, queue, &self.table_layout, draw);
         queue.write_buffer(&slot.uniforms, 0, bytemuck::bytes_of(&PlaneUniforms::new(draw, place)));
     }
@@ -385,7 +415,7 @@ fn maps_group(
     });
     let rows = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(width * 4), rows_per_image: Some(height) };
     queue.write_texture(maps.as_image_copy(), bytemuck::cast_slice(values), rows, size);
-    let regions = table_texture(device, queue, regions);
+    let regions = table_texture(device, queue, &[regions]);
     let views = [&maps, &regions].map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()));
     device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("maps"),
@@ -427,7 +457,7 @@ impl VolumeTexture {
         if pollster::block_on(scope.pop()).is_some() {
             return None;
         }
-        let positions = table_texture(device, queue, &Frame::new(&geometry).positions());
+        let positions = table_texture(device, queue, &[&Frame::new(&geometry).positions()]);
         let views = [&texture, &positions].map(|t| t.create_view(&wgpu::TextureViewDescriptor::default()));
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("volume"),
@@ -474,10 +504,12 @@ fn format_of(volume: &Volume) -> wgpu::TextureFormat {
     if volume.is_integer() { wgpu::TextureFormat::R16Sint } else { wgpu::TextureFormat::R32Sint }
 }
 
-fn table_texture(device: &wgpu::Device, queue: &wgpu::Queue, table: &[[i32; 4]]) -> wgpu::Texture {
-    let size = wgpu::Extent3d { width: table.len() as u32, height: 1, depth_or_array_layers: 1 };
+/// Rows of equal length, at least one.
+fn table_texture(device: &wgpu::Device, queue: &wgpu::Queue, rows: &[&[[i32; 4]]]) -> wgpu::Texture {
+    let width = rows.first().map_or(0, |row| row.len()) as u32;
+    let size = wgpu::Extent3d { width, height: rows.len() as u32, depth_or_array_layers: 1 };
     let texture = device.create_texture(&wgpu::TextureDescriptor {
-        label: Some("table of slices"),
+        label: Some("table of places"),
         size,
         mip_level_count: 1,
         sample_count: 1,
@@ -486,25 +518,57 @@ fn table_texture(device: &wgpu::Device, queue: &wgpu::Queue, table: &[[i32; 4]])
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });
-    let rows = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(size.width * 16), rows_per_image: None };
-    queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(table), rows, size);
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(width * 16), rows_per_image: None };
+    let texels = rows.concat();
+    queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(&texels), layout, size);
     texture
 }
 
 impl Slot {
-    fn new(device: &wgpu::Device, layout: &wgpu::BindGroupLayout) -> Self {
+    fn new(device: &wgpu::Device, queue: &wgpu::Queue, layout: &wgpu::BindGroupLayout) -> Self {
         let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("plane"),
             size: size_of::<PlaneUniforms>() as u64,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let nothing = table_texture(device, queue, &[&[[0; 4]; 2]]);
+        let group = Self::group(device, layout, &uniforms, &nothing);
+        Self { uniforms, group, surface: None, table: None, used: 0 }
+    }
+    fn group(
+        device: &wgpu::Device,
+        layout: &wgpu::BindGroupLayout,
+        uniforms: &wgpu::Buffer,
+        surface: &wgpu::Texture,
+    ) -> wgpu::BindGroup {
+        let surface = surface.create_view(&wgpu::TextureViewDescriptor::default());
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("plane"),
             layout,
-            entries: &[wgpu::BindGroupEntry { binding: 0, resource: uniforms.as_entire_binding() }],
-        });
-        Self { uniforms, group, table: None, used: 0 }
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: uniforms.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&surface) },
+            ],
+        })
+    }
+    /// A flat plane leaves the table of the surface before it, which nobody reads.
+    fn bring_surface(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        layout: &wgpu::BindGroupLayout,
+        draw: &PlaneDraw,
+    ) {
+        let Some(bent) = &draw.bent else { return };
+        let key = (SourceKey::of(&bent.bend), SourceKey::of(&draw.stack.volume), draw.reduction);
+        if self.surface.as_ref() == Some(&key) {
+            return;
+        }
+        let [places, across] = surface_texels(&bent.bend, &draw.stack.geometry.reduced(draw.reduction));
+        let texture = table_texture(device, queue, &[&places, &across]);
+        self.group = Self::group(device, layout, &self.uniforms, &texture);
+        self.surface = Some(key);
     }
     fn bring_table(
         &mut self,
@@ -560,10 +624,11 @@ mod tests {
             heat_size,
             cam_maximum,
             opacity,
-            size_px
+            size_px,
+            bend
         );
         check_layout(SHADER, "View", size_of::<PlaneUniforms>(), &ours);
-        for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP)] {
+        for (name, bit) in [("EVEN", EVEN), ("NEAREST", NEAREST), ("MIP", MIP), ("MINIP", MINIP), ("BENT", BENT)] {
             assert!(SHADER.contains(&format!("const {name} = {bit}u;")), "{name}");
         }
     }
@@ -601,6 +666,7 @@ mod tests {
         let draw = |plane: Plane, at_mm: f64| PlaneDraw {
             pixel_from_screen: PixelFromScreen::EXACT,
             grid: PlaneGrid::covering(&stack.geometry, plane, at_mm, 0.3).expect("inside"),
+            bent: None,
             stack: stack.clone(),
             reduction: 1,
             slab: Slab::default(),

@@ -128,6 +128,7 @@ fn plane_draw(stack: Stack, plane: Plane, thickness_mm: f64) -> Option<PlaneDraw
     Some(PlaneDraw {
         pixel_from_screen: map,
         grid,
+        bent: None,
         stack,
         reduction: 1,
         slab: Slab { thickness_mm, projection: Projection::Mip },

@@ -16,6 +16,8 @@ pub const HEATMAP: u32 = 32;
 pub const TABLE: u32 = 4096;
 pub const CELLS: u32 = 1024;
 pub const OUTLINE: u32 = 2048;
+pub const CUBIC: u32 = 16384;
+pub const SMOOTH: u32 = 32768;
 
 /// The flag that goes with a style of the heatmap.
 pub const fn style_flag(style: HeatmapStyle) -> u32 {
@@ -71,7 +73,7 @@ impl ViewUniforms {
             origin_px,
             image_size: shown.image.map(|n| i32::try_from(n).unwrap_or(0)),
             size_px: size_px.map(|n| i32::try_from(n).unwrap_or(0)),
-            neighbour: if image.interpolation == Interpolation::Linear { 1 } else { 0 },
+            neighbour: if image.interpolation == Interpolation::Nearest { 0 } else { 1 },
             ..Self::zeroed()
         };
         (uniforms.voi, uniforms.flags) = VoiUniforms::new(&image.window, image.slice.padding);
@@ -141,6 +143,16 @@ fn image_flags(image: &ImageLayer) -> u32 {
     flag(matches!(image.slice.pixels, SlicePixels::F32(_)), FLOAT_BITS)
         | flag(image.invert, INVERT)
         | flag(image.slice.padding.is_some(), PADDED)
+        | cubic_flag(image.interpolation)
+}
+
+/// How the shaders know of a cubic.
+pub(super) fn cubic_flag(interpolation: Interpolation) -> u32 {
+    match interpolation {
+        Interpolation::Nearest | Interpolation::Linear => 0,
+        Interpolation::Cubic => CUBIC,
+        Interpolation::Smooth => CUBIC | SMOOTH,
+    }
 }
 
 /// What of a draw can be shown on this device: `[columns, rows]` of the slice (zero for none) and of the map.
@@ -219,10 +231,12 @@ impl AxesKey {
 fn pixel_place(at: f64, pixels: usize, interpolation: Interpolation) -> Option<(i32, f32)> {
     let last = pixels.checked_sub(1)? as f64;
     match interpolation {
-        Interpolation::Linear => (at >= -0.5 && at < last + 0.5).then(|| {
-            let inside = at.clamp(0.0, last);
-            (inside.floor() as i32, (inside - inside.floor()) as f32)
-        }),
+        Interpolation::Linear | Interpolation::Cubic | Interpolation::Smooth => {
+            (at >= -0.5 && at < last + 0.5).then(|| {
+                let inside = at.clamp(0.0, last);
+                (inside.floor() as i32, (inside - inside.floor()) as f32)
+            })
+        }
         Interpolation::Nearest => {
             let nearest = (at + 0.5).floor();
             (nearest >= 0.0 && nearest <= last).then_some((nearest as i32, 0.0))
@@ -257,7 +271,7 @@ mod tests {
 
     #[test]
     fn one_to_one_hits_each_pixel_and_ends_with_the_picture() {
-        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+        for interpolation in Interpolation::ALL {
             let d = draw(PixelFromScreen::EXACT, interpolation);
             assert_eq!(pixels(&d, 0, [5, 5]), [0, 1, 2, -1, -1]);
             assert_eq!(pixels(&d, 1, [5, 5]), [0, 1, -1, -1, -1]);

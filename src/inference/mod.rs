@@ -1,5 +1,6 @@
 //! Volume to findings: order of slices, device, progress. Knows no window and no file format.
 
+pub mod canal;
 mod gates;
 pub mod kept;
 mod metal;

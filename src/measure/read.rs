@@ -198,7 +198,7 @@ impl Sampled {
                     rows: count(&rows),
                     columns: count(&columns),
                 };
-                let all = stack.resample(&grid, slab, f32::NAN);
+                let all = stack.resample((&grid, None), slab, f32::NAN);
                 let mut out = Self::default();
                 let places = rows.flat_map(|row| columns.clone().map(move |column| (column, row)));
                 for ((column, row), value) in places.zip(all) {

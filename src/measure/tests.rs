@@ -256,7 +256,7 @@ fn a_region_on_a_plane_reads_what_the_plane_shows_and_nothing_beyond_the_volume(
     let grid = PlaneGrid::covering(&stack.geometry, Plane::Coronal, centre.0.y, 1.0).expect("inside");
     let source = Source::Plane { plane: Plane::Coronal, slab: Slab::default() };
     let ground = Ground { space: Space::Patient, pose: grid.pose, spacing: [1.0; 2], source };
-    let shown = stack.resample(&grid, &Slab::default(), f32::NAN);
+    let shown = stack.resample((&grid, None), &Slab::default(), f32::NAN);
     let far = 1e5;
     let whole = drawn_on(ground, Kind::Rectangle, vec![at(-far, centre.0.y, -far), at(far, centre.0.y, far)]);
     let sampled = Sampled::of(&whole, Pixels::Volume(&stack));

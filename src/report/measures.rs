@@ -125,7 +125,7 @@ fn fidelity(input: &ReportInput<'_>, plane: Option<&Ground>) -> Fidelity {
     let drawn = match (slab, input.loaded.stack()) {
         (Some(slab), Ok(stack)) => {
             let (step_mm, interpolation) = (stack.slab_step_mm(), Interpolation::Linear);
-            let cut = PlaneCut { stack: &stack.geometry, slab, step_mm, reduction: 1, interpolation };
+            let cut = PlaneCut { stack: &stack.geometry, slab, step_mm, reduction: 1, interpolation, follows: None };
             Fidelity::of_plane(&cut, lossy)
         }
         _ => Fidelity::of_printed_slice(lossy),

@@ -119,7 +119,7 @@ fn of_plane(loaded: &LoadedSeries, key: &KeySlice, ground: &Ground) -> Option<Ve
     let (pose, centre) = (&ground.pose, key.marks.first().map_or(ground.pose.origin, Measurement::centre));
     let directions = [pose.along_row, pose.along_column];
     let grid = PlaneGrid::through(&stack.geometry, pose.origin, directions, ground.spacing[0]).ok()?;
-    let slice = Arc::new(stack.plane_slice(&grid, slab));
+    let slice = Arc::new(stack.plane_slice((&grid, None), slab));
     let view = square(&slice, [grid.spacing_mm; 2], key.region.as_ref());
     let pictures = WINDOWS.map(|window| {
         let mut picture = source(series, &slice, key, window, None, view);

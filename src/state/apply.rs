@@ -179,6 +179,7 @@ impl AppState {
         self.leave_series(effects);
         self.drop_job(effects);
         self.drop_reformat(effects);
+        self.drop_canal(effects);
         self.drop_prefetch(effects);
         self.clear_shelf();
         self.worklist = Worklist::default();

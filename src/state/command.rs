@@ -17,7 +17,7 @@ use super::windows::WindowsCommand;
 use super::worklist::{ReadingKey, WorklistCommand};
 use crate::findings::operating::Thresholds;
 use crate::findings::{CaseResult, Doubt, Findings, ModelInfo, Occlusion, Provenance, Seconds, SliceFinding};
-use crate::geometry::{PatientPoint, Plane};
+use crate::geometry::{BodyPath, PatientPoint, Plane};
 use crate::measure::{self, Levels};
 use crate::reading::Reading;
 use crate::study::password::{Password, Passwords};
@@ -154,7 +154,7 @@ pub enum Command {
     FlipHorizontal,
     FlipVertical,
     Invert,
-    ToggleInterpolation,
+    CycleInterpolation,
     /// To the next faster (1) or slower (-1) pace of the cine.
     StepCineRate(i32),
     SetInterpolation(Interpolation),
@@ -250,6 +250,15 @@ pub enum Command {
     ShowKeysPage,
     ShowGeneralPage,
     Keys(KeysCommand),
+    /// Bends the focused plane along the spinal canal, or makes it flat again.
+    ToggleCurved,
+    CancelCanal,
+    /// A knot of the line that a bent plane follows goes where that plane is to pass, at the knot's height.
+    MoveKnot {
+        plane: Plane,
+        index: usize,
+        at: PatientPoint,
+    },
     /// Makes axial slices of a series that has none, and shows them.
     ReformatAxial,
     CancelReformat,
@@ -434,6 +443,12 @@ pub enum Effect {
         request: RequestId,
         stack: Stack,
     },
+    /// Finds the spinal canal in axial slices.
+    FindCanal {
+        request: RequestId,
+        loaded: LoadedSeries,
+    },
+    CancelCanal,
     /// Resamples a series to axial slices, in no more than so many bytes.
     Reformat {
         request: RequestId,
@@ -527,6 +542,11 @@ pub enum Event {
     StudyAnalysed {
         request: RequestId,
         result: Result<Box<Findings>, Ended>,
+    },
+    /// `None` where the slices show no canal.
+    CanalFound {
+        request: RequestId,
+        result: Result<Option<BodyPath>, Ended>,
     },
     Reformatted {
         request: RequestId,

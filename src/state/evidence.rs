@@ -1,6 +1,7 @@
 //! From a peak of the strip to what the network looked at there: the slice, the planes through the hottest cell of its
 //! map, and words that say what it is and what it is not.
 
+use super::curve::Curve;
 use super::planes::Turned;
 use super::*;
 use crate::findings::describe::{score_text, standing};
@@ -22,6 +23,7 @@ struct Before {
     view: ViewState,
     plane_views: Option<[ViewState; 3]>,
     turned: [Option<Turned>; 3],
+    curve: Curve,
 }
 
 impl AppState {
@@ -56,6 +58,7 @@ impl AppState {
             view: active.view,
             plane_views: active.planes.as_ref().map(|planes| *planes.views()),
             turned: active.planes.as_ref().map(Planes::turned).unwrap_or_default(),
+            curve: active.planes.as_ref().map(Planes::curve).unwrap_or_default(),
         };
         // The network saw the slices, so they are shown, not a plane turned out of them.
         if let Some(planes) = &mut active.planes {
@@ -83,6 +86,7 @@ impl AppState {
             if let (Some(planes), Some(views)) = (&mut active.planes, before.plane_views) {
                 planes.set_views(views);
                 planes.set_turned(before.turned);
+                planes.set_curve(before.curve);
             }
         }
         Self::save(effects);

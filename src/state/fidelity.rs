@@ -1,6 +1,7 @@
 //! What each pane shows against what the file holds.
 
 use super::*;
+use crate::geometry::PathOrigin;
 use crate::view::PixelFromScreen;
 use crate::view::fidelity::{Fidelity, PlaneCut};
 
@@ -14,7 +15,9 @@ impl AppState {
             Pane::Slices => Fidelity::of_slice(map, interpolation, lossy),
             Pane::Across(plane) => {
                 let draw = active.plane_draw(plane, self.slab, reduction, interpolation)?;
-                Fidelity::of_plane(&PlaneCut::from(&draw), lossy)
+                let origin = active.planes.as_ref().and_then(|planes| planes.bent_along(plane));
+                let follows = origin.map(PathOrigin::words);
+                Fidelity::of_plane(&PlaneCut { follows, ..PlaneCut::from(&draw) }, lossy)
             }
         };
         let drawn = drawn.reformatted(active.series.reformatted_from());

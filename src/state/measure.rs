@@ -195,7 +195,7 @@ impl ActiveSeries {
         match pane {
             Pane::Slices => Some(self.slice_ground(self.current)),
             Pane::Across(plane) => {
-                let planes = self.planes.as_ref()?;
+                let planes = self.planes.as_ref().filter(|planes| !planes.is_bent(plane))?;
                 let (grid, slab) = (planes.grid(plane)?, planes.slab_of(plane, slab));
                 let source = Source::Plane { plane, slab };
                 Some(Ground { space: Space::Patient, pose: grid.pose, spacing: [grid.spacing_mm; 2], source })
@@ -220,7 +220,7 @@ impl ActiveSeries {
     }
     /// A pane shows the plane that a measurement lies on, within half a slice (or half the slab).
     pub fn shows(&self, pane: Pane, slab: Slab, measurement: &Measurement) -> bool {
-        let Some(ground) = self.ground(pane, slab) else { return false };
+        let Some(ground) = self.ground(pane, slab) else { return self.names_on_bend(pane, measurement) };
         let (own, source) = (&measurement.ground, &measurement.ground.source);
         if own.space != ground.space {
             return false;
@@ -246,6 +246,15 @@ impl ActiveSeries {
                 points.iter().all(|p| (p.0 - ground.pose.origin.0).dot(normal).abs() <= half_mm)
             }
         }
+    }
+    /// On a bent plane, on which nothing is measured, vertebrae near it stand named.
+    fn names_on_bend(&self, pane: Pane, measurement: &Measurement) -> bool {
+        let Pane::Across(plane) = pane else { return false };
+        let bent = self.planes.as_ref().and_then(|planes| planes.bent(plane));
+        let near = |p: &PatientPoint| bent.as_ref().is_some_and(|bent| bent.off_mm(*p).abs() <= VERTEBRA_ON_PLANES_MM);
+        measurement.kind == Kind::Vertebra
+            && measurement.ground.space == Space::Patient
+            && measurement.points.iter().all(near)
     }
     /// The vertebrae that the reader has named.
     pub fn levels(&self) -> Levels {
@@ -405,6 +414,9 @@ impl AppState {
 
     fn place(&mut self, pane: Pane, at: PatientPoint, effects: &mut Vec<Effect>) {
         let Some(kind) = self.kind_in_hand() else { return };
+        if self.refuses_on_bend(pane) {
+            return;
+        }
         let slab = self.slab;
         let Some(active) = &mut self.active else { return };
         let Some(ground) = active.ground(pane, slab) else { return };

@@ -7,6 +7,7 @@ mod beside;
 mod chrome;
 mod cine;
 mod command;
+mod curve;
 mod evidence;
 mod export;
 mod fidelity;
@@ -137,6 +138,7 @@ pub struct AppState {
     evidence: Option<evidence::Evidence>,
     occlusion: Option<OcclusionCheck>,
     reformatting: Option<reformat::Reformatting>,
+    finding_canal: Option<curve::FindingCanal>,
     shelf: shelf::Shelf,
     prefetch: Option<prefetch::Prefetch>,
     now: Moment,
@@ -371,6 +373,7 @@ impl AppState {
             evidence: None,
             occlusion: None,
             reformatting: None,
+            finding_canal: None,
             shelf: shelf::Shelf::default(),
             prefetch: None,
             now: Moment::default(),

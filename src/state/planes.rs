@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::curve::Curve;
 use super::*;
 use crate::geometry::{PatientPoint, Plane, PlaneGrid, Rotation, SlicePose, StackError, Tilt, Vec3};
 use crate::view::planes::{Layout, Pane, PlaneDraw, Upload, reduction_for, screen_step_mm};
@@ -23,6 +24,7 @@ pub struct Planes {
     pub(super) own_slab: Slab,
     views: [ViewState; 3],
     turned: [Option<Turned>; 3],
+    pub(super) curve: Curve,
 }
 
 /// A plane that was turned out of the body's own.
@@ -49,6 +51,7 @@ impl Planes {
             own_slab: Slab::default(),
             views: Default::default(),
             turned: [None; 3],
+            curve: Curve::default(),
             stack,
         };
         planes.follow(current);
@@ -77,6 +80,10 @@ impl Planes {
     pub fn any_turned(&self) -> bool {
         self.turned.iter().any(Option::is_some)
     }
+    /// The unit normal of a plane where it passes a point, or passes above or below it.
+    pub fn normal_at(&self, plane: Plane, at: PatientPoint) -> Vec3 {
+        self.bent(plane).map_or_else(|| self.normal(plane), |bent| bent.normal_at(at))
+    }
     pub(super) fn turned(&self) -> [Option<Turned>; 3] {
         self.turned
     }
@@ -104,8 +111,11 @@ impl Planes {
         let turned = self.turned[plane as usize].as_ref()?;
         Tilt::of(plane, &turned.grid.pose, plane.directions())
     }
-    /// "sagittal, x 3.2 mm", or how it leans and through which point.
+    /// "sagittal, x 3.2 mm", or how it leans and through which point, or how far it lies off the line that it follows.
     pub fn words(&self, plane: Plane) -> String {
+        if let Some(bent) = self.bent(plane) {
+            return bent.words();
+        }
         let [along_row, along_column] = if self.is_turned(plane) { self.directions(plane) } else { plane.directions() };
         plane.words(&SlicePose { origin: self.crosshair, along_row, along_column }, self.crosshair)
     }
@@ -124,7 +134,7 @@ impl Planes {
     }
     /// Turns planes about the crosshair. One that comes back to where it stood is upright again.
     fn turn(&mut self, planes: &[Plane], rotation: &Rotation) {
-        for &plane in planes {
+        for &plane in planes.iter().filter(|plane| !self.is_bent(**plane)).collect::<Vec<_>>() {
             let Some(from) = self.turned_from(plane) else { continue };
             let grid = from.grid.turned(rotation, self.crosshair);
             let upright = self.upright(plane);
@@ -153,8 +163,13 @@ impl Planes {
             self.turn_to(plane, pose);
         }
     }
+    /// All planes upright and flat.
     pub(super) fn stand_up(&mut self) {
         self.turned = [None; 3];
+        self.unbend();
+    }
+    pub(super) fn stand_up_one(&mut self, plane: Plane) {
+        self.turned[plane as usize] = None;
     }
     pub(super) fn set_turned(&mut self, turned: [Option<Turned>; 3]) {
         self.turned = turned;
@@ -179,15 +194,24 @@ impl Planes {
         for plane in self.across() {
             let Some(grid) = self.grid(plane) else { continue };
             let image = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] };
-            let at = grid.pixel_from_patient(self.crosshair);
+            let at = match self.bent(plane) {
+                Some(bent) => bent.pixel_from_patient(&grid.pose, [grid.spacing_mm; 2], self.crosshair),
+                None => grid.pixel_from_patient(self.crosshair),
+            };
             self.view_mut(plane).centre_on(image, at);
         }
     }
     pub fn coordinate_mm(&self, plane: Plane) -> f64 {
         plane.coordinate_mm(self.crosshair)
     }
-    /// The pixels of a plane through the crosshair, over the whole volume; of a turned one as many as it had upright.
+    /// The pixels of a plane through the crosshair, over the whole volume; of a turned one as many as it had upright, of a
+    /// bent one as its surface has unrolled.
     pub fn grid(&self, plane: Plane) -> Option<PlaneGrid> {
+        if let Some(bent) = self.bent(plane) {
+            let [along_row, _] = plane.directions();
+            let reach_mm = self.stack.geometry.reach_mm(along_row);
+            return Some(bent.grid(reach_mm, self.crosshair, self.stack.geometry.smallest_spacing_mm()));
+        }
         if let Some(turned) = &self.turned[plane as usize] {
             return Some(turned.grid.moved_through(self.crosshair));
         }
@@ -206,12 +230,24 @@ impl Planes {
     }
     fn at_depth(&self, from: PatientPoint, depth_mm: f64) -> PatientPoint {
         let [.., onwards] = self.stack.geometry.directions();
+        if self.any_bent() && self.acquired == Plane::Axial {
+            return self.along_the_curve(from, onwards, depth_mm);
+        }
         let [a, b] = self.across();
         let crossing = self.normal(a).cross(self.normal(b));
         // Planes that are nearly parallel to the slices, or to each other, lead nowhere.
         let leads = self.any_turned() && crossing.dot(onwards).abs() > 0.2;
         let axis = if leads { crossing } else { self.acquired.axis() };
         PatientPoint(from.0 + axis * ((depth_mm - from.0.dot(onwards)) / axis.dot(onwards)))
+    }
+    /// The point that bent planes carry to a depth of the stack, whose slices may lean.
+    fn along_the_curve(&self, from: PatientPoint, onwards: Vec3, depth_mm: f64) -> PatientPoint {
+        /// Each round leaves of the rest as much as slices and line lean against each other.
+        const ROUNDS: usize = 12;
+        (0..ROUNDS).fold(from, |at, _| {
+            let rest_mm = (depth_mm - at.0.dot(onwards)) / onwards.z;
+            self.carried(from, at.0.z + rest_mm)
+        })
     }
     /// The crosshair moved so that the slices' plane passes through a point.
     pub fn onto_slice_through(&self, at: PatientPoint) -> PatientPoint {
@@ -257,6 +293,9 @@ impl Planes {
     }
     /// The crosshair moved straight onto the parallel of a plane through a point.
     pub fn onto_plane_through(&self, plane: Plane, at: PatientPoint) -> PatientPoint {
+        if let Some(bent) = self.bent(plane) {
+            return PatientPoint(self.crosshair.0 + plane.axis() * bent.off_mm(at));
+        }
         let normal = self.normal(plane);
         PatientPoint(self.crosshair.0 + normal * (at.0 - self.crosshair.0).dot(normal))
     }
@@ -305,6 +344,7 @@ impl ActiveSeries {
         Some(PlaneDraw {
             pixel_from_screen: view::PixelFromScreen::EXACT,
             grid: planes.grid(plane)?,
+            bent: planes.bent(plane),
             stack: planes.stack.clone(),
             reduction,
             slab,
@@ -388,7 +428,7 @@ impl AppState {
             }
             Command::TurnBy(degrees) => self.turn_by(degrees),
             Command::StandUp => self.change_planes(Planes::stand_up),
-            _ => return false,
+            _ => return self.apply_to_curve(command, effects),
         }
         true
     }

@@ -82,6 +82,7 @@ impl AppState {
                 self.notice(Severity::Error, format!("The kept results could not all be removed: {why}"));
             }
             Event::SolidMade { request, result } => self.solid_made(request, result),
+            Event::CanalFound { request, result } => self.canal_found(request, result),
             Event::Reformatted { request, result } => self.reformatted(request, result, &mut effects),
             Event::GraphicsChecked(result) => self.graphics_checked(result),
             Event::MeasuresRead { key, result } => self.measures_read(&key, result, &mut effects),

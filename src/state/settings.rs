@@ -260,12 +260,7 @@ impl AppState {
             Command::SetPrefetch(on) => s.prefetch = *on,
             Command::SetKeptResults(mb) => s.kept_results_mb = (*mb).min(1 << 20),
             Command::SetInterpolation(interpolation) => s.interpolation = *interpolation,
-            Command::ToggleInterpolation => {
-                s.interpolation = match s.interpolation {
-                    Interpolation::Linear => Interpolation::Nearest,
-                    Interpolation::Nearest => Interpolation::Linear,
-                }
-            }
+            Command::CycleInterpolation => s.interpolation = s.interpolation.next(),
             Command::SetHeatmapOpacity(opacity) => s.heatmap_opacity = opacity.clamp(0.05, MAX_HEATMAP_OPACITY),
             Command::StepHeatmapOpacity(by) => {
                 s.heatmap_opacity = (s.heatmap_opacity + by).clamp(0.05, MAX_HEATMAP_OPACITY);

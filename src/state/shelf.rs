@@ -52,6 +52,7 @@ impl AppState {
 
     /// As [`Self::leave_series`], whatever the budget.
     pub(super) fn shelve_series(&mut self, effects: &mut Vec<Effect>) {
+        self.drop_canal(effects);
         let row = self.active_row();
         if matches!(self.analysis, AnalysisState::Preparing(_) | AnalysisState::Running) {
             let waits = self.settings.auto_analyse && self.has_worklist();

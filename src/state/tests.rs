@@ -352,7 +352,7 @@ pub(super) fn placed(mut series: Series) -> Series {
 }
 
 /// A state with ten axial slices, 2 mm apart, head first, all there.
-fn with_planes() -> AppState {
+pub(super) fn with_planes() -> AppState {
     let mut state = AppState::new(Settings::default());
     let study = placed(series(10));
     let effects = state.apply(Command::OpenPath("/study".into()));

@@ -101,8 +101,8 @@ fn map_of(
     resolved: ResolvedView,
     pose: SlicePose,
     shown: &ActiveSeries,
-) -> Option<PaneMap> {
-    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing: shown.series.spacing_mm? })
+) -> Option<PaneMap<'static>> {
+    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing: shown.series.spacing_mm?, bent: None })
 }
 
 /// How far from a slice a place still counts as on it, mm.

@@ -138,9 +138,7 @@ fn settings(ctx: &egui::Context, state: &AppState, cache: &mut UiCache, commands
 fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
     let s = &state.settings;
     super::caption(ui, "Picture and mouse");
-    check(ui, s.interpolation == Interpolation::Linear, "Interpolate between pixels", commands, |on| {
-        Command::SetInterpolation(if on { Interpolation::Linear } else { Interpolation::Nearest })
-    });
+    interpolation_setting(ui, state, commands);
     let text = "Drag down to brighten (default: up)";
     check(ui, s.invert_vertical_drag, text, commands, Command::SetInvertVerticalDrag);
     let mut pace = s.drag_sensitivity;
@@ -162,6 +160,20 @@ fn picture_settings(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) 
     }
     check(ui, s.cine_sweep, "A cine goes there and back, not round and round", commands, Command::SetCineSweep);
     check(ui, s.heatmap_everywhere, "Heatmap below the threshold too", commands, Command::SetHeatmapEverywhere);
+}
+
+fn interpolation_setting(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    let what = "Linear: no value beyond those around it. Cubic, sharp: keeps edges, and overshoots beside them. Cubic, smooth: \
+                softens noise and edges. The badge of each picture says which";
+    ui.horizontal(|ui| {
+        ui.label("Between pixels").on_hover_text(state.keymap.hint(what, "interpolation"));
+        for each in Interpolation::ALL {
+            let response = ui.selectable_label(state.settings.interpolation == each, each.name());
+            if response.accessible_name(format!("Between pixels: {}", each.name())).clicked() {
+                commands.push(Command::SetInterpolation(each));
+            }
+        }
+    });
 }
 
 /// What a drag with a button does on every picture but the bone's.

@@ -17,6 +17,7 @@ const MOUSE: &[(&str, &str)] = &[
     ("Double-click", "one pane: fit, then back to all panes or fold the panels; several: this one alone"),
     ("Click, drag a line", "several panes: move the crosshair, move a plane"),
     ("Drag a line's end", "turn the other planes about the crosshair (Alt: that one alone)"),
+    ("Drag a square on a curve", "bend the line that a curved plane follows"),
     ("Drag a handle, a line, a label", "change, move a measurement; double-click on a label names it"),
     ("Right click", "menu"),
     ("Drop", "open folders, zip archives or files, several at once"),

@@ -159,6 +159,8 @@ pub struct Progress {
     pub queue: Option<(usize, usize)>,
     /// Of the axial slices being made.
     pub reformat: Option<(usize, usize)>,
+    /// Of the canal being found.
+    pub canal: Option<(usize, usize)>,
     pub export: bool,
 }
 

@@ -33,7 +33,8 @@ pub fn plane_corner_text(state: &AppState, active: &ActiveSeries, plane: Plane, 
     let Some(planes) = &active.planes else { return CornerText::default() };
     let identity = if state.hide_identity { Identity::Hidden } else { Identity::Shown };
     let view = active.view_of(Pane::Across(plane));
-    let cut = plane_text::Cut { plane, through: planes.crosshair, pose };
+    let bent = planes.bent(plane);
+    let cut = plane_text::Cut { plane, through: planes.crosshair, pose, bent: bent.as_ref() };
     let shown = (&active.window, view.zoom);
     let mut text = plane_text::corner_text(&cut, &active.series, shown, identity)
         .flipped(view.flip_horizontal, view.flip_vertical);

@@ -3,13 +3,12 @@
 use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 
 use super::{UiCache, beside_pane, bone_pane, overlay, side_strip, theme, viewport};
-use crate::geometry::{PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
+use crate::geometry::{Bent, PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
 use crate::state::{ActiveSeries, AppState, Beside, Command, Planes};
 use crate::study::plane_text;
 use crate::view::fidelity::Fidelity;
 use crate::view::planes::{Layout, Pane, screen_step_mm};
 use crate::view::{Interpolation, ResolvedView};
-use crate::volume::Sampling;
 
 /// Points between two panes.
 const GAP: f32 = 2.0;
@@ -76,20 +75,26 @@ pub fn colour(plane: Plane) -> Color32 {
 
 /// Where a pane's pixels lie in the patient.
 #[derive(Debug, Clone, Copy)]
-pub struct PaneMap {
+pub struct PaneMap<'a> {
     pub rect: Rect,
     pub pixels_per_point: f32,
     pub resolved: ResolvedView,
+    /// Of the plane before it was bent, where it is bent.
     pub pose: SlicePose,
     /// `[between rows, between columns]`, mm; 1 where the pixel spacing is unknown.
     pub spacing: [f64; 2],
+    pub bent: Option<&'a Bent>,
 }
 
-impl PaneMap {
+impl PaneMap<'_> {
     pub fn patient(&self, at: Pos2) -> PatientPoint {
         let scale = f64::from(self.pixels_per_point);
         let (x, y) = (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale);
-        self.pose.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y), self.spacing)
+        let pixel = self.resolved.pixel_from_screen.pixel(x, y);
+        match self.bent {
+            Some(bent) => bent.patient_from_pixel(&self.pose, self.spacing, pixel),
+            None => self.pose.patient_from_pixel(pixel, self.spacing),
+        }
     }
     /// The direction from one point to another within the pane's plane, from rows towards columns; degrees.
     pub fn angle_deg(&self, to: PatientPoint, from: PatientPoint) -> f64 {
@@ -99,29 +104,37 @@ impl PaneMap {
     /// Where the foot of a point on the pane's plane is seen.
     pub fn screen(&self, at: PatientPoint) -> Pos2 {
         let from_origin = at.0 - self.pose.origin.0;
-        let pixel = PixelPoint {
+        let flat = || PixelPoint {
             column: from_origin.dot(self.pose.along_row) / self.spacing[1],
             row: from_origin.dot(self.pose.along_column) / self.spacing[0],
         };
+        let pixel = self.bent.map_or_else(flat, |bent| bent.pixel_from_patient(&self.pose, self.spacing, at));
         let (x, y) = self.resolved.pixel_from_screen.screen(pixel);
         let scale = f64::from(self.pixels_per_point);
         self.rect.min + vec2((x / scale) as f32, (y / scale) as f32)
     }
+    /// How far a point lies off what the pane shows, mm.
+    fn off_mm(&self, at: PatientPoint) -> f64 {
+        let flat = || (at.0 - self.pose.origin.0).dot(self.pose.normal());
+        self.bent.map_or_else(flat, |bent| bent.off_mm(at)).abs()
+    }
 }
 
-/// The line in which another pane's plane crosses this one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The line in which another pane's plane crosses this one: straight, or in pieces where either of the two is bent.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     pub of: Pane,
     pub plane: Plane,
-    from: Pos2,
-    to: Pos2,
+    /// At least two.
+    points: Vec<Pos2>,
+    /// The other plane is bent.
+    of_bent: bool,
 }
 
 impl Line {
     /// The cursor that shows how the line can be moved.
     pub fn cursor(&self) -> egui::CursorIcon {
-        let along = self.to - self.from;
+        let along = self.ends().map_or(egui::Vec2::ZERO, |(from, to)| to - from);
         if along.x.abs() > along.y.abs() {
             egui::CursorIcon::ResizeVertical
         } else {
@@ -130,10 +143,25 @@ impl Line {
     }
     /// Distance of a point from the line, points.
     pub fn distance(&self, at: Pos2) -> f32 {
-        let along = (self.to - self.from).normalized();
-        let d = at - self.from;
-        (d.x * along.y - d.y * along.x).abs()
+        self.pieces().map(|(from, to)| distance(at, from, to)).fold(f32::INFINITY, f32::min)
     }
+    fn pieces(&self) -> impl Iterator<Item = (Pos2, Pos2)> {
+        self.points.windows(2).map(|ends| (ends[0], ends[1]))
+    }
+    fn ends(&self) -> Option<(Pos2, Pos2)> {
+        Some((*self.points.first()?, *self.points.last()?))
+    }
+    /// The ends of a line that is straight and can be turned.
+    fn straight(&self) -> Option<(Pos2, Pos2)> {
+        self.ends().filter(|_| self.points.len() == 2 && !self.of_bent)
+    }
+}
+
+/// Of a point from a segment.
+fn distance(at: Pos2, from: Pos2, to: Pos2) -> f32 {
+    let (along, d) = (to - from, at - from);
+    let share = if along.length_sq() > 0.0 { (d.dot(along) / along.length_sq()).clamp(0.0, 1.0) } else { 0.0 };
+    (d - along * share).length()
 }
 
 /// The lines of the other panes' planes, where several panes are shown.
@@ -154,8 +182,18 @@ fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) 
             (planes.acquired, pose.normal(), pose.origin.0)
         }
     };
-    let [from, to] = where_cut(map, (normal, on_plane), planes.crosshair.0)?;
-    Some(Line { of: other, plane, from, to })
+    let bent = if let Pane::Across(plane) = other { planes.bent(plane) } else { None };
+    let points = match (&bent, map.bent) {
+        (None, None) => where_cut(map, (normal, on_plane), planes.crosshair.0)?.into(),
+        (Some(other), Some(own)) => seen(map, &own.cut_by_bent(other)),
+        (None, Some(own)) => seen(map, &own.cut_by(normal, on_plane)),
+        (Some(other), None) => seen(map, &other.cut_by(map.pose.normal(), map.pose.origin.0)),
+    };
+    (points.len() > 1).then_some(Line { of: other, plane, points, of_bent: bent.is_some() })
+}
+
+fn seen(map: &PaneMap, points: &[PatientPoint]) -> Vec<Pos2> {
+    points.iter().map(|point| map.screen(*point)).collect()
 }
 
 /// The ends, far outside, of the line in which a plane (unit normal, a point) cuts a pane's, near a point.
@@ -168,10 +206,10 @@ fn where_cut(map: &PaneMap, other: (Vec3, Vec3), near: Vec3) -> Option<[Pos2; 2]
     Some([-FAR_MM, FAR_MM].map(|t| map.screen(PatientPoint(through + along * t))))
 }
 
-/// Draws where a slice of another series cuts a pane, unless they are all but parallel.
+/// Draws where a slice of another series cuts a pane, unless they are all but parallel or the pane's plane is bent.
 pub fn paint_cut(painter: &egui::Painter, map: &PaneMap, other: &SlicePose, near: PatientPoint) {
     let normal = other.normal();
-    if normal.dot(map.pose.normal()).abs() > 0.9 {
+    if map.bent.is_some() || normal.dot(map.pose.normal()).abs() > 0.9 {
         return;
     }
     let Some([from, to]) = where_cut(map, (normal, other.origin.0), near.0) else { return };
@@ -182,7 +220,7 @@ pub fn paint_cut(painter: &egui::Painter, map: &PaneMap, other: &SlicePose, near
 
 /// A cross, open in its middle, at a place that is pointed at in another series; none where it lies off this pane's plane.
 pub fn paint_pointed(painter: &egui::Painter, map: &PaneMap, at: PatientPoint, reach_mm: f64) {
-    if (at.0 - map.pose.origin.0).dot(map.pose.normal()).abs() > reach_mm {
+    if map.off_mm(at) > reach_mm {
         return;
     }
     let middle = map.screen(at);
@@ -203,15 +241,61 @@ fn on_both((n, p): (Vec3, Vec3), (m, q): (Vec3, Vec3), from: Vec3) -> Option<Vec
 
 /// Draws the lines, open around the crosshair so that they hide nothing of what it points at.
 pub fn paint_lines(painter: &egui::Painter, lines: &[Line], crosshair: Pos2) {
-    const OPEN: f32 = 14.0;
     for line in lines {
-        let along = (line.to - line.from).normalized();
-        let foot = line.from + along * (crosshair - line.from).dot(along);
-        for (from, to) in [(line.from, foot - along * OPEN), (foot + along * OPEN, line.to)] {
-            let Some((from, to)) = clipped(painter.clip_rect(), from, to) else { continue };
-            painter.line_segment([from, to], Stroke::new(3.0, Color32::from_black_alpha(120)));
-            painter.line_segment([from, to], Stroke::new(1.0, colour(line.plane)));
+        let pieces: Vec<(Pos2, Pos2)> = line
+            .pieces()
+            .filter_map(|(from, to)| clipped(painter.clip_rect(), from, to))
+            .flat_map(|piece| opened(piece, crosshair))
+            .collect();
+        let strokes = [Stroke::new(3.0, Color32::from_black_alpha(120)), Stroke::new(1.0, colour(line.plane))];
+        for (stroke, (from, to)) in strokes.iter().flat_map(|stroke| pieces.iter().map(move |piece| (stroke, piece))) {
+            painter.line_segment([*from, *to], *stroke);
         }
+    }
+}
+
+/// What is left of a segment around the crosshair.
+fn opened((from, to): (Pos2, Pos2), crosshair: Pos2) -> Vec<(Pos2, Pos2)> {
+    const OPEN: f32 = 14.0;
+    let (along, length) = ((to - from).normalized(), (to - from).length());
+    let foot = (crosshair - from).dot(along);
+    let aside = (from + along * foot).distance(crosshair);
+    if aside >= OPEN || length == 0.0 {
+        return vec![(from, to)];
+    }
+    let half = (OPEN * OPEN - aside * aside).sqrt();
+    let parts = [(0.0, (foot - half).min(length)), ((foot + half).max(0.0), length)];
+    parts.into_iter().filter(|(a, b)| b > a).map(|(a, b)| (from + along * a, from + along * b)).collect()
+}
+
+/// Distance at which a knot of the line that a bent plane follows is taken hold of, points.
+const KNOT_GRIP: f32 = 9.0;
+
+/// The knots that a pane shows on the lines of bent planes: whose they are, which, and where.
+pub fn knots(lines: &[Line], map: &PaneMap, planes: &Planes) -> Vec<(Plane, usize, Pos2)> {
+    // Seen along the rows of the bent plane, where its line is a curve.
+    let curved = lines.iter().filter(|line| line.of_bent && line.points.len() > 2);
+    let of = |line: &Line| {
+        let knots = planes.knots(line.plane).into_iter().enumerate();
+        knots.map(|(index, at)| (line.plane, index, map.screen(at))).collect::<Vec<_>>()
+    };
+    curved.flat_map(of).filter(|(.., at)| map.rect.shrink(4.0).contains(*at)).collect()
+}
+
+/// The knot under a point.
+pub fn knot_under(knots: &[(Plane, usize, Pos2)], at: Pos2) -> Option<(Plane, usize)> {
+    let near = knots.iter().filter(|(.., knot)| knot.distance(at) <= KNOT_GRIP);
+    let nearest = near.min_by(|a, b| a.2.distance(at).total_cmp(&b.2.distance(at)))?;
+    Some((nearest.0, nearest.1))
+}
+
+/// Small squares on the curve, filled under the pointer.
+pub fn paint_knots(painter: &egui::Painter, knots: &[(Plane, usize, Pos2)], pointer: Option<Pos2>) {
+    let under = pointer.and_then(|pointer| knot_under(knots, pointer));
+    for (plane, index, at) in knots {
+        let square = Rect::from_center_size(*at, vec2(7.0, 7.0));
+        let fill = if under == Some((*plane, *index)) { colour(*plane) } else { Color32::from_black_alpha(150) };
+        painter.rect(square, 0.0, fill, Stroke::new(1.3, colour(*plane)), StrokeKind::Inside);
     }
 }
 
@@ -219,10 +303,11 @@ pub fn paint_lines(painter: &egui::Painter, lines: &[Line], crosshair: Pos2) {
 const TURN_GRIP: f32 = 9.0;
 
 /// Where a line is taken hold of to turn it: near its two ends on the pane, where they lie far enough from the crosshair.
-fn grips(line: &Line, rect: Rect, crosshair: Pos2) -> impl Iterator<Item = Pos2> + use<> {
+fn grips(line: &Line, map: &PaneMap, crosshair: Pos2) -> impl Iterator<Item = Pos2> + use<> {
     /// Nearer to the crosshair a hand could not turn finely, points.
     const NEAREST: f32 = 48.0;
-    let within = clipped(rect.shrink(26.0), line.from, line.to);
+    let straight = line.straight().filter(|_| map.bent.is_none());
+    let within = straight.and_then(|(from, to)| clipped(map.rect.shrink(26.0), from, to));
     let ends = within.map(|(from, to)| [from, to]).into_iter().flatten();
     ends.map(move |end| crosshair + (end - crosshair) * 0.86).filter(move |at| at.distance(crosshair) >= NEAREST)
 }
@@ -230,13 +315,13 @@ fn grips(line: &Line, rect: Rect, crosshair: Pos2) -> impl Iterator<Item = Pos2>
 /// The line whose end lies under a point.
 pub fn turn_grip<'a>(lines: &'a [Line], at: Pos2, map: &PaneMap, planes: &Planes) -> Option<&'a Line> {
     let crosshair = map.screen(planes.crosshair);
-    lines.iter().find(|line| grips(line, map.rect, crosshair).any(|grip| grip.distance(at) <= TURN_GRIP))
+    lines.iter().find(|line| grips(line, map, crosshair).any(|grip| grip.distance(at) <= TURN_GRIP))
 }
 
 /// Rings where the lines can be turned, filled under the pointer.
 pub fn paint_grips(painter: &egui::Painter, lines: &[Line], map: &PaneMap, planes: &Planes, pointer: Option<Pos2>) {
     for line in lines {
-        for at in grips(line, map.rect, map.screen(planes.crosshair)) {
+        for at in grips(line, map, map.screen(planes.crosshair)) {
             let near = pointer.is_some_and(|pointer| pointer.distance(at) <= TURN_GRIP);
             let fill = if near { colour(line.plane) } else { Color32::from_black_alpha(140) };
             painter.circle(at, 5.5, Color32::from_black_alpha(140), Stroke::NONE);
@@ -285,7 +370,7 @@ pub fn paint_plane_text(
     // The slices' own plane, turned, stands in their place and says what they would.
     let leads = one || plane == planes.acquired;
     // As a slab the slices' own plane lies where its slice does, and goes by that one's number.
-    if plane != planes.acquired || planes.tilt(plane).is_some() {
+    if plane != planes.acquired || planes.tilt(plane).is_some() || planes.is_bent(plane) {
         text.bottom_left.splice(..1, place_lines(planes, plane, leads));
     }
     if !leads {
@@ -323,6 +408,9 @@ pub fn paint_plane_text(
 /// Where a plane lies: its coordinate, or how it leans and through which point.
 fn place_lines(planes: &Planes, plane: Plane, named: bool) -> Vec<String> {
     let name = if named { format!("{}, ", plane.name()) } else { String::new() };
+    if let Some(bent) = planes.bent(plane) {
+        return vec![format!("{name}along a curve"), bent.place_words()];
+    }
     match planes.tilt(plane) {
         None => vec![format!("{name}{} {:.1} mm", plane.letter(), planes.coordinate_mm(plane))],
         Some(tilt) => {
@@ -346,12 +434,14 @@ fn value_at(
 ) -> Option<String> {
     let planes = active.planes.as_ref()?;
     let (stack, slab) = (&planes.stack, planes.slab_of(plane, state.slab));
-    let (sampling, how) = match state.settings.interpolation {
-        Interpolation::Linear => (Sampling::Linear, "interpolated"),
-        Interpolation::Nearest => (Sampling::Nearest, "nearest voxel"),
+    let sampling = state.settings.interpolation.sampling();
+    let how = match state.settings.interpolation {
+        Interpolation::Nearest => "nearest voxel",
+        Interpolation::Linear | Interpolation::Cubic => "interpolated",
+        Interpolation::Smooth => "smoothed",
     };
     let step_mm = screen_step_mm(&slab, stack.geometry.smallest_spacing_mm());
-    let value = stack.sample_slab(at, planes.normal(plane), &slab, step_mm, sampling)?;
+    let value = stack.sample_slab(at, planes.normal_at(plane, at), &slab, step_mm, sampling)?;
     if stack.volume.padding().is_some_and(|[low, high]| value >= low && value <= high) {
         return None;
     }

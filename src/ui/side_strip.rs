@@ -34,6 +34,11 @@ fn stacked_along_height(map: &PaneMap, onwards: Vec3) -> bool {
 /// Where a depth of the stack crosses the pane's left edge, points.
 fn height_of(map: &PaneMap, onwards: Vec3, depth_mm: f64) -> f32 {
     let left = map.resolved.pixel_from_screen.pixel(0.0, 0.0);
+    if let Some(bent) = map.bent {
+        let sideways_mm = map.pose.origin.0.dot(map.pose.along_row) + left.column * map.spacing[1];
+        let cut = bent.cut_by_at(onwards, onwards * depth_mm, sideways_mm);
+        return map.screen(cut).y;
+    }
     let per_row_mm = map.pose.along_column.dot(onwards) * map.spacing[0];
     let across_mm = map.pose.along_row.dot(onwards) * left.column * map.spacing[1];
     let row = (depth_mm - map.pose.origin.0.dot(onwards) - across_mm) / per_row_mm;
@@ -150,7 +155,8 @@ mod tests {
             ] {
                 let resolved = view.resolve(image, 400.0, 300.0).expect("area");
                 let rect = Rect::from_min_size(pos2(50.0, 70.0), vec2(200.0, 150.0));
-                let map = PaneMap { rect, pixels_per_point: 2.0, resolved, pose: grid.pose, spacing: [1.0; 2] };
+                let map =
+                    PaneMap { rect, pixels_per_point: 2.0, resolved, pose: grid.pose, spacing: [1.0; 2], bent: None };
                 let [.., onwards] = stack.directions();
                 assert!(stacked_along_height(&map, onwards));
                 for position in stack.positions() {

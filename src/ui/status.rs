@@ -28,6 +28,9 @@ pub fn show(ui: &mut egui::Ui, state: &AppState, progress: Progress, commands: &
                 if let Some(p) = progress.reformat.filter(|_| state.is_reformatting()) {
                     bar(ui, "reformatting to axial", p, Command::CancelReformat, commands);
                 }
+                if let Some(p) = progress.canal.filter(|_| state.is_finding_canal()) {
+                    bar(ui, "finding the canal", p, Command::CancelCanal, commands);
+                }
                 match (&state.analysis, progress.analysis) {
                     (AnalysisState::Running, Some(p)) => {
                         bar(ui, "analysing", p, Command::CancelAnalysis, commands);
@@ -60,7 +63,8 @@ fn bar(ui: &mut egui::Ui, what: &str, (done, total): (usize, usize), cancel: Com
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, format!("{what}: {done} of {total}"))
     });
-    ui.label(RichText::new(format!("{what} {done}/{total}")).small().color(theme::of(ui).dim));
+    let text = if total == 0 { what.to_owned() } else { format!("{what} {done}/{total}") };
+    ui.label(RichText::new(text).small().color(theme::of(ui).dim));
 }
 
 fn notices_button(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {

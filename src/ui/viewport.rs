@@ -6,7 +6,7 @@ use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
 use super::{Pointed, Shown, ShownPane, UiCache, beside_pane, keys, magnifier, measure, overlay, side_strip, theme};
-use crate::geometry::{PatientPoint, PixelPoint, Plane};
+use crate::geometry::{Bent, PatientPoint, PixelPoint, Plane};
 use crate::gpu::{self, paint};
 use crate::state::keymap::{Does, action};
 use crate::state::{ActiveSeries, AppState, Beside, Command, DragDoes, Planes, Tool, ViewRect};
@@ -33,6 +33,8 @@ pub enum Gesture {
     Crosshair,
     /// The plane of another pane goes through the pointer.
     Line(Pane),
+    /// A knot of the line that a bent plane follows goes where the pointer is.
+    Knot(Plane, usize),
     /// The other panes' planes (or only one of them) turn with the pointer about the crosshair.
     Turn {
         within: Plane,
@@ -90,7 +92,8 @@ pub fn show(
     let place = Place::new(pane, rect, pixels_per_point, image);
     let view = place.view;
     let resolved = active.view_of(pane).resolve(view.image, view.width, view.height).map(ResolvedView::snapped);
-    let map = resolved.and_then(|resolved| map(state, active, pane, rect, pixels_per_point, resolved));
+    let bent = bent(active, pane);
+    let map = resolved.and_then(|resolved| map(state, (active, pane, bent.as_ref()), rect, pixels_per_point, resolved));
     let lines = map.map(|map| panes::lines(state, active, pane, &map)).unwrap_or_default();
     let measuring =
         map.is_some_and(|map| measure::pointer(ui, &response, (pane, &map), state, active, cache, commands));
@@ -120,6 +123,7 @@ pub fn show(
             if hovered.is_some() || turning {
                 panes::paint_grips(&painter, &lines, &map, planes, hovered);
             }
+            panes::paint_knots(&painter, &panes::knots(&lines, &map, planes), hovered);
         }
         if let Some(map) = map {
             beside_pane::paint_on_first(&painter, state, &map, cache_pointed);
@@ -189,10 +193,13 @@ fn point(
     cache: &UiCache,
 ) {
     let grabbed = map.and_then(|map| measure::cursor(at, (pane, map), state, active, cache));
-    let grip = map.zip(active.planes.as_ref()).and_then(|(map, planes)| panes::turn_grip(lines, at, map, planes));
+    let with_planes = map.zip(active.planes.as_ref());
+    let grip = with_planes.and_then(|(map, planes)| panes::turn_grip(lines, at, map, planes)).map(|_| ());
+    let knot =
+        with_planes.and_then(|(map, planes)| panes::knot_under(&panes::knots(lines, map, planes), at)).map(|_| ());
     let turn = match cache.gesture {
-        Some((_, Gesture::Turn { .. })) => Some(egui::CursorIcon::Grabbing),
-        _ => grip.map(|_| egui::CursorIcon::Grab),
+        Some((_, Gesture::Turn { .. } | Gesture::Knot(..))) => Some(egui::CursorIcon::Grabbing),
+        _ => grip.or(knot).map(|()| egui::CursorIcon::Grab),
     };
     let line = lines.iter().find(|line| line.distance(at) <= GRIP).map(Line::cursor);
     let plain = on_image.then_some(egui::CursorIcon::Crosshair);
@@ -224,17 +231,27 @@ fn shape(active: &ActiveSeries, pane: Pane) -> Option<ImageShape> {
     }
 }
 
+fn bent(active: &ActiveSeries, pane: Pane) -> Option<Bent> {
+    let Pane::Across(plane) = pane else { return None };
+    active.planes.as_ref()?.bent(plane)
+}
+
 /// Where nothing is known of the patient's space, the slice's own plane stands in for it.
-fn map(
+fn map<'a>(
     state: &AppState,
-    active: &ActiveSeries,
-    pane: Pane,
+    (active, pane, bent): (&ActiveSeries, Pane, Option<&'a Bent>),
     rect: Rect,
     pixels_per_point: f32,
     resolved: ResolvedView,
-) -> Option<PaneMap> {
-    let ground = active.ground(pane, state.slab)?;
-    Some(PaneMap { rect, pixels_per_point, resolved, pose: ground.pose, spacing: ground.spacing })
+) -> Option<PaneMap<'a>> {
+    let (pose, spacing) = match (pane, bent) {
+        (Pane::Across(plane), Some(_)) => {
+            let grid = active.planes.as_ref()?.grid(plane)?;
+            (grid.pose, [grid.spacing_mm; 2])
+        }
+        _ => active.ground(pane, state.slab).map(|ground| (ground.pose, ground.spacing))?,
+    };
+    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing, bent })
 }
 
 fn no_plane(active: &ActiveSeries) -> String {
@@ -255,6 +272,7 @@ fn describe(state: &AppState, active: &ActiveSeries, pane: Pane) -> String {
             parts.join("; ")
         }
         (Pane::Across(plane), Some(planes)) => match planes.tilt(plane) {
+            None if planes.is_bent(plane) => format!("Plane, {}", planes.words(plane)),
             Some(_) => format!("Plane, {}", planes.words(plane)),
             None => format!("Plane, {} at {} {:.1} mm", plane.name(), plane.letter(), planes.coordinate_mm(plane)),
         },
@@ -271,7 +289,7 @@ pub(super) fn badge(ui: &egui::Ui, name: &str, rect: Rect, fidelity: &Fidelity) 
     response.on_hover_text(fidelity.sentence());
 }
 
-/// The way back from a turned plane.
+/// The way back from a turned or curved plane.
 fn stand_up_button(
     ui: &mut egui::Ui,
     at: Pos2,
@@ -279,17 +297,22 @@ fn stand_up_button(
     plane: Plane,
     commands: &mut Vec<Command>,
 ) {
-    if !active.planes.as_ref().is_some_and(|planes| planes.is_turned(plane)) {
-        return;
-    }
+    let Some(planes) = &active.planes else { return };
+    let (name, what, action, command) = match (planes.is_bent(plane), planes.is_turned(plane)) {
+        (true, _) => ("Flat", "The plane of the body again, not curved", "curved", Command::ToggleCurved),
+        (false, true) => {
+            ("Upright", "The planes of the body again, and the slices as acquired", "upright", Command::StandUp)
+        }
+        (false, false) => return,
+    };
     let at = Rect::from_center_size(at, egui::vec2(64.0, 20.0));
-    let button = egui::Button::new(egui::RichText::new("Upright").size(12.0));
-    let response = ui.put(at, button);
-    let response = response
-        .on_hover_text(state.keymap.hint("The planes of the body again, and the slices as acquired", "upright"));
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Upright, {}", plane.name())));
+    let button = egui::Button::new(egui::RichText::new(name).size(12.0));
+    let response = ui.put(at, button).on_hover_text(state.keymap.hint(what, action));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{name}, {}", plane.name())));
     if response.clicked() {
-        commands.push(Command::StandUp);
+        // The key of the curve is for the plane that has the focus.
+        commands.extend(planes.is_bent(plane).then_some(Command::FocusPane(Pane::Across(plane))));
+        commands.push(command);
     }
 }
 
@@ -407,6 +430,11 @@ fn gesture_for(
     let (alt, pan) = held(ui);
     let pressed = ui.input(|i| i.pointer.press_origin());
     if let (Some((map, planes)), Some(at)) = (turning, pressed)
+        && let Some((plane, index)) = panes::knot_under(&panes::knots(lines, map, planes), at)
+    {
+        return Some(Gesture::Knot(plane, index));
+    }
+    if let (Some((map, planes)), Some(at)) = (turning, pressed)
         && let Some(line) = panes::turn_grip(lines, at, map, planes)
     {
         let within = if let Pane::Across(plane) = place.pane { plane } else { planes.acquired };
@@ -500,6 +528,9 @@ fn drags(
     }
     if let (Some((_, gesture)), Some(at), Some(map)) = (cache.gesture, pointer, map) {
         commands.extend(moved_crosshair(gesture, active, map.patient(at)).map(Command::MoveCrosshair));
+        if let Gesture::Knot(plane, index) = gesture {
+            commands.push(Command::MoveKnot { plane, index, at: map.patient(at) });
+        }
         if let (Gesture::Turn { within, only, last_deg }, Some(planes)) = (gesture, &active.planes) {
             let now_deg = map.angle_deg(map.patient(at), planes.crosshair);
             let degrees = (now_deg - last_deg + 540.0).rem_euclid(360.0) - 180.0;
@@ -529,7 +560,7 @@ fn drags(
                 commands.push(Command::ScrollBy(steps as i64));
             }
         }
-        Some(Gesture::Crosshair | Gesture::Line(_) | Gesture::Turn { .. }) | None => {}
+        Some(Gesture::Crosshair | Gesture::Line(_) | Gesture::Knot(..) | Gesture::Turn { .. }) | None => {}
     }
 }
 
@@ -636,6 +667,9 @@ fn menu(ui: &mut egui::Ui, state: &AppState, commands: &mut Vec<Command>) {
         entry(ui, "A second series beside this one", "beside");
     }
     entry(ui, "Reset view", "reset-view");
+    if state.active.as_ref().is_some_and(|a| a.planes.is_some()) {
+        entry(ui, "Curved along the spinal canal, or flat", "curved");
+    }
     if state.active.as_ref().and_then(|a| a.planes.as_ref()).is_some_and(Planes::any_turned) {
         entry(ui, "Planes upright", "upright");
     }

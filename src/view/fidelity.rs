@@ -39,6 +39,8 @@ pub struct PlaneCut<'a> {
     /// As [`PlaneDraw::reduction`].
     pub reduction: usize,
     pub interpolation: Interpolation,
+    /// What a curved plane follows; `None` for a flat one.
+    pub follows: Option<&'a str>,
 }
 
 impl<'a> From<&'a PlaneDraw> for PlaneCut<'a> {
@@ -49,6 +51,7 @@ impl<'a> From<&'a PlaneDraw> for PlaneCut<'a> {
             step_mm: draw.step_mm,
             reduction: draw.reduction,
             interpolation: draw.interpolation,
+            follows: draw.bent.as_ref().map(|_| "a line down the body"),
         }
     }
 }
@@ -67,15 +70,31 @@ impl Fidelity {
 
     /// A plane or slab cut from the volume.
     pub fn of_plane(cut: &PlaneCut<'_>, lossy: Option<&str>) -> Self {
-        let mut items = vec![match cut.interpolation {
-            Interpolation::Linear => Item::plain(
-                "interpolated",
-                "Cut from the volume: each value is linear between the eight voxels around it",
+        // Slabs are of linear values, whatever is chosen for planes.
+        let as_slab = cut.slab.thickness_mm > 0.0 && cut.interpolation != Interpolation::Nearest;
+        let interpolation = if as_slab { Interpolation::Linear } else { cut.interpolation };
+        let (word, how) = match interpolation {
+            Interpolation::Linear => ("interpolated", "each value is linear between the eight voxels around it"),
+            Interpolation::Cubic => (
+                "interpolated, cubic",
+                "each value is that of a cubic through the 64 voxels around it, which \
+                                     overshoots beside edges",
             ),
-            Interpolation::Nearest => {
-                Item::plain("nearest voxel", "Cut from the volume: each value is that of the nearest voxel")
-            }
-        }];
+            Interpolation::Smooth => (
+                "smoothed, cubic",
+                "each value is that of a cubic near the 64 voxels around it, which softens \
+                                      noise and edges",
+            ),
+            Interpolation::Nearest => ("nearest voxel", "each value is that of the nearest voxel"),
+        };
+        let mut items = vec![Item::plain(word, format!("Cut from the volume: {how}"))];
+        items.extend(cut.follows.map(|what| {
+            let reason = format!(
+                "A curved surface that follows {what}, unrolled: lengths along it are true, but what looks straight may be \
+                 bent in the patient, and what lies beside the surface is not seen"
+            );
+            Item::plain("curved, unrolled", reason)
+        }));
         items.extend(slab(&cut.slab, cut.step_mm));
         items.extend(resampling(cut.stack));
         if cut.reduction > 1 {
@@ -159,11 +178,17 @@ impl Fidelity {
     }
 }
 
+const SMOOTHED: &str = "values are those of a cubic near the sixteen around them, which softens noise and edges";
+
 /// How the pixels of a slice become those of the target.
 fn sampling(map: &PixelFromScreen, interpolation: Interpolation) -> Item {
     let per = [map.column_per_x.abs(), map.row_per_y.abs()];
     let whole = |v: f64| (v - v.round()).abs() < 1e-6;
-    if per == [1.0, 1.0] && whole(map.column_at_0 + 0.5) && whole(map.row_at_0 + 0.5) {
+    let meets = per == [1.0, 1.0] && whole(map.column_at_0 + 0.5) && whole(map.row_at_0 + 0.5);
+    if meets && interpolation == Interpolation::Smooth {
+        return Item::plain("smoothed", format!("One pixel of the picture to one of the slice, but {SMOOTHED}"));
+    }
+    if meets {
         return Item::plain("exact", "Each pixel of the picture is one pixel of the slice");
     }
     let coarsest = per[0].max(per[1]);
@@ -174,6 +199,11 @@ fn sampling(map: &PixelFromScreen, interpolation: Interpolation) -> Item {
                 "interpolated, shrunk",
                 format!("{smaller}: values are linear between the four nearest, and fine detail can be lost"),
             ),
+            Interpolation::Cubic => Item::plain(
+                "interpolated, shrunk",
+                format!("{smaller}: values are of a cubic through the sixteen nearest, and fine detail can be lost"),
+            ),
+            Interpolation::Smooth => Item::plain("smoothed, shrunk", format!("{smaller}, and {SMOOTHED}")),
             Interpolation::Nearest => Item::plain(
                 "shrunk, pixels left out",
                 format!("{smaller}: the nearest one is shown and others are left out"),
@@ -186,6 +216,16 @@ fn sampling(map: &PixelFromScreen, interpolation: Interpolation) -> Item {
             "interpolated",
             format!("{enlarged}: between the pixels of the slice values are linear; the window comes after"),
         ),
+        Interpolation::Cubic => Item::plain(
+            "interpolated, cubic",
+            format!(
+                "{enlarged}: between the pixels of the slice values are those of a cubic through them, which overshoots beside \
+                 edges; the window comes after"
+            ),
+        ),
+        Interpolation::Smooth => {
+            Item::plain("smoothed, cubic", format!("{enlarged}, and {SMOOTHED}; the window comes after"))
+        }
         Interpolation::Nearest => Item::plain(
             "exact",
             format!("{enlarged}: each pixel of the picture shows the value of the slice's pixel there, none between"),
@@ -263,15 +303,19 @@ mod tests {
 
     fn cut(stack: &StackGeometry) -> PlaneCut<'_> {
         let (slab, interpolation) = (Slab::default(), Interpolation::Linear);
-        PlaneCut { stack, slab, step_mm: 0.5, reduction: 1, interpolation }
+        PlaneCut { stack, slab, step_mm: 0.5, reduction: 1, interpolation, follows: None }
     }
 
     #[test]
     fn only_what_is_exact_is_called_exact() {
         let words = |per, interpolation| Fidelity::of_slice(&map(per), interpolation, None).words();
-        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+        for interpolation in [Interpolation::Linear, Interpolation::Cubic, Interpolation::Nearest] {
             assert_eq!(words(1.0, interpolation), "exact", "one to one, mirrored");
         }
+        assert_eq!(words(1.0, Interpolation::Smooth), "smoothed");
+        assert_eq!(words(0.4, Interpolation::Smooth), "smoothed, cubic");
+        assert_eq!(words(0.4, Interpolation::Cubic), "interpolated, cubic");
+        assert_eq!(words(1.9, Interpolation::Smooth), "smoothed, shrunk");
         assert_eq!(words(0.4, Interpolation::Nearest), "exact");
         assert_eq!(words(0.4, Interpolation::Linear), "interpolated");
         assert_eq!(words(1.9, Interpolation::Linear), "interpolated, shrunk");
@@ -314,7 +358,13 @@ mod tests {
         let uneven = stack(&[0.0, 1.0, 4.0, 5.0], 0.2);
         let words = Fidelity::of_plane(&cut(&uneven), None).words();
         assert_eq!(words, "interpolated, tilt 11.3\u{b0} resampled, gaps 1 to 3 mm resampled");
+        let curved = Fidelity::of_plane(&PlaneCut { follows: Some("the canal"), ..cut(&even) }, None);
+        assert_eq!(curved.words(), "interpolated, curved, unrolled");
+        assert!(curved.sentence().contains("follows the canal, unrolled: lengths along it are true"));
         let nearest = PlaneCut { interpolation: Interpolation::Nearest, ..cut(&even) };
         assert_eq!(Fidelity::of_plane(&nearest, None).words(), "nearest voxel");
+        let smooth = PlaneCut { interpolation: Interpolation::Smooth, ..cut(&even) };
+        assert_eq!(Fidelity::of_plane(&smooth, None).words(), "smoothed, cubic");
+        assert_eq!(Fidelity::of_plane(&PlaneCut { slab, ..smooth }, None).words(), "interpolated, MIP 5 mm", "linear");
     }
 }

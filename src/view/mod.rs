@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::findings::{Cam, Findings, PixelBox};
 use crate::geometry::PixelPoint;
-use crate::volume::{Slice, Window};
+use crate::volume::{Cubic, Sampling, Slice, Window};
 
 /// Maps a point on the target (screen or picture, in target pixels, `(0, 0)` the top-left corner of the first
 /// pixel, so its centre is `(0.5, 0.5)`) to image pixels (centre of the first pixel is `(0, 0)`).
@@ -181,6 +181,41 @@ pub enum Interpolation {
     Nearest,
     #[default]
     Linear,
+    /// [`Cubic::Sharp`].
+    Cubic,
+    /// [`Cubic::Smooth`].
+    Smooth,
+}
+
+impl Interpolation {
+    pub const ALL: [Self; 4] = [Self::Linear, Self::Cubic, Self::Smooth, Self::Nearest];
+
+    /// "linear", as the settings and the status line have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "squares",
+            Self::Linear => "linear",
+            Self::Cubic => "cubic, sharp",
+            Self::Smooth => "cubic, smooth",
+        }
+    }
+    /// The one that follows when one key leads through all.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Linear => Self::Cubic,
+            Self::Cubic => Self::Smooth,
+            Self::Smooth => Self::Nearest,
+            Self::Nearest => Self::Linear,
+        }
+    }
+    pub const fn sampling(self) -> Sampling {
+        match self {
+            Self::Nearest => Sampling::Nearest,
+            Self::Linear => Sampling::Linear,
+            Self::Cubic => Sampling::Cubic(Cubic::Sharp),
+            Self::Smooth => Sampling::Cubic(Cubic::Smooth),
+        }
+    }
 }
 
 /// The grey picture of one view.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{HeatmapStyle, Interpolation, PixelFromScreen};
 use crate::findings::{Cam, Findings, PixelBox, SliceState};
-use crate::geometry::{PatientPoint, Plane, PlaneGrid};
+use crate::geometry::{Bent, PatientPoint, Plane, PlaneGrid, Vec3};
 use crate::volume::{Sampling, Slab, Stack, Volume, Window};
 
 /// How the screen is divided.
@@ -36,6 +36,8 @@ pub struct PlaneDraw {
     /// To pixels of the grid.
     pub pixel_from_screen: PixelFromScreen,
     pub grid: PlaneGrid,
+    /// The plane is bent, and the grid lies on the surface unrolled.
+    pub bent: Option<Bent>,
     pub stack: Stack,
     /// So many columns and rows of the volume are averaged into one before it is drawn; 1 draws every voxel.
     pub reduction: usize,
@@ -102,13 +104,19 @@ impl HeatStack {
 impl PlaneDraw {
     /// The point of the patient at a target point.
     pub fn patient_from_screen(&self, x: f64, y: f64) -> PatientPoint {
-        self.grid.patient_from_pixel(self.pixel_from_screen.pixel(x, y))
+        let pixel = self.pixel_from_screen.pixel(x, y);
+        match &self.bent {
+            Some(bent) => bent.patient_from_pixel(&self.grid.pose, [self.grid.spacing_mm; 2], pixel),
+            None => self.grid.patient_from_pixel(pixel),
+        }
+    }
+    /// Unit normal of what is drawn, at a target point's height.
+    pub fn normal_at(&self, y: f64) -> Vec3 {
+        let row = self.pixel_from_screen.pixel(0.0, y).row;
+        self.bent.as_ref().map_or(self.grid.pose.normal(), |bent| bent.normal_at_row(row, self.grid.spacing_mm))
     }
     pub fn sampling(&self) -> Sampling {
-        match self.interpolation {
-            Interpolation::Nearest => Sampling::Nearest,
-            Interpolation::Linear => Sampling::Linear,
-        }
+        self.interpolation.sampling()
     }
 }
 

@@ -8,7 +8,7 @@ use super::surface::SurfaceDraw;
 use super::{HeatmapLayer, HeatmapStyle, Interpolation, OUTLINE_SHARE, PixelFromScreen, ViewDraw, colormap};
 use crate::findings::{Cam, PixelBox};
 use crate::geometry::PixelPoint;
-use crate::volume::{Slice, SlicePixels};
+use crate::volume::{Sampling, Slice, SlicePixels};
 
 /// Whatever a view shows.
 #[derive(Debug, Clone)]
@@ -98,9 +98,10 @@ fn target_share(draw: &ViewDraw, layer: &HeatmapLayer, x: usize, y: usize) -> f3
 fn grey8_at(draw: &ViewDraw, x: usize, y: usize) -> Option<u8> {
     let at = draw.pixel_from_screen.pixel(x as f64 + 0.5, y as f64 + 0.5);
     let image = &draw.image;
-    let value = match image.interpolation {
-        Interpolation::Linear => image.slice.sample_bilinear(at)?,
-        Interpolation::Nearest => nearest(&image.slice, at)?,
+    let value = match image.interpolation.sampling() {
+        Sampling::Linear => image.slice.sample_bilinear(at)?,
+        Sampling::Nearest => nearest(&image.slice, at)?,
+        Sampling::Cubic(cubic) => image.slice.sample_cubic(at, cubic)?,
     };
     // Padding is no measurement: black, whatever the window or the polarity.
     if image.slice.is_padding(value) {
@@ -155,10 +156,10 @@ fn plane_value(draw: &PlaneDraw, heat: &PlaneHeat, x: f64, y: f64) -> Option<f32
 pub fn plane_slice(draw: &PlaneDraw, width: usize, height: usize) -> Slice {
     let reduced = (draw.reduction > 1).then(|| draw.stack.reduced(draw.reduction));
     let stack = reduced.as_ref().unwrap_or(&draw.stack);
-    let normal = draw.grid.pose.normal();
     let padding = stack.volume.padding().unwrap_or([f32::MIN; 2]);
     let mut values = vec![padding[0]; width * height];
     values.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, line)| {
+        let normal = draw.normal_at(y as f64 + 0.5);
         for (x, value) in line.iter_mut().enumerate() {
             let at = draw.patient_from_screen(x as f64 + 0.5, y as f64 + 0.5);
             if let Some(v) = stack.sample_slab(at, normal, &draw.slab, draw.step_mm, draw.sampling()) {

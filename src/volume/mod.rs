@@ -2,6 +2,7 @@
 //! computed from them without a screen: windows, sampling, planes and slabs, statistics.
 
 mod column;
+mod cubic;
 pub mod nifti;
 pub mod nrrd;
 mod resample;
@@ -12,6 +13,7 @@ mod window;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use cubic::Cubic;
 pub use resample::{AxialGrid, Projection, Sampling, Slab, Stack};
 pub use solid::{BLOCK, Solid};
 pub use table::{MOST_TABLE_ENTRIES, VoiTable};
@@ -103,6 +105,27 @@ impl Slice {
         let top = self.at(c0, r0)? * (1.0 - fc) + self.at(c1, r0)? * fc;
         let bottom = self.at(c0, r1)? * (1.0 - fc) + self.at(c1, r1)? * fc;
         Some(top * (1.0 - fr) + bottom * fr)
+    }
+    /// The value at a place by a cubic through or near the sixteen pixels around it, edges repeated; linear where one of
+    /// them is padding or no number. `None` outside, as [`Slice::sample_bilinear`] has it.
+    pub fn sample_cubic(&self, at: PixelPoint, cubic: Cubic) -> Option<f32> {
+        let linear = self.sample_bilinear(at)?;
+        let (columns, fc) = cubic::around(at.column, self.columns);
+        let (rows, fr) = cubic::around(at.row, self.rows);
+        let (across, down) = (cubic.weights(fc as f32), cubic.weights(fr as f32));
+        let mut sum = 0.0;
+        for (row, weight) in rows.into_iter().zip(down) {
+            let mut line = 0.0;
+            for (column, share) in columns.into_iter().zip(across) {
+                let value = self.at(column, row)?;
+                if value.is_nan() || self.is_padding(value) {
+                    return Some(linear);
+                }
+                line += value * share;
+            }
+            sum += line * weight;
+        }
+        Some(sum)
     }
     /// The slice with `factor` columns and rows averaged into one, whole numbers rounded; blocks at the right and lower
     /// edge may be smaller. Padding counts as what it is stored as.
@@ -224,6 +247,25 @@ mod tests {
         assert_eq!(at(-0.4, 1.4), Some(20.0));
         assert_eq!(at(-0.6, 0.0), None);
         assert_eq!(at(f64::NAN, 0.0), None);
+    }
+
+    #[test]
+    fn cubics_meet_pixels_and_straight_lines_and_leave_padding_alone() {
+        let ramp = slice((0..36).map(|i| (i % 6 * 10) as i16).collect(), 6, 6);
+        let at = |s: &Slice, column, row, cubic| s.sample_cubic(PixelPoint { column, row }, cubic).expect("inside");
+        for cubic in [Cubic::Sharp, Cubic::Smooth] {
+            assert!((at(&ramp, 2.3, 2.7, cubic) - 23.0).abs() < 1e-4, "{cubic:?}");
+            assert_eq!(ramp.sample_cubic(PixelPoint { column: -0.6, row: 1.0 }, cubic), None);
+        }
+        let mut dot = slice(vec![0; 36], 6, 6);
+        if let SlicePixels::I16(values) = &mut dot.pixels {
+            values[14] = 900;
+        }
+        assert_eq!(at(&dot, 2.0, 2.0, Cubic::Sharp), 900.0);
+        assert!((at(&dot, 2.0, 2.0, Cubic::Smooth) - 900.0 * 64.0 / 81.0).abs() < 0.01, "softened");
+        assert!(at(&dot, 3.5, 2.0, Cubic::Sharp) < 0.0, "and overshoots beside an edge");
+        dot.padding = Some([900.0, 900.0]);
+        assert_eq!(at(&dot, 3.5, 2.0, Cubic::Sharp), 0.0, "linear beside padding");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub fn plane_bytes(grid: &PlaneGrid, thickness_mm: f64, values: &[f32], content:
     let vector = |v: Vec3| format!("({},{},{})", plain(v.x), plain(v.y), plain(v.z));
     let (along_row, along_column) = (grid.pose.along_row * grid.spacing_mm, grid.pose.along_column * grid.spacing_mm);
     let through = grid.pose.normal() * thickness_mm;
-    let content: String = content.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+    let content = one_line(content);
     let header = format!(
         "NRRD0005\n\
          # {}\n\
@@ -39,6 +39,40 @@ pub fn plane_bytes(grid: &PlaneGrid, thickness_mm: f64, values: &[f32], content:
     let mut bytes = header.into_bytes();
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
     Some(bytes)
+}
+
+/// The bytes of a file of a surface that was unrolled: two-dimensional, since it has no one place in the patient.
+///
+/// `None` when there are not as many values as the grid has pixels.
+pub fn unrolled_bytes(grid: &PlaneGrid, values: &[f32], content: &str) -> Option<Vec<u8>> {
+    if values.len() != grid.rows * grid.columns {
+        return None;
+    }
+    let header = format!(
+        "NRRD0005\n\
+         # {}\n\
+         content: {}\n\
+         type: float\n\
+         dimension: 2\n\
+         sizes: {} {}\n\
+         spacings: {spacing} {spacing}\n\
+         kinds: space space\n\
+         units: \"mm\" \"mm\"\n\
+         endian: little\n\
+         encoding: raw\n\n",
+        crate::RESEARCH_LINE,
+        one_line(content),
+        grid.columns,
+        grid.rows,
+        spacing = grid.spacing_mm,
+    );
+    let mut bytes = header.into_bytes();
+    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    Some(bytes)
+}
+
+fn one_line(content: &str) -> String {
+    content.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
 /// Without a negative zero, which reads as a mistake.

@@ -179,6 +179,23 @@ mod render {
     }
 
     #[test]
+    fn a_plane_along_the_canal_comes_as_picture_and_as_hu() {
+        let folder = tempfile::tempdir().expect("folder");
+        let rendered = |args: &[&str]| {
+            let plane = ["render", "demo:", "--plane", "coronal", "--curved", "--at", "-8"];
+            let output = dens(&[&plane, args].concat(), folder.path());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        rendered(&["--out", "curved.nrrd"]);
+        let bytes = std::fs::read(folder.path().join("curved.nrrd")).expect("the file");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("content: coronal along a curve, 8.0 mm in front of it, HU"), "{text}");
+        assert!(text.contains("dimension: 2\n") && text.contains("spacings: ") && !text.contains("space:"), "{text}");
+        rendered(&["--slab", "4", "--size", "500x400", "--out", "curved.png"]);
+        assert_eq!(picture(&folder.path().join("curved.png")).height(), 400);
+    }
+
+    #[test]
     fn planes_come_as_pictures_and_as_hu_in_place() {
         let folder = tempfile::tempdir().expect("folder");
         let written = dens(
@@ -208,6 +225,10 @@ mod render {
         refused(&["--at", "0", "--out", "a.jpg"], "let it end in .png or .nrrd");
         refused(&["--at", "-1", "--spacing", "0", "--out", "a.png"], "a spacing of 0 mm cannot be used");
         refused(&["--at", "-1", "--slab", "nan", "--out", "a.png"], "a slab of NaN mm cannot be cut");
+        refused(
+            &["--curved", "--at", "0", "--out", "a.png"],
+            "only a coronal or a sagittal plane can follow the spinal canal",
+        );
         let usage = |args: &[&str]| dens(&[&["render", "neck"], args].concat(), folder.path()).status.code();
         assert_eq!(usage(&["--plane", "axial", "--out", "a.png"]), Some(2), "a plane needs a place");
         assert_eq!(usage(&["--plane", "axial", "--at", "0", "--slice", "3", "--out", "a.png"]), Some(2));

@@ -10,7 +10,7 @@ use dens::state::{
     ThemeSetting, Tool, Work,
 };
 use dens::view::planes::{Layout, Pane};
-use dens::view::{HeatmapStyle, Interpolation, ViewState};
+use dens::view::{HeatmapStyle, ImageShape, ViewState};
 use egui::accesskit::Role;
 use egui::{Event, Modifiers, PointerButton, Pos2, Rect, Vec2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -424,6 +424,68 @@ fn each_entry_of_the_menu_on_the_picture_does_what_it_says() {
 }
 
 #[test]
+fn what_stands_between_pixels_is_chosen_in_the_settings_and_said_on_the_picture() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo([1280.0, 1100.0], folder.path());
+    for (name, badge) in [
+        ("cubic, sharp", "interpolated, cubic. Enlarged"),
+        ("cubic, smooth", "smoothed, cubic. Enlarged"),
+        ("squares", "exact. Enlarged"),
+        ("linear", "interpolated. Enlarged"),
+    ] {
+        wish(&mut screen, [Command::ToggleSettings]);
+        screen.get_by_label(&format!("Between pixels: {name}")).click_accesskit();
+        screen.run_steps(3);
+        assert_eq!(screen.state().state().settings.interpolation.name(), name);
+        wish(&mut screen, [Command::ToggleSettings]);
+        screen.get_by_label_contains(&format!("Shown, slices: {badge}"));
+    }
+}
+
+fn bent(screen: &Screen, plane: Plane) -> Option<dens::geometry::Bent> {
+    active(screen.state().state()).planes.as_ref().expect("planes").bent(plane)
+}
+
+#[test]
+fn a_plane_curves_along_the_canal_and_its_line_is_bent_by_its_points() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut screen = demo([1400.0, 900.0], folder.path());
+    wish(&mut screen, [Command::SetLayout(Layout::Three)]);
+    let pane = screen.get_by_label_contains("Plane, coronal at y").rect();
+    right_click(&mut screen, pane.center());
+    choose(&mut screen, "Curved along the spinal canal, or flat", "Shift+C");
+    until(&mut screen, "a curve", |app| active(app.state()).planes.as_ref().expect("planes").is_bent(Plane::Coronal));
+    screen.run_steps(3);
+    screen.get_by_label_contains("Plane, coronal along a curve, ");
+    screen.get_by_label_contains("Shown, coronal: interpolated, curved, unrolled.");
+    // A click on the curved picture brings the crosshair there, on the surface.
+    let shift_mm = bent(&screen, Plane::Coronal).expect("bent").shift_mm;
+    click(&mut screen, pane.center() + vec2(10.0, 25.0));
+    let planes = active(screen.state().state()).planes.as_ref().expect("planes");
+    assert!((bent(&screen, Plane::Coronal).expect("bent").shift_mm - shift_mm).abs() < 1e-3, "it stays on the surface");
+    // In the sagittal plane its line is a curve with points that a hand can move.
+    let side = screen.get_by_label_contains("Plane, sagittal at x").rect();
+    let (_, knot) = {
+        let grid = planes.grid(Plane::Sagittal).expect("a grid");
+        let shape = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] };
+        let view = planes.view(Plane::Sagittal).resolve(shape, f64::from(side.width()), f64::from(side.height()));
+        let knots = planes.knots(Plane::Coronal);
+        let knot = knots[knots.len() / 2];
+        let (x, y) = view.expect("an area").pixel_from_screen.screen(grid.pixel_from_patient(knot));
+        (knot, side.min + vec2(x as f32, y as f32))
+    };
+    drag(&mut screen, knot, vec2(30.0, 0.0));
+    let planes = active(screen.state().state()).planes.as_ref().expect("planes");
+    assert_eq!(planes.bent_along(Plane::Coronal), Some(dens::geometry::PathOrigin::Reader));
+    assert!((bent(&screen, Plane::Coronal).expect("bent").shift_mm - shift_mm).abs() < 1e-3);
+    // Flat again by its button.
+    screen.get_by_label("Flat, coronal").click();
+    screen.run_steps(3);
+    assert!(bent(&screen, Plane::Coronal).is_none());
+    screen.get_by_label_contains("Plane, coronal at y");
+}
+
+#[test]
 fn what_the_middle_and_right_buttons_do_is_chosen_in_the_settings() {
     let folder = tempfile::tempdir().expect("folder");
     let mut screen = demo([1280.0, 1100.0], folder.path());
@@ -497,7 +559,6 @@ fn the_layout_buttons_divide_the_screen() {
 type Switch = (&'static str, fn(&AppState) -> bool);
 
 const SWITCHES: &[Switch] = &[
-    ("Interpolate between pixels", |state| state.settings.interpolation == Interpolation::Linear),
     ("Drag down to brighten (default: up)", |state| state.settings.invert_vertical_drag),
     ("Heatmap below the threshold too", |state| state.settings.heatmap_everywhere),
     ("Analyse a study as soon as it has been read", |state| state.settings.auto_analyse),

@@ -96,7 +96,7 @@ fn every_voi_function_polarity_and_sampling() {
     for slice in [integer_slice(), float_slice()] {
         for function in [VoiFunction::Linear, VoiFunction::LinearExact, VoiFunction::Sigmoid] {
             for invert in [false, true] {
-                for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+                for interpolation in Interpolation::ALL {
                     let window = Window { center: 120.0, width: 700.0, function, table: None };
                     let mut d = draw(slice.clone(), window, mapping(ViewState::default()));
                     (d.image.invert, d.image.interpolation) = (invert, interpolation);
@@ -159,7 +159,7 @@ fn every_zoom_pan_and_flip() {
     {
         for (flip_horizontal, flip_vertical) in [(false, false), (true, false), (false, true), (true, true)] {
             let view = ViewState { zoom, pan, flip_horizontal, flip_vertical };
-            for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+            for interpolation in Interpolation::ALL {
                 let mut d = draw(integer_slice(), Window::BONE, mapping(view));
                 d.image.interpolation = interpolation;
                 check_twins(&offscreen, &d, (201, 160), 0.001, &format!("{view:?} {interpolation:?}"));
@@ -184,7 +184,7 @@ fn six_windows_at_one_to_one() {
     let Some(offscreen) = adapter_or_skip() else { return };
     let windows = [(80.0, 300.0), (500.0, 1800.0), (400.0, 650.0), (-600.0, 1500.0), (40.0, 80.0), (480.0, 2500.0)];
     for (center, width) in windows {
-        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+        for interpolation in Interpolation::ALL {
             let mut d = draw(integer_slice(), Window::linear(center, width), PixelFromScreen::EXACT);
             d.image.interpolation = interpolation;
             check_twins(&offscreen, &d, (COLUMNS as u32, ROWS as u32), 0.001, &format!("{center},{width}"));
@@ -399,7 +399,7 @@ fn a_window_shows_each_view_as_the_cpu_draws_it_on_every_scale() {
 
 // ---- planes across the slices ----
 
-use dens::geometry::{Plane, PlaneGrid, Rotation, Vec3};
+use dens::geometry::{Bend, Bent, BodyPath, PatientPoint, Plane, PlaneGrid, Rotation, Vec3};
 use dens::view::planes::{HeatStack, PlaneDraw, PlaneHeat};
 use dens::volume::{Projection, Slab, Stack};
 
@@ -411,6 +411,7 @@ fn plane_draw(stack: Stack, plane: Plane, slab: Slab, view: ViewState) -> PlaneD
     PlaneDraw {
         pixel_from_screen: view.resolve(shape, 173.0, 140.0).expect("area").pixel_from_screen,
         grid,
+        bent: None,
         stack,
         reduction: 1,
         slab,
@@ -468,7 +469,9 @@ fn slabs_polarity_nearest_and_reduction_are_those_of_the_cpu() {
     }
     let plain = plane_draw(stack, Plane::Coronal, Slab::default(), ViewState::default());
     check_plane(&offscreen, &PlaneDraw { invert: true, ..plain.clone() }, "inverted");
-    check_plane(&offscreen, &PlaneDraw { interpolation: Interpolation::Nearest, ..plain.clone() }, "nearest");
+    for interpolation in Interpolation::ALL {
+        check_plane(&offscreen, &PlaneDraw { interpolation, ..plain.clone() }, interpolation.name());
+    }
     check_plane(&offscreen, &PlaneDraw { reduction: 2, ..plain }, "reduced");
 }
 
@@ -485,6 +488,41 @@ fn leaning_planes_their_slabs_and_their_heat_are_those_of_the_cpu() {
                 draw.grid = draw.grid.turned(&turn, stack.geometry.centre());
                 draw.heatmap = Some(plane_heat(z_mm.len(), HeatmapStyle::Smooth));
                 check_plane(&offscreen, &draw, &format!("{plane:?} by {deg}, tilt {tilt_deg}, slab {thickness_mm}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn curved_planes_their_slabs_and_their_heat_are_those_of_the_cpu() {
+    let Some(offscreen) = adapter_or_skip() else { return };
+    for (z_mm, tilt_deg) in [(&EVEN_MM[..], 0.0), (&EVEN_MM[..], 15.0), (&UNEVEN_MM[..], -14.0)] {
+        let stack = synthetic(z_mm, tilt_deg, [0.9, 0.7]);
+        let middle = stack.geometry.centre().0;
+        let reach_mm = stack.geometry.reach_mm(Plane::Axial.axis());
+        let knot = |i: i32| {
+            let aside = f64::from(i * i - 4) * 0.8;
+            PatientPoint(middle + Vec3::new(aside / 2.0, aside, f64::from(i) * 6.0))
+        };
+        let path = BodyPath::through((-2..=2).map(knot)).expect("knots");
+        for plane in [Plane::Coronal, Plane::Sagittal] {
+            let bend = Arc::new(Bend::new(&path, plane, reach_mm, 0.4).expect("a bend"));
+            for (thickness_mm, reduction, shift_mm) in [(0.0, 1, 0.0), (5.0, 1, -2.5), (0.0, 2, 1.5)] {
+                let slab = Slab { thickness_mm, projection: Projection::Mip };
+                let view = ViewState { zoom: 1.3, flip_vertical: reduction == 2, ..ViewState::default() };
+                let flat = plane_draw(stack.clone(), plane, slab, view);
+                let bent = Bent { bend: bend.clone(), shift_mm };
+                let sideways_mm = stack.geometry.reach_mm(plane.directions()[0]);
+                let grid = bent.grid(sideways_mm, stack.geometry.centre(), 0.6);
+                let shape = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [0.6; 2] };
+                let pixel_from_screen = view.resolve(shape, 173.0, 140.0).expect("area").pixel_from_screen;
+                let heatmap = Some(plane_heat(z_mm.len(), HeatmapStyle::Smooth));
+                let draw = PlaneDraw { pixel_from_screen, grid, bent: Some(bent), reduction, heatmap, ..flat };
+                check_plane(
+                    &offscreen,
+                    &draw,
+                    &format!("{plane:?}, tilt {tilt_deg}, slab {thickness_mm}, by {reduction}"),
+                );
             }
         }
     }

@@ -378,6 +378,14 @@ const PLANES: &[(&str, Check)] = &[
         wish(screen, [Command::SetLayout(Layout::Three), Command::TurnBy(5.0)]);
         key.changes(screen, |state| active(state).planes.as_ref().expect("planes").any_turned(), |_| false);
     }),
+    ("curved", |screen, key| {
+        let is_bent = |state: &AppState| active(state).planes.as_ref().expect("planes").is_bent(Plane::Coronal);
+        wish(screen, [Command::SetLayout(Layout::Three), Command::ShowPlane(Plane::Coronal)]);
+        assert!(!is_bent(screen.state().state()));
+        key.press(screen);
+        until(screen, "a curved plane", |app| is_bent(app.state()));
+        key.changes(screen, is_bent, |_| false);
+    }),
     ("lines", |screen, key| key.toggles(screen, |state| state.lines_on)),
     ("reformat", |screen, key| {
         wish(screen, [Command::DismissNotices]);
@@ -524,7 +532,18 @@ const VIEW: &[(&str, Check)] = &[
         assert!((per_x - 1.0).abs() < 1e-6, "{per_x}");
         wish(screen, [Command::ResetView]);
     }),
-    ("interpolation", |screen, key| key.toggles(screen, |state| state.settings.interpolation == Interpolation::Linear)),
+    ("interpolation", |screen, key| {
+        let now = |screen: &Screen| screen.state().state().settings.interpolation;
+        let first = now(screen);
+        let seen: Vec<Interpolation> = (0..4)
+            .map(|_| {
+                key.press(screen);
+                now(screen)
+            })
+            .collect();
+        assert_eq!(seen.last(), Some(&first), "all of them and back");
+        assert!(Interpolation::ALL.iter().all(|each| seen.contains(each)));
+    }),
     ("flip-horizontal", |screen, key| key.toggles(screen, |state| active(state).view.flip_horizontal)),
     ("flip-vertical", |screen, key| key.toggles(screen, |state| active(state).view.flip_vertical)),
     ("tool-window", |screen, key| key.takes(screen, Tool::Window)),
@@ -894,7 +913,7 @@ const FILES: &[(&str, Check)] = &[
     ("hide-identity", |screen, key| key.toggles(screen, |state| state.hide_identity)),
     ("settings", |screen, key| {
         key.changes(screen, |state| state.show_settings, |_| true);
-        screen.get_by_label("Interpolate between pixels");
+        screen.get_by_label("Between pixels: linear");
         key.changes(screen, |state| state.show_settings, |_| false);
     }),
     ("help", |screen, key| {

@@ -115,7 +115,7 @@ fn compare(stack: &Stack, grid: &PlaneGrid, expected: &Sampled, what: &str) {
     assert_eq!((grid.rows, grid.columns), (expected.rows, expected.columns), "{what}");
     let [x, y, z] = expected.origin_mm;
     assert!((grid.pose.origin.0 - Vec3::new(x, y, z)).length() < 1e-4, "{what}: {:?}", grid.pose.origin);
-    let values = stack.resample(grid, &Slab::default(), f32::NAN);
+    let values = stack.resample((grid, None), &Slab::default(), f32::NAN);
     let apart = expected.pixels.iter().zip(&expected.values).map(|(i, value)| (values[*i] - value).abs());
     let worst = apart.fold(0.0, |worst: f32, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) });
     assert!(worst <= 0.05, "{what}: {worst} HU apart");

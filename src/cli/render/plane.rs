@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Picture, check_extension, exact_grey, picture_bytes, with_text};
 use crate::cli::{Refusal, RenderArgs, load};
-use crate::geometry::{PatientPoint, Plane, PlaneGrid, Rotation, Vec3};
+use crate::geometry::{Bend, Bent, PathOrigin, PatientPoint, Plane, PlaneError, PlaneGrid, Rotation, Vec3};
+use crate::inference::canal::canal_path;
 use crate::report;
 use crate::study::describe::Identity;
 use crate::study::{LoadedSeries, plane_text};
@@ -16,17 +17,21 @@ use crate::volume::{Slab, Stack, nrrd};
 const OUTSIDE_HU: f32 = -1024.0;
 
 /// What is to be cut.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Cut {
     plane: Plane,
     through: PatientPoint,
     slab: Slab,
     grid: PlaneGrid,
+    bent: Option<Bent>,
 }
 
 impl Cut {
-    fn shown(&self) -> plane_text::Cut {
-        plane_text::Cut { plane: self.plane, through: self.through, pose: self.grid.pose }
+    fn shown(&self) -> plane_text::Cut<'_> {
+        plane_text::Cut { plane: self.plane, through: self.through, pose: self.grid.pose, bent: self.bent.as_ref() }
+    }
+    fn surface(&self) -> (&PlaneGrid, Option<&Bent>) {
+        (&self.grid, self.bent.as_ref())
     }
 }
 
@@ -40,6 +45,10 @@ pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
     let loaded = load::open_series(&args.path, args.series, &args.password)?.loaded;
     let stack = loaded.stack().map_err(|error| Refusal(format!("no plane can be cut from this series: {error}")))?;
     let spacing_mm = args.spacing.unwrap_or_else(|| stack.geometry.smallest_spacing_mm());
+    if args.curved {
+        let cut = curved(&loaded, &stack, plane, (args.at.unwrap_or_default(), spacing_mm), slab)?;
+        return write(args, &loaded, &stack, &cut, size);
+    }
     let at_mm = args.at.unwrap_or_else(|| plane.coordinate_mm(stack.geometry.centre()));
     let mut grid = PlaneGrid::covering(&stack.geometry, plane, at_mm, spacing_mm).map_err(Refusal::from_error)?;
     let through = plane.moved_to(stack.geometry.centre(), at_mm);
@@ -47,9 +56,43 @@ pub fn run(args: &RenderArgs, plane: Plane) -> Result<(), Refusal> {
         let directions = turned(plane, direction(normal)?);
         grid = PlaneGrid::through(&stack.geometry, through, directions, spacing_mm).map_err(Refusal::from_error)?;
     }
-    let cut = Cut { plane, through, slab, grid };
-    let bytes = if as_nrrd { nrrd_bytes(&loaded, &stack, &cut)? } else { png(args, &loaded, &stack, &cut, size)? };
+    let cut = Cut { plane, through, slab, grid, bent: None };
+    write(args, &loaded, &stack, &cut, size)
+}
+
+fn write(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size: [u32; 2]) -> Result<(), Refusal> {
+    let as_nrrd = has_extension(&args.out, "nrrd");
+    let bytes = if as_nrrd { nrrd_bytes(loaded, stack, cut)? } else { png(args, loaded, stack, cut, size)? };
     report::write_atomically(&args.out, &bytes).map_err(Refusal::from_error)
+}
+
+/// A plane that follows the spinal canal, `off_mm` behind its middle or to the left of it.
+fn curved(
+    loaded: &LoadedSeries,
+    stack: &Stack,
+    plane: Plane,
+    (off_mm, spacing_mm): (f64, f64),
+    slab: Slab,
+) -> Result<Cut, Refusal> {
+    let refused = |why: &str| Refusal(format!("no curved plane can be cut: {why}"));
+    if plane == Plane::Axial {
+        return Err(refused("only a coronal or a sagittal plane can follow the spinal canal"));
+    }
+    if !(spacing_mm.is_finite() && spacing_mm > 0.0 && off_mm.is_finite()) {
+        return Err(Refusal::from_error(PlaneError::Spacing(spacing_mm)));
+    }
+    let path = load::with_bar("finding the canal", |ctx| canal_path(loaded, ctx)).map_err(Refusal::from_error)?;
+    let path = path.ok_or_else(|| refused("no spinal canal was found in these slices"))?;
+    let geometry = &stack.geometry;
+    let reach_mm = geometry.reach_mm(Plane::Axial.axis());
+    let bend = Bend::new(&path, plane, reach_mm, geometry.smallest_spacing_mm())
+        .ok_or_else(|| refused("the slices reach over too little height"))?;
+    let middle = path.at((reach_mm[0] + reach_mm[1]) / 2.0);
+    let through = PatientPoint(middle.0 + plane.axis() * off_mm);
+    let bent = Bent { bend: bend.into(), shift_mm: off_mm };
+    let sideways_mm = geometry.reach_mm(plane.directions()[0]);
+    let grid = bent.grid(sideways_mm, through, spacing_mm).within_limits().map_err(Refusal::from_error)?;
+    Ok(Cut { plane, through, slab, grid, bent: Some(bent) })
 }
 
 fn direction(text: &str) -> Result<Vec3, Refusal> {
@@ -88,19 +131,22 @@ fn slab(args: &RenderArgs) -> Result<Slab, Refusal> {
 
 fn nrrd_bytes(loaded: &LoadedSeries, stack: &Stack, cut: &Cut) -> Result<Vec<u8>, Refusal> {
     let outside = if loaded.series.values_are_hu { OUTSIDE_HU } else { 0.0 };
-    let values = stack.resample(&cut.grid, &cut.slab, outside);
+    let values = stack.resample(cut.surface(), &cut.slab, outside);
     let unit = if loaded.series.values_are_hu { "HU" } else { "values as stored, no HU" };
     let content = format!("{}, {unit}", plane_text::place(&cut.shown(), &cut.slab).join(", "));
     let thickness_mm = if cut.slab.thickness_mm > 0.0 { cut.slab.thickness_mm } else { cut.grid.spacing_mm };
-    nrrd::plane_bytes(&cut.grid, thickness_mm, &values, &content)
-        .ok_or_else(|| Refusal("the plane has no pixels".to_owned()))
+    let bytes = match cut.bent {
+        Some(_) => nrrd::unrolled_bytes(&cut.grid, &values, &content),
+        None => nrrd::plane_bytes(&cut.grid, thickness_mm, &values, &content),
+    };
+    bytes.ok_or_else(|| Refusal("the plane has no pixels".to_owned()))
 }
 
 fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size: [u32; 2]) -> Result<Vec<u8>, Refusal> {
     let series = &loaded.series;
     let window = args.window.of(series)?;
     let image = ImageLayer {
-        slice: stack.plane_slice(&cut.grid, &cut.slab).into(),
+        slice: stack.plane_slice(cut.surface(), &cut.slab).into(),
         window: window.clone(),
         invert: series.photometric == crate::study::Photometric::Monochrome1,
         interpolation: if args.exact { Interpolation::Nearest } else { Interpolation::Linear },
@@ -116,6 +162,7 @@ fn png(args: &RenderArgs, loaded: &LoadedSeries, stack: &Stack, cut: &Cut, size:
         step_mm: stack.slab_step_mm(),
         reduction: 1,
         interpolation: Interpolation::Linear,
+        follows: cut.bent.as_ref().map(|_| PathOrigin::Canal.words()),
     };
     let fidelity = Some(Fidelity::of_plane(&made, series.technique.lossy.as_deref()));
     let spacing_mm = Some([cut.grid.spacing_mm; 2]);

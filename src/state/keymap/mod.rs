@@ -143,7 +143,8 @@ pub static GROUPS: &[(&str, &[Action])] = &[
         held("turn-right", &["Ctrl+Right"], "the same the other way round", Command::TurnBy(1.0)),
         held("turn-left-more", &["Ctrl+Shift+Left"], "turn the other planes by 5 degrees", Command::TurnBy(-5.0)),
         held("turn-right-more", &["Ctrl+Shift+Right"], "5 degrees the other way round", Command::TurnBy(5.0)),
-        once("upright", &["Ctrl+U"], "planes upright again, slices as acquired", Command::StandUp),
+        once("upright", &["Ctrl+U"], "planes upright and flat again, slices as acquired", Command::StandUp),
+        once("curved", &["Shift+C"], "the focused plane curved along the spinal canal, or flat", Command::ToggleCurved),
         once("lines", &["Shift+X"], "crosshair and lines on or off", Command::ToggleLines),
         once("reformat", &["Ctrl+Alt+R"], "axial slices, made of a series that has none", Command::ReformatAxial),
         held("thinner-slab", &["["], "thinner slab", Command::StepSlab(-1)),
@@ -175,7 +176,7 @@ pub static GROUPS: &[(&str, &[Action])] = &[
     ("View", &[
         once("reset-view", &["R"], "reset zoom, pan, window, inversion", Command::ResetView),
         Action { name: "actual-pixels", what: "one pixel of the image on one of the screen", keys: &["Shift+Z"], does: Does::ActualPixels, repeats: false, in_list: false },
-        once("interpolation", &["Shift+P"], "interpolate between pixels, or show them as squares", Command::ToggleInterpolation),
+        once("interpolation", &["Shift+P"], "between pixels: linear, cubic sharp, cubic smooth, none", Command::CycleInterpolation),
         once("flip-horizontal", &["H"], "flip left and right", Command::FlipHorizontal),
         once("flip-vertical", &["V"], "flip up and down", Command::FlipVertical),
         tool("tool-window", &["W"], "left button: window", Tool::Window),

@@ -50,6 +50,9 @@ impl AppState {
             return self.notice(Severity::Info, text);
         };
         let (pane, slab) = (self.focused_pane(), self.slab);
+        if self.refuses_on_bend(pane) {
+            return;
+        }
         let crosshair_seen = self.lines_on && self.settings.layout != Layout::One;
         let Some(active) = &mut self.active else { return };
         let Some(ground) = active.ground(pane, slab) else { return };

@@ -8,8 +8,9 @@ use std::sync::Arc;
 pub use axial::AxialGrid;
 use rayon::prelude::*;
 
+use super::cubic::{Cubic, around};
 use super::{Slice, SlicePixels, Volume};
-use crate::geometry::{PatientPoint, PixelPoint, PlaneGrid, StackGeometry, Vec3, VoxelPoint};
+use crate::geometry::{Bent, PatientPoint, PixelPoint, PlaneGrid, StackGeometry, Vec3, VoxelPoint};
 
 /// A volume and where its voxels lie.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ impl Slab {
 pub enum Sampling {
     Nearest,
     Linear,
+    /// Linear in slabs, which average or select, and beside padding and what is no number.
+    Cubic(Cubic),
 }
 
 impl Stack {
@@ -78,7 +81,31 @@ impl Stack {
     pub fn sample(&self, at: PatientPoint, sampling: Sampling) -> Option<f32> {
         let voxel = self.geometry.voxel_from_patient(at);
         let value = self.geometry.contains(voxel).then(|| self.sample_voxel(voxel, sampling)).flatten();
-        value.filter(|v| !v.is_nan())
+        let value = value.filter(|v| !v.is_nan())?;
+        let cubic = if let Sampling::Cubic(cubic) = sampling { self.sample_cubic(voxel, cubic) } else { None };
+        Some(cubic.unwrap_or(value))
+    }
+
+    /// By the 64 voxels around a place; `None` where one of them is padding or no number.
+    fn sample_cubic(&self, at: VoxelPoint, cubic: Cubic) -> Option<f32> {
+        let (columns, fc) = around(at.column, self.geometry.columns());
+        let (rows, fr) = around(at.row, self.geometry.rows());
+        let (slices, fs) = around(at.slice, self.geometry.positions().len());
+        let [across, down, through] = [fc, fr, fs].map(|f| cubic.weights(f as f32));
+        let mut sum = 0.0;
+        for (position, share) in slices.into_iter().zip(through) {
+            let slice = self.volume.slices().get(self.geometry.positions().get(position)?.index)?;
+            for (row, weight) in rows.into_iter().zip(down) {
+                for (column, part) in columns.into_iter().zip(across) {
+                    let value = slice.at(column, row)?;
+                    if value.is_nan() || slice.is_padding(value) {
+                        return None;
+                    }
+                    sum += value * part * weight * share;
+                }
+            }
+        }
+        Some(sum)
     }
 
     fn sample_voxel(&self, at: VoxelPoint, sampling: Sampling) -> Option<f32> {
@@ -109,6 +136,7 @@ impl Stack {
         if steps == 0 {
             return self.sample(at, sampling);
         }
+        let sampling = if let Sampling::Cubic(_) = sampling { Sampling::Linear } else { sampling };
         let (mut sum, mut weight, mut least, mut most) = (0.0, 0.0, f32::INFINITY, f32::NEG_INFINITY);
         for (offset_mm, i) in slab.offsets_mm(step_mm).zip(-steps..) {
             let Some(value) = self.sample(PatientPoint(at.0 + normal * offset_mm), sampling) else { continue };
@@ -131,13 +159,18 @@ impl Stack {
         self.geometry.smallest_spacing_mm() / 2.0
     }
 
-    /// The values on a grid, row by row; `outside` where the volume has none.
-    pub fn resample(&self, grid: &PlaneGrid, slab: &Slab, outside: f32) -> Vec<f32> {
-        let (normal, step_mm) = (grid.pose.normal(), self.slab_step_mm());
+    /// The values on a grid (of a plane that is bent where `bent` says so), row by row; `outside` where the volume has none.
+    pub fn resample(&self, (grid, bent): (&PlaneGrid, Option<&Bent>), slab: &Slab, outside: f32) -> Vec<f32> {
+        let (flat, step_mm) = (grid.pose.normal(), self.slab_step_mm());
         let mut values = vec![outside; grid.rows * grid.columns];
         values.par_chunks_mut(grid.columns.max(1)).enumerate().for_each(|(row, line)| {
+            let normal = bent.map_or(flat, |bent| bent.normal_at_row(row as f64, grid.spacing_mm));
             for (column, value) in line.iter_mut().enumerate() {
-                let at = grid.patient_from_pixel(PixelPoint { column: column as f64, row: row as f64 });
+                let pixel = PixelPoint { column: column as f64, row: row as f64 };
+                let at = match bent {
+                    Some(bent) => bent.patient_from_pixel(&grid.pose, [grid.spacing_mm; 2], pixel),
+                    None => grid.patient_from_pixel(pixel),
+                };
                 if let Some(v) = self.sample_slab(at, normal, slab, step_mm, Sampling::Linear) {
                     *value = v;
                 }
@@ -155,10 +188,11 @@ impl Stack {
     }
 
     /// The plane as a slice to be shown: outside the volume, and where the volume has padding, it has padding.
-    pub fn plane_slice(&self, grid: &PlaneGrid, slab: &Slab) -> Slice {
+    pub fn plane_slice(&self, surface: (&PlaneGrid, Option<&Bent>), slab: &Slab) -> Slice {
+        let (grid, _) = surface;
         const OUTSIDE: f32 = f32::MIN;
         let padding = self.volume.padding();
-        let values = self.resample(grid, slab, padding.map_or(OUTSIDE, |[low, _]| low));
+        let values = self.resample(surface, slab, padding.map_or(OUTSIDE, |[low, _]| low));
         Slice {
             rows: grid.rows,
             columns: grid.columns,

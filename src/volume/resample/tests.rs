@@ -45,13 +45,87 @@ fn well_inside(stack: &Stack, at: PatientPoint) -> bool {
 const UNEVEN_MM: [f64; 8] = [20.0, 16.0, 12.0, 11.0, 4.0, -3.0, -10.0, -17.0];
 
 #[test]
+fn a_curved_plane_shows_a_curved_tube_straight_and_its_true_length() {
+    use crate::geometry::{Bend, Bent, BodyPath};
+    const RADIUS_MM: f64 = 90.0;
+    /// The tube's middle at a height: an arc.
+    fn middle_mm(z_mm: f64) -> f64 {
+        (RADIUS_MM * RADIUS_MM - z_mm * z_mm).sqrt() - RADIUS_MM + 10.0
+    }
+    // Beads lie 20 mm of the arc apart.
+    let bead = |i: i32| {
+        let angle = f64::from(i) * 20.0 / RADIUS_MM;
+        Vec3::new(3.0, RADIUS_MM * angle.cos() - RADIUS_MM + 10.0, RADIUS_MM * angle.sin())
+    };
+    let value = |p: Vec3| {
+        let nearest = (-2..=2).map(|i| (p - bead(i)).length()).fold(f64::INFINITY, f64::min);
+        1000.0 - 60.0 * (p.x - 3.0).hypot(p.y - middle_mm(p.z)) + 400.0 * (1.0 - nearest / 4.0).max(0.0)
+    };
+    let z_mm: Vec<f64> = (0..113).map(|i| 56.0 - f64::from(i)).collect();
+    for tilt_deg in [0.0, 12.0] {
+        let stack = stack_of(&z_mm, tilt_deg, [0.8, 0.8], [96, 64], value);
+        let knots = (0..29)
+            .map(|i| PatientPoint(Vec3::new(3.0, middle_mm(56.0 - 4.0 * f64::from(i)), 56.0 - 4.0 * f64::from(i))));
+        let path = BodyPath::through(knots).expect("knots");
+        let reach_mm = stack.geometry.reach_mm(Plane::Axial.axis());
+        let bend = Bend::new(&path, Plane::Coronal, reach_mm, 0.8).expect("a bend");
+        let bent = Bent { bend: Arc::new(bend), shift_mm: 0.0 };
+        let grid = bent.grid(stack.geometry.reach_mm(Plane::Coronal.directions()[0]), PatientPoint::default(), 0.5);
+        let values = stack.resample((&grid, Some(&bent)), &Slab::default(), f32::NAN);
+        let row_of = |at: Vec3| bent.pixel_from_patient(&grid.pose, [0.5; 2], PatientPoint(at)).row;
+        let column = bent.pixel_from_patient(&grid.pose, [0.5; 2], PatientPoint(Vec3::new(3.0, 0.0, 0.0))).column;
+        let at = |row: f64, aside: f64| values[row.round() as usize * grid.columns + (column + aside).round() as usize];
+        for row in (row_of(bead(2)) as usize - 6..row_of(bead(-2)) as usize + 6).map(|row| row as f64) {
+            assert!(at(row, 0.0) > 930.0, "the tube stays in the middle, row {row}: {}", at(row, 0.0));
+            // 10 mm aside of it lies what lies 10 mm from it.
+            assert!((at(row, 20.0) - 400.0).abs() < 40.0, "row {row}: {}", at(row, 20.0));
+        }
+        for i in -2..2 {
+            let apart_mm = (row_of(bead(i)) - row_of(bead(i + 1))) * 0.5;
+            assert!((apart_mm - 20.0).abs() < 0.1, "beads {apart_mm} mm apart along the surface");
+            let brightest = (-8..=8).map(|d| at(row_of(bead(i)) + f64::from(d), 0.0)).fold(0.0, f32::max);
+            assert!(brightest - at(row_of(bead(i)), 0.0) < 60.0, "and each is seen where it lies");
+        }
+    }
+}
+
+#[test]
+fn cubics_keep_slopes_and_leave_gaps_to_linear() {
+    let slope = |p: Vec3| 3.0 * p.x - 7.0 * p.y + 11.0 * p.z;
+    let z_mm: Vec<f64> = (0..12).map(|i| 20.0 - 3.0 * f64::from(i)).collect();
+    let mut stack = stack_of(&z_mm, 0.0, [0.9, 0.6], [48, 64], slope);
+    let at = PatientPoint(Vec3::new(2.3, -4.1, 3.7));
+    for cubic in [Cubic::Sharp, Cubic::Smooth] {
+        let value = stack.sample(at, Sampling::Cubic(cubic)).expect("inside");
+        assert!((f64::from(value) - slope(at.0)).abs() < 0.01, "{cubic:?}: {value}");
+    }
+    // A voxel that is no number, two slices away: the cubic would reach it, the linear value does not.
+    let near = stack.geometry.voxel_from_patient(at);
+    let offset = near.row.floor() as usize * 64 + near.column.floor() as usize;
+    let mut slices = stack.volume.slices().to_vec();
+    let index = stack.geometry.positions()[near.slice.floor() as usize - 1].index;
+    let mut gap = Slice::clone(&slices[index]);
+    if let SlicePixels::F32(values) = &mut gap.pixels {
+        values[offset] = f32::NAN;
+    }
+    slices[index] = Arc::new(gap);
+    stack.volume = Arc::new(Volume::new(slices).expect("one size"));
+    let linear = stack.sample(at, Sampling::Linear);
+    assert!(linear.is_some());
+    assert_eq!(stack.sample(at, Sampling::Cubic(Cubic::Sharp)), linear);
+    let slab = Slab { thickness_mm: 4.0, projection: Projection::Mean };
+    let of = |sampling| stack.sample_slab(at, Vec3::new(0.0, 0.0, 1.0), &slab, 0.5, sampling);
+    assert_eq!(of(Sampling::Cubic(Cubic::Smooth)), of(Sampling::Linear), "slabs are of linear values");
+}
+
+#[test]
 fn a_slope_stays_a_slope_in_every_plane_tilt_and_spacing() {
     let slope = |p: Vec3| 3.0 * p.x - 7.0 * p.y + 11.0 * p.z;
     for tilt_deg in [0.0, 18.5, -25.0] {
         let stack = stack_of(&UNEVEN_MM, tilt_deg, [0.9, 0.6], [48, 64], slope);
         for plane in Plane::ALL {
             let grid = PlaneGrid::covering(&stack.geometry, plane, 1.3, 0.7).expect("inside");
-            let values = stack.resample(&grid, &Slab::default(), f32::NAN);
+            let values = stack.resample((&grid, None), &Slab::default(), f32::NAN);
             let mut seen = 0;
             for (i, value) in values.iter().enumerate() {
                 let at = PixelPoint { column: (i % grid.columns) as f64, row: (i / grid.columns) as f64 };
@@ -71,7 +145,7 @@ fn diameters_mm(stack: &Stack, plane: Plane, centre: Vec3) -> [f64; 2] {
     let spacing_mm = 0.25;
     let at_mm = plane.coordinate_mm(PatientPoint(centre));
     let grid = PlaneGrid::covering(&stack.geometry, plane, at_mm, spacing_mm).expect("inside");
-    let values = stack.resample(&grid, &Slab::default(), 0.0);
+    let values = stack.resample((&grid, None), &Slab::default(), 0.0);
     let foot = grid.pixel_from_patient(PatientPoint(centre));
     let inside = |column: usize, row: usize| values[row * grid.columns + column] >= 500.0;
     let (c, r) = (foot.column.round() as usize, foot.row.round() as usize);
@@ -112,7 +186,7 @@ fn a_ball_of_ten_millimetres_measures_ten_on_leaning_planes_and_in_their_slabs()
                 let grid = upright.turned(&turn, PatientPoint(centre));
                 for thickness_mm in [0.0, 20.0] {
                     let slab = Slab { thickness_mm, projection: Projection::Mip };
-                    let values = stack.resample(&grid, &slab, 0.0);
+                    let values = stack.resample((&grid, None), &slab, 0.0);
                     let foot = grid.pixel_from_patient(PatientPoint(centre));
                     let (c, r) = (foot.column.round() as usize, foot.row.round() as usize);
                     let inside = |column: usize, row: usize| values[row * grid.columns + column] >= 500.0;
@@ -162,7 +236,7 @@ fn offsets_hold_both_faces_and_the_plane() {
 fn outside_is_padding_whether_the_volume_has_some_or_not() {
     let stack = stack_of(&[4.0, 0.0], 30.0, [1.0, 1.0], [8, 8], |_| 100.0);
     let grid = PlaneGrid::covering(&stack.geometry, Plane::Sagittal, 0.0, 0.5).expect("inside");
-    let slice = stack.plane_slice(&grid, &Slab::default());
+    let slice = stack.plane_slice((&grid, None), &Slab::default());
     let corner = slice.at(0, slice.rows - 1).expect("a pixel");
     assert!(slice.is_padding(corner), "the corner of a tilted stack holds nothing");
     assert_eq!(slice.min_max(), Some([100.0, 100.0]));
