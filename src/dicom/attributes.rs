@@ -283,7 +283,7 @@ impl Listing {
             bytes.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t' | 0x0C) { b' ' } else { *b }).collect();
         let (value, _) = match &vr {
             b"LO" | b"PN" | b"SH" | b"ST" | b"LT" | b"UT" | b"UC" => self.charset.decode(&one_line),
-            _ => (text::clean(&String::from_utf8_lossy(text::trim(&one_line))), false),
+            _ => (text::plain(&one_line), false),
         };
         if header.tag == CHARACTER_SET && self.stack.is_empty() {
             self.charset = Charset::from_value(&value);

@@ -160,7 +160,7 @@ pub(super) fn preface(source: &mut Source, segments: &mut Segments) -> Result<Pr
         let element = meta.iter().find(|e| e.tag == tag);
         let window = Window { segments, total: source.len() };
         let bytes = element.and_then(|e| window.get(e.start, e.len).ok()).unwrap_or_default();
-        text::clean(&String::from_utf8_lossy(text::trim(bytes)))
+        text::plain(bytes)
     };
     let uid = plain(TRANSFER_SYNTAX);
     if uid.is_empty() {
@@ -260,7 +260,7 @@ impl DataSet {
     }
     /// Text of a fixed repertoire (CS, UI, DA, DS ...), trimmed and cleaned; empty when absent.
     pub(super) fn plain(&self, tag: Tag) -> String {
-        text::clean(&String::from_utf8_lossy(text::trim(self.value(tag).unwrap_or_default())))
+        text::plain(self.value(tag).unwrap_or_default())
     }
     /// Text in the data set's character set; `doubtful` is set when bytes did not fit it.
     pub(super) fn text(&self, tag: Tag, doubtful: &mut bool) -> String {

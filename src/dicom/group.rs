@@ -30,7 +30,8 @@ pub(super) struct Found {
     pub frame: Option<usize>,
     pub file: String,
     pub bytes: usize,
-    pub header: Header,
+    /// Apart, because grouping moves many of these about.
+    pub header: Box<Header>,
     pub picture: Picture,
 }
 

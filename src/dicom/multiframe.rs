@@ -312,7 +312,7 @@ impl Level<'_> {
     /// Trimmed and cleaned; empty when absent.
     fn text(&self, tag: Tag) -> String {
         let bytes = self.bytes(tag).map_or(&[][..], |(bytes, _)| bytes);
-        text::clean(&String::from_utf8_lossy(text::trim(bytes)))
+        text::plain(bytes)
     }
     fn numbers(&self, tag: Tag) -> Option<Vec<f64>> {
         let (bytes, node) = self.bytes(tag)?;
@@ -441,7 +441,7 @@ pub(super) fn frames(path: &Path, packed: Option<&Packed>, name: &str) -> Result
         let file = format!("{name}#{}", index + 1);
         // The size tells copies of a file: frames are none of each other.
         let (path, packed) = (path.to_owned(), packed.cloned());
-        found.push(Found { path, packed, frame: Some(index), file, bytes: index, header, picture });
+        found.push(Found { path, packed, frame: Some(index), file, bytes: index, header: Box::new(header), picture });
     }
     check_beginnings(&found, &mut source)?;
     let sop_instance_uid = top.text(SOP_INSTANCE);

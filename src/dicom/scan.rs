@@ -266,7 +266,7 @@ fn open(path: &Path, packed: Option<&Packed>, file: String) -> Outcome {
         }
         match header::read(&data, &mut source) {
             Ok((header, picture)) => {
-                let (path, packed, file) = (path.to_owned(), packed.cloned(), file.clone());
+                let (path, packed, file, header) = (path.to_owned(), packed.cloned(), file.clone(), Box::new(header));
                 Ok(Some(vec![Found { path, packed, frame: None, file, bytes, header, picture }]))
             }
             Err(problem) if problem.kind == Kind::UnsupportedSopClass && data.plain(MODALITY) == "CT" => {

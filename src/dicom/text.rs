@@ -37,8 +37,7 @@ impl Charset {
     pub(super) fn decode(&self, bytes: &[u8]) -> (String, bool) {
         let bytes = trim(bytes);
         if bytes.is_ascii() && !bytes.contains(&ESCAPE) {
-            let text = String::from_utf8_lossy(bytes);
-            return (clean(&text), false);
+            return (plain(bytes), false);
         }
         let (text, doubtful) = match self {
             Self::Utf8 => lossy(bytes),
@@ -89,6 +88,17 @@ pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|b| !is_padding(b)).unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|b| !is_padding(b)).map_or(start, |last| last + 1);
     bytes.get(start..end).unwrap_or_default()
+}
+
+/// Text of a fixed repertoire, trimmed and cleaned.
+pub(super) fn plain(bytes: &[u8]) -> String {
+    let bytes = trim(bytes);
+    // Nearly all texts of nearly all files, and a catalog of thousands of files is made of such.
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(|b| matches!(b, b' '..=b'~')) => text.to_owned(),
+        Ok(text) => clean(text),
+        Err(_) => clean(&String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// Replaces what could disturb a screen, a terminal or a report: control characters, and the marks that reorder or
@@ -147,6 +157,12 @@ mod tests {
     fn harmful_characters_are_replaced() {
         check("", b"a\x1b[31mb\nc\0", "a\u{FFFD}[31mb\u{FFFD}c", true);
         assert_eq!(clean("a\u{202E}b"), "a\u{FFFD}b");
+        let plain = |bytes| super::plain(bytes);
+        assert_eq!(plain(b" CT\0"), "CT");
+        assert_eq!(plain(b"a\tb\x7F"), "a\u{FFFD}b\u{FFFD}");
+        assert_eq!(plain(b"\n CT \0"), "CT");
+        assert_eq!(plain(b"a\xFF~"), "a\u{FFFD}~");
+        assert_eq!(plain("a\u{202E}b".as_bytes()), "a\u{FFFD}b");
     }
 
     #[test]
