@@ -10,7 +10,7 @@
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
-//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry | |
+//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry | memmap2 |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | zeroize |
 //! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip, aes, hmac, pbkdf2, sha1, zeroize |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |

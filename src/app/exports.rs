@@ -308,7 +308,7 @@ fn bone_picture(state: &AppState, draw: &SurfaceDraw, width: u32, height: u32) -
 
 /// Stands in where the picture itself is made later.
 fn nothing_drawn(window: Window, invert: bool) -> ViewDraw {
-    let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new()), padding: None };
+    let nothing = Slice { rows: 0, columns: 0, pixels: SlicePixels::I16(Vec::new().into()), padding: None };
     let image = ImageLayer { slice: Arc::new(nothing), window, invert, interpolation: Interpolation::Nearest };
     ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }
 }

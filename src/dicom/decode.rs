@@ -26,12 +26,62 @@ pub(super) fn slice(picture: &Picture, source: &mut Source) -> Result<Slice, Pro
             format!("its picture decodes to {} of {} pixels; export it anew", words.len(), picture.pixels()),
         ));
     }
-    let (slope, intercept) = picture.rescale.factors();
-    let padding = picture.padding.map(|range| {
-        let [a, b] = range.map(|stored| real(stored, slope, intercept));
-        [a.min(b), a.max(b)]
-    });
-    Ok(Slice { rows: picture.rows, columns: picture.columns, pixels: rescaled(words, picture), padding })
+    Ok(Unfilled::of(picture).with(rescaled(words, picture)))
+}
+
+/// A slice without its values.
+pub(super) struct Unfilled {
+    rows: usize,
+    columns: usize,
+    padding: Option<[f32; 2]>,
+}
+
+impl Unfilled {
+    fn of(picture: &Picture) -> Self {
+        let (slope, intercept) = picture.rescale.factors();
+        let padding = picture.padding.map(|range| {
+            let [a, b] = range.map(|stored| real(stored, slope, intercept));
+            [a.min(b), a.max(b)]
+        });
+        Self { rows: picture.rows, columns: picture.columns, padding }
+    }
+
+    pub(super) fn with(self, pixels: SlicePixels) -> Slice {
+        let Self { rows, columns, padding } = self;
+        Slice { rows, columns, pixels, padding }
+    }
+}
+
+/// What became of a picture that was given a place in a room.
+pub(super) enum Placed {
+    /// Its values are there.
+    There(Unfilled),
+    /// They are no whole numbers of 16 bits; the place may be used again.
+    Apart(Slice),
+}
+
+/// Offset of the picture's words of 16 bits where they are only to be read; `None` of all other pictures.
+pub(super) fn words_start(picture: &Picture) -> Option<usize> {
+    match picture.place {
+        Place::Whole { start } if picture.bits_allocated == 16 => Some(start),
+        _ => None,
+    }
+}
+
+/// As [`slice`], of a picture whose words are at `start` and as many as `place` holds: they become values there.
+pub(super) fn slice_at(
+    place: &mut [i16],
+    start: usize,
+    picture: &Picture,
+    source: &mut Source,
+) -> Result<Placed, Problem> {
+    let words: &mut [u16] = bytemuck::cast_slice_mut(place);
+    read_words(words, picture, |bytes| source.read_at(start, bytes))?;
+    let unfilled = Unfilled::of(picture);
+    Ok(match rescale(words, picture) {
+        None => Placed::There(unfilled),
+        Some(values) => Placed::Apart(unfilled.with(SlicePixels::F32(values))),
+    })
 }
 
 /// The bytes of one picture taken out of what holds it, to be decoded on another thread.
@@ -77,11 +127,7 @@ fn plain_words(picture: &Picture, mut read: impl FnMut(&mut [u8]) -> Result<(), 
     let pixels = picture.pixels();
     if picture.bits_allocated == 16 {
         let mut words = vec![0u16; pixels];
-        read(bytemuck::cast_slice_mut(&mut words))?;
-        match picture.big_endian_words {
-            true => words.iter_mut().for_each(|w| *w = u16::from_be(*w)),
-            false => words.iter_mut().for_each(|w| *w = u16::from_le(*w)),
-        }
+        read_words(&mut words, picture, read)?;
         return Ok(words);
     }
     // 8-bit samples in big endian words are swapped in pairs; the pad byte of an odd count belongs to the last pair.
@@ -93,6 +139,19 @@ fn plain_words(picture: &Picture, mut read: impl FnMut(&mut [u8]) -> Result<(), 
     }
     bytes.truncate(pixels);
     Ok(bytes.into_iter().map(u16::from).collect())
+}
+
+fn read_words(
+    words: &mut [u16],
+    picture: &Picture,
+    mut read: impl FnMut(&mut [u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    read(bytemuck::cast_slice_mut(words))?;
+    match picture.big_endian_words {
+        true => words.iter_mut().for_each(|w| *w = u16::from_be(*w)),
+        false => words.iter_mut().for_each(|w| *w = u16::from_le(*w)),
+    }
+    Ok(())
 }
 
 /// All fragments of one frame, one behind the other (PS3.5 A.4).
@@ -206,15 +265,24 @@ impl PixelDataObject for Frame<'_> {
     }
 }
 
-/// Stored words to values: unused bits off, sign extended, rescaled; integers when every value is one.
-///
-/// Nearly every CT has slope 1 and a whole intercept. That way goes over the words in place, 16 bits at a time, in loops that
-/// the compiler turns into vector instructions: on a study in memory it is most of what opening costs beside reading.
+/// Stored words to values: integers when every value is one.
 fn rescaled(mut words: Vec<u16>, picture: &Picture) -> SlicePixels {
-    extend(&mut words, picture);
+    match rescale(&mut words, picture) {
+        None => SlicePixels::I16(bytemuck::cast_vec::<u16, i16>(words).into()),
+        Some(values) => SlicePixels::F32(values),
+    }
+}
+
+/// Stored words to values: unused bits off, sign extended, rescaled; in place when every value is an integer of 16
+/// bits, else apart.
+///
+/// Nearly every CT has slope 1 and a whole intercept. That way goes over the words 16 bits at a time, in loops that the
+/// compiler turns into vector instructions, and as seldom as it can.
+fn rescale(words: &mut [u16], picture: &Picture) -> Option<Vec<f32>> {
+    extend(words, picture);
     let (slope, intercept) = picture.rescale.factors();
     if let Some(offset) = whole_offset(slope, intercept)
-        && fits(stored_range(&words, picture.signed), offset)
+        && (fits(possible_range(picture), offset) || fits(stored_range(words, picture.signed), offset))
     {
         // The sum fits 16 bits, so its low 16 bits are all of it.
         let [low, high, ..] = offset.to_le_bytes();
@@ -222,7 +290,7 @@ fn rescaled(mut words: Vec<u16>, picture: &Picture) -> SlicePixels {
         if offset != 0 {
             words.iter_mut().for_each(|word| *word = word.wrapping_add(offset));
         }
-        return SlicePixels::I16(bytemuck::cast_vec(words));
+        return None;
     }
     match picture.signed {
         true => by_formula(words, slope, intercept, |word| i32::from(word.cast_signed())),
@@ -251,6 +319,14 @@ fn whole_offset(slope: f64, intercept: f64) -> Option<i32> {
     (slope == 1.0 && intercept.fract() == 0.0 && intercept.abs() <= 65_536.0).then_some(intercept as i32)
 }
 
+/// Smallest and largest value that the stored bits can hold.
+fn possible_range(picture: &Picture) -> [i32; 2] {
+    match picture.signed {
+        true => [i32::from(i16::MIN), i32::from(i16::MAX)].map(|v| v >> (16 - picture.bits_stored)),
+        false => [0, i32::from(u16::MAX) >> (16 - picture.bits_stored)],
+    }
+}
+
 /// Smallest and largest stored value.
 fn stored_range(words: &[u16], signed: bool) -> [i32; 2] {
     // Flipping the highest bit makes unsigned numbers compare as signed ones do, for which every processor has
@@ -270,13 +346,14 @@ fn fits([low, high]: [i32; 2], offset: i32) -> bool {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "each cast follows a check that the value fits, or makes the f32")]
-fn by_formula(words: Vec<u16>, slope: f64, intercept: f64, stored: impl Fn(u16) -> i32) -> SlicePixels {
+fn by_formula(words: &mut [u16], slope: f64, intercept: f64, stored: impl Fn(u16) -> i32) -> Option<Vec<f32>> {
     let value = |w: u16| f64::from(stored(w)) * slope + intercept;
     let whole = |v: f64| v.fract() == 0.0 && v >= f64::from(i16::MIN) && v <= f64::from(i16::MAX);
     if words.iter().all(|w| whole(value(*w))) {
-        return SlicePixels::I16(words.into_iter().map(|w| value(w) as i16).collect());
+        words.iter_mut().for_each(|w| *w = (value(*w) as i16).cast_unsigned());
+        return None;
     }
-    SlicePixels::F32(words.into_iter().map(|w| value(w) as f32).collect())
+    Some(words.iter().map(|w| value(*w) as f32).collect())
 }
 
 #[cfg(test)]
@@ -308,17 +385,23 @@ mod tests {
     #[test]
     fn unused_bits_are_masked_and_signs_extended() {
         let unsigned = rescaled(vec![0xA001, 0xAFFF], &picture(12, 0, false, 1.0, -1024.0));
-        assert_eq!(unsigned, SlicePixels::I16(vec![-1023, 3071]));
+        assert_eq!(unsigned, SlicePixels::I16(vec![-1023, 3071].into()));
         let signed = rescaled(vec![0x0FFF, 0x07FF], &picture(12, 0, true, 1.0, 0.0));
-        assert_eq!(signed, SlicePixels::I16(vec![-1, 2047]));
+        assert_eq!(signed, SlicePixels::I16(vec![-1, 2047].into()));
         let shifted = rescaled(vec![0xFFFF, 0x0010], &picture(12, 4, false, 1.0, 0.0));
-        assert_eq!(shifted, SlicePixels::I16(vec![4095, 1]));
+        assert_eq!(shifted, SlicePixels::I16(vec![4095, 1].into()));
     }
 
     #[test]
     fn integers_stay_integers_and_nothing_wraps() {
-        assert_eq!(rescaled(vec![2, 4], &picture(16, 0, false, 0.5, 0.0)), SlicePixels::I16(vec![1, 2]));
+        assert_eq!(rescaled(vec![2, 4], &picture(16, 0, false, 0.5, 0.0)), SlicePixels::I16(vec![1, 2].into()));
         assert_eq!(rescaled(vec![1, 4], &picture(16, 0, false, 0.5, 0.0)), SlicePixels::F32(vec![0.5, 2.0]));
+        // What the bits could hold does not fit, what they do hold does.
+        let high = |words| rescaled(words, &picture(12, 0, false, 1.0, 28_673.0));
+        assert_eq!(high(vec![0, 4094]), SlicePixels::I16(vec![28_673, 32_767].into()));
+        assert_eq!(high(vec![0, 4095]), SlicePixels::F32(vec![28_673.0, 32_768.0]));
+        let low = rescaled(vec![0x0800, 0x07FF], &picture(12, 0, true, 1.0, -30_720.0));
+        assert_eq!(low, SlicePixels::I16(vec![-32_768, -28_673].into()));
         let large = rescaled(vec![0, 65535], &picture(16, 0, false, 1.0, -1024.0));
         assert_eq!(large, SlicePixels::F32(vec![-1024.0, 64511.0]));
     }

@@ -1,18 +1,20 @@
 //! Decodes the slices of a series.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::decode::{Placed, Unfilled};
 use super::multiframe::FramePictures;
 use super::picture::Picture;
 use super::source::Source;
 use super::{LoadError, Loaded, Problem, dataset, decode, group, picture};
 use crate::jobs::{JobCtx, panic_text};
 use crate::study::{Kind, LoadedSeries, Packed, Refused, Series, SliceInfo};
-use crate::volume::{Slice, Volume};
+use crate::volume::{Room, Slice, SlicePixels, Volume};
 
 type Decoded = Result<Arc<Slice>, Refused>;
 /// What is to be decoded, and its bytes.
@@ -24,13 +26,26 @@ pub(super) fn decode_slice(series: &Series, index: usize) -> Result<Slice, Refus
         let problem = Problem::new(Kind::BadDimensions, format!("slice {} does not exist", index.saturating_add(1)));
         return Err(problem.refused(String::new()));
     };
-    unless_it_panics(|| read_slice(series, info)).map_err(|problem| problem.refused(info.file.clone()))
+    let read = || {
+        let pictures = match info.frame {
+            Some(_) => FramePictures::of(&Series { slices: vec![info.clone()], ..series.clone() }),
+            None => FramePictures::default(),
+        };
+        let (picture, mut source) = opened(series, info, &pictures)?;
+        decode::slice(&picture, &mut source)
+    };
+    unless_it_panics(read).map_err(|problem| problem.refused(info.file.clone()))
 }
 
-fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
+/// What a slice shows, and where its pixels are read from.
+fn opened<'p>(
+    series: &Series,
+    info: &SliceInfo,
+    pictures: &'p FramePictures,
+) -> Result<(Cow<'p, Picture>, Source), Problem> {
     if info.frame.is_some() {
-        let one = Series { slices: vec![info.clone()], ..series.clone() };
-        return read_frame(series, info, &FramePictures::of(&one));
+        let picture = pictures.picture(series, info)?;
+        return Ok((Cow::Borrowed(picture), FramePictures::source(&info.path, info.packed.as_ref())?));
     }
     let mut source = Source::open(&info.path, info.packed.as_ref())?;
     source.check_sum()?;
@@ -45,24 +60,10 @@ fn read_slice(series: &Series, info: &SliceInfo) -> Result<Slice, Problem> {
             ),
         ));
     }
-    decode::slice(&picture, &mut source)
+    Ok((Cow::Owned(picture), source))
 }
 
-fn read_frame(series: &Series, info: &SliceInfo, pictures: &FramePictures) -> Result<Slice, Problem> {
-    let picture = pictures.picture(series, info)?;
-    decode::slice(picture, &mut FramePictures::source(&info.path, info.packed.as_ref())?)
-}
-
-/// As [`decode_slice`], where the objects have been looked through.
-fn decode_frame(series: &Series, index: usize, pictures: &FramePictures) -> Result<Slice, Refused> {
-    let Some(info) = series.slices.get(index).filter(|info| info.frame.is_some()) else {
-        return decode_slice(series, index);
-    };
-    let read = || read_frame(series, info, pictures);
-    unless_it_panics(read).map_err(|problem| problem.refused(info.file.clone()))
-}
-
-fn unless_it_panics(read: impl FnOnce() -> Result<Slice, Problem>) -> Result<Slice, Problem> {
+fn unless_it_panics<T>(read: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         Err(Problem::new(Kind::Corrupt, format!("decoding it failed unexpectedly ({})", panic_text(panic.as_ref()))))
     })
@@ -120,6 +121,68 @@ fn load_packed_frames(
     assemble(series, results)
 }
 
+/// Where a worker puts the slices of a series that it decodes: plain ones into rooms that several share ([`Room`]),
+/// which are handed on when they are full. Its first slice stands alone, so that it can be seen at once.
+struct Rooms {
+    /// The series has slices for a room of each worker.
+    wanted: bool,
+    begun: bool,
+    room: Option<Room>,
+    /// What lies in the room, with the index of the slice.
+    inside: Vec<(usize, Unfilled)>,
+}
+
+impl Rooms {
+    fn of(series: &Series) -> Self {
+        let per_room = Room::slices(series.rows.saturating_mul(series.columns));
+        let wanted = per_room.is_some_and(|n| n.saturating_mul(rayon::current_num_threads()) <= series.slices.len());
+        Self { wanted, begun: false, room: None, inside: Vec::new() }
+    }
+
+    /// Decodes a slice; `None` when it lies in the room and is handed on with it.
+    fn decode(&mut self, series: &Series, index: usize, pictures: &FramePictures) -> Option<Decoded> {
+        let info = series.slices.get(index)?;
+        let read = || {
+            let (picture, mut source) = opened(series, info, pictures)?;
+            let start = decode::words_start(&picture).filter(|_| self.wanted);
+            match start.and_then(|start| Some((start, self.place(picture.pixels())?))) {
+                Some((start, place)) => decode::slice_at(place, start, &picture, &mut source),
+                None => decode::slice(&picture, &mut source).map(Placed::Apart),
+            }
+        };
+        match unless_it_panics(read) {
+            Ok(Placed::Apart(slice)) => Some(Ok(Arc::new(slice))),
+            Ok(Placed::There(unfilled)) => {
+                self.room.as_mut().map(Room::keep);
+                self.inside.push((index, unfilled));
+                None
+            }
+            Err(problem) => Some(Err(problem.refused(info.file.clone()))),
+        }
+    }
+
+    fn place(&mut self, pixels: usize) -> Option<&mut [i16]> {
+        if !std::mem::replace(&mut self.begun, true) {
+            return None;
+        }
+        if self.room.is_none() {
+            self.room = Room::new(pixels);
+        }
+        self.room.as_mut()?.next_slice().filter(|place| place.len() == pixels)
+    }
+
+    fn is_full(&self) -> bool {
+        self.room.as_ref().is_some_and(Room::is_full)
+    }
+
+    /// Hands the slices in the room on, with their indices.
+    fn hand_on(&mut self) -> impl Iterator<Item = (usize, Decoded)> {
+        let voxels = self.room.take().map(Room::into_slices).unwrap_or_default();
+        let inside = std::mem::take(&mut self.inside);
+        inside.into_iter().zip(voxels).map(|((index, slice), v)| (index, Ok(Arc::new(slice.with(SlicePixels::I16(v))))))
+    }
+}
+
 /// See [`super::load_series`].
 pub(super) fn load_series(
     series: &Arc<Series>,
@@ -137,21 +200,28 @@ pub(super) fn load_series(
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Mutex<Vec<Option<Decoded>>> = Mutex::new((0..count).map(|_| None).collect());
     ctx.progress(0, count);
+    let hand_on = |(index, result): (usize, Decoded)| {
+        if let Ok(slice) = &result {
+            on_slice(index, Arc::clone(slice));
+        }
+        if let Some(place) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+            *place = Some(result);
+        }
+        ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
+    };
     let work = || {
+        let mut rooms = Rooms::of(series);
         // Taken one by one so that the nearest slices really come first; halving the list would start in its middle.
         while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             if ctx.check().is_err() {
                 return;
             }
-            let result = decode_frame(series, index, &pictures).map(Arc::new);
-            if let Ok(slice) = &result {
-                on_slice(index, Arc::clone(slice));
+            rooms.decode(series, index, &pictures).into_iter().for_each(|decoded| hand_on((index, decoded)));
+            if rooms.is_full() {
+                rooms.hand_on().for_each(hand_on);
             }
-            if let Some(place) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
-                *place = Some(result);
-            }
-            ctx.progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
         }
+        rooms.hand_on().for_each(hand_on);
     };
     rayon::scope(|scope| {
         for _ in 0..rayon::current_num_threads().min(count) {

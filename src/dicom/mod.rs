@@ -136,7 +136,8 @@ pub struct Loaded {
 }
 
 /// Decodes all slices on pool threads, those nearest `first` (0-based, display order) first, and calls `on_slice`
-/// with each as it is done, on any thread. Indices are those of `series`. Progress counts slices.
+/// with each as it is done, on any thread; but for the first, plain ones that share memory when all of them are done.
+/// Indices are those of `series`. Progress counts slices.
 ///
 /// # Errors
 /// When no slice at all could be decoded, or on cancellation.

@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn padding_lies_outside_the_circle_only() {
         use crate::volume::SlicePixels;
-        let slice = Slice { rows: 8, columns: 8, pixels: SlicePixels::I16(vec![5; 64]), padding: None };
+        let slice = Slice { rows: 8, columns: 8, pixels: SlicePixels::I16(vec![5; 64].into()), padding: None };
         let storage = Storage { signed: true, intercept: 0, padding: Some(-2000) };
         let words = stored_words(&slice, storage).expect("fits");
         let padded = |row: usize, column: usize| words[row * 8 + column].cast_signed() == -2000;

@@ -424,7 +424,7 @@ pub mod tests {
         let volume = crate::volume::Volume::new(vec![Arc::new(crate::volume::Slice {
             rows: 1,
             columns: 1,
-            pixels: crate::volume::SlicePixels::I16(vec![0]),
+            pixels: crate::volume::SlicePixels::I16(vec![0].into()),
             padding: None,
         })])
         .expect("one slice");

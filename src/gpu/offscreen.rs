@@ -283,7 +283,7 @@ pub(super) mod tests {
 
     fn ramp() -> ViewDraw {
         let values: Vec<i16> = (0..256).collect();
-        let slice = Arc::new(Slice { rows: 1, columns: 256, pixels: SlicePixels::I16(values), padding: None });
+        let slice = Arc::new(Slice { rows: 1, columns: 256, pixels: SlicePixels::I16(values.into()), padding: None });
         let window = Window::covering(0.0, 255.0);
         let image = ImageLayer { slice, window, invert: false, interpolation: Interpolation::Nearest };
         ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }

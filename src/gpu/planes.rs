@@ -645,7 +645,7 @@ mod tests {
 
         let Some(offscreen) = super::super::offscreen::tests::device(wgpu::TextureFormat::Rgba8Unorm) else { return };
         let (device, queue) = offscreen.device_and_queue();
-        let pixels = SlicePixels::I16(vec![100; 16 * 16]);
+        let pixels = SlicePixels::I16(vec![100; 16 * 16].into());
         let slice = Arc::new(Slice { rows: 16, columns: 16, pixels, padding: None });
         let volume = Arc::new(Volume::new(vec![slice; 1000]).expect("one size"));
         let pose = |k: usize| SlicePose {

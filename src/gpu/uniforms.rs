@@ -261,7 +261,7 @@ mod tests {
     use crate::volume::Slice;
 
     fn draw(mapping: PixelFromScreen, interpolation: Interpolation) -> ViewDraw {
-        let slice = Slice { rows: 2, columns: 3, pixels: SlicePixels::I16(vec![0; 6]), padding: None };
+        let slice = Slice { rows: 2, columns: 3, pixels: SlicePixels::I16(vec![0; 6].into()), padding: None };
         let image = ImageLayer { slice: Arc::new(slice), window: Window::BONE, invert: false, interpolation };
         ViewDraw { pixel_from_screen: mapping, image, heatmap: None }
     }
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(Shown::of(&d, 2).image, [0, 0]);
         let mut short = d.clone();
         short.image.slice =
-            Arc::new(Slice { rows: 2, columns: 3, pixels: SlicePixels::I16(vec![0; 5]), padding: None });
+            Arc::new(Slice { rows: 2, columns: 3, pixels: SlicePixels::I16(vec![0; 5].into()), padding: None });
         assert_eq!(Shown::of(&short, 2048).image, [0, 0]);
     }
 

@@ -258,7 +258,7 @@ mod tests {
             let mut values = vec![air; 64 * 64];
             values[64 * 20..64 * 40].fill(40);
             values[64 * 30 + 30] = bright;
-            let slice = Slice { rows: 64, columns: 64, pixels: SlicePixels::I16(values), padding: None };
+            let slice = Slice { rows: 64, columns: 64, pixels: SlicePixels::I16(values.into()), padding: None };
             Volume::new(vec![Arc::new(slice)]).expect("one slice")
         };
         assert_eq!(air_mode(&volume(-1000, 1200)), Some(-990.0));

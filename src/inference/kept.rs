@@ -407,7 +407,7 @@ mod tests {
         let mut slices = loaded.volume.slices().to_vec();
         let mut changed = (*slices[9]).clone();
         if let SlicePixels::I16(values) = &mut changed.pixels {
-            values[77] += 1;
+            *values = values.iter().enumerate().map(|(i, v)| if i == 77 { v + 1 } else { *v }).collect();
         }
         slices[9] = Arc::new(changed);
         let volume = Arc::new(crate::volume::Volume::new(slices).expect("as before"));

@@ -83,7 +83,7 @@ pub fn patient(spec: &PatientSpec, ctx: &JobCtx) -> Result<SyntheticPatient, Can
         volume.push(Arc::new(Slice {
             rows: grid.matrix,
             columns: grid.matrix,
-            pixels: SlicePixels::I16(slice.hu),
+            pixels: SlicePixels::I16(slice.hu.into()),
             padding: None,
         }));
         fracture_mask.push(slice.mask);

@@ -17,7 +17,7 @@ fn painted(columns: usize, rows: usize, rectangles: &[([usize; 4], i16)]) -> Sli
         }
     }
     values[columns * rows - 1] = 220;
-    Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None }
+    Slice { rows, columns, pixels: SlicePixels::I16(values.into()), padding: None }
 }
 
 fn uniform(columns: usize, rows: usize, hu: i16) -> Slice {
@@ -97,13 +97,12 @@ fn a_slice_without_bone_borrows_the_median_of_its_neighbours() {
 
 #[test]
 fn without_any_bone_the_outline_of_the_body_is_taken() {
-    let mut slice = uniform(100, 80, -1000);
-    if let SlicePixels::I16(values) = &mut slice.pixels {
-        for row in 20..60 {
-            values[row * 100 + 30..row * 100 + 60].fill(50);
-        }
-        values[75 * 100..76 * 100].fill(-100); // a table, apart from the body
+    let mut values = vec![-1000; 100 * 80];
+    for row in 20..60 {
+        values[row * 100 + 30..row * 100 + 60].fill(50);
     }
+    values[75 * 100..76 * 100].fill(-100); // a table, apart from the body
+    let slice = Slice { rows: 80, columns: 100, pixels: SlicePixels::I16(values.into()), padding: None };
     let (_, plan) = plan(vec![slice], 1.0);
     let crop = plan.crops[0].clone().expect("a crop");
     assert_eq!((crop.inside, crop.region), ([30, 20, 60, 60], [25.0, 20.0, 65.0, 60.0]));

@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_view_holds_the_networks_square_and_stays_inside() {
-        let slice = Slice { rows: 200, columns: 400, pixels: SlicePixels::I16(vec![0; 80_000]), padding: None };
+        let slice = Slice { rows: 200, columns: 400, pixels: SlicePixels::I16(vec![0; 80_000].into()), padding: None };
         let region = [-10.0, 100.0, 70.0, 180.0];
         let view = square(&slice, [1.0, 0.5], Some(&region));
         // 80 rows of 1 mm are the longer side.
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn without_a_square_the_whole_picture_is_shown() {
-        let slice = Slice { rows: 10, columns: 20, pixels: SlicePixels::I16(vec![0; 200]), padding: None };
+        let slice = Slice { rows: 10, columns: 20, pixels: SlicePixels::I16(vec![0; 200].into()), padding: None };
         assert_eq!(square(&slice, [1.0, 1.0], None), Square { column: 9.5, row: 4.5, side: 20.0 });
         assert_eq!(square(&slice, [1.0, 1.0], Some(&[0.0, 0.0, f64::NAN, 1.0])).side, 20.0);
     }

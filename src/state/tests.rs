@@ -6,7 +6,7 @@ use crate::study::{Patient, SliceInfo, StudyInfo, Technique};
 use crate::volume::{SlicePixels, Volume};
 
 pub(super) fn slice(value: i16) -> Arc<Slice> {
-    Arc::new(Slice { rows: 4, columns: 4, pixels: SlicePixels::I16(vec![value; 16]), padding: None })
+    Arc::new(Slice { rows: 4, columns: 4, pixels: SlicePixels::I16(vec![value; 16].into()), padding: None })
 }
 
 pub(super) fn series(slices: usize) -> Series {

@@ -175,7 +175,7 @@ mod tests {
     use crate::volume::{Slice, SlicePixels};
 
     fn volume(slices: usize, side: usize) -> Volume {
-        let pixels = SlicePixels::I16(vec![0; side * side]);
+        let pixels = SlicePixels::I16(vec![0; side * side].into());
         let slice = Arc::new(Slice { rows: side, columns: side, pixels, padding: None });
         Volume::new(vec![slice; slices]).expect("one size")
     }

@@ -225,7 +225,7 @@ mod tests {
     use crate::volume::Window;
 
     fn draw(values: Vec<i16>, rows: usize, columns: usize) -> ViewDraw {
-        let slice = Arc::new(Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None });
+        let slice = Arc::new(Slice { rows, columns, pixels: SlicePixels::I16(values.into()), padding: None });
         let image = ImageLayer { slice, window: Window::BONE, invert: false, interpolation: Interpolation::Linear };
         ViewDraw { pixel_from_screen: PixelFromScreen::EXACT, image, heatmap: None }
     }

@@ -8,6 +8,7 @@ pub mod nrrd;
 mod resample;
 mod solid;
 mod table;
+mod voxels;
 mod window;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use cubic::Cubic;
 pub use resample::{AxialGrid, Projection, Sampling, Slab, Stack};
 pub use solid::{BLOCK, Solid};
 pub use table::{MOST_TABLE_ENTRIES, VoiTable};
+pub use voxels::{Room, Voxels};
 pub use window::{VoiFunction, Window, WindowParseError};
 
 use crate::geometry::PixelPoint;
@@ -36,7 +38,7 @@ impl VolumeId {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SlicePixels {
     /// Exact integers.
-    I16(Vec<i16>),
+    I16(Voxels),
     /// Anything else.
     F32(Vec<f32>),
 }
@@ -53,14 +55,17 @@ impl SlicePixels {
     }
     /// The value at a row-major offset, `None` outside.
     pub fn get(&self, offset: usize) -> Option<f32> {
+        self.values().get(offset)
+    }
+    fn values(&self) -> Values<'_> {
         match self {
-            Self::I16(v) => v.get(offset).map(|&v| f32::from(v)),
-            Self::F32(v) => v.get(offset).copied(),
+            Self::I16(v) => Values::I16(v),
+            Self::F32(v) => Values::F32(v),
         }
     }
     fn into_f32(self) -> Self {
         match self {
-            Self::I16(v) => Self::F32(v.into_iter().map(f32::from).collect()),
+            Self::I16(v) => Self::F32(v.iter().copied().map(f32::from).collect()),
             f32s => f32s,
         }
     }
@@ -68,6 +73,22 @@ impl SlicePixels {
         match self {
             Self::I16(v) => v.len() * 2,
             Self::F32(v) => v.len() * 4,
+        }
+    }
+}
+
+/// The values of a slice where they lie: looked up once, where many are asked for.
+#[derive(Clone, Copy)]
+enum Values<'v> {
+    I16(&'v [i16]),
+    F32(&'v [f32]),
+}
+
+impl Values<'_> {
+    fn get(self, offset: usize) -> Option<f32> {
+        match self {
+            Self::I16(v) => v.get(offset).map(|&v| f32::from(v)),
+            Self::F32(v) => v.get(offset).copied(),
         }
     }
 }
@@ -85,7 +106,10 @@ pub struct Slice {
 impl Slice {
     /// The value of the pixel at whole coordinates, `None` outside.
     pub fn at(&self, column: usize, row: usize) -> Option<f32> {
-        (column < self.columns && row < self.rows).then(|| self.pixels.get(row * self.columns + column)).flatten()
+        self.at_in(self.pixels.values(), column, row)
+    }
+    fn at_in(&self, values: Values<'_>, column: usize, row: usize) -> Option<f32> {
+        (column < self.columns && row < self.rows).then(|| values.get(row * self.columns + column)).flatten()
     }
     pub fn is_padding(&self, value: f32) -> bool {
         self.padding.is_some_and(|[low, high]| value >= low && value <= high)
@@ -102,8 +126,10 @@ impl Slice {
         let (fc, fr) = ((c - c0) as f32, (r - r0) as f32);
         let (c0, r0) = (c0 as usize, r0 as usize);
         let (c1, r1) = ((c0 + 1).min(self.columns - 1), (r0 + 1).min(self.rows - 1));
-        let top = self.at(c0, r0)? * (1.0 - fc) + self.at(c1, r0)? * fc;
-        let bottom = self.at(c0, r1)? * (1.0 - fc) + self.at(c1, r1)? * fc;
+        let values = self.pixels.values();
+        let at = |column, row| self.at_in(values, column, row);
+        let top = at(c0, r0)? * (1.0 - fc) + at(c1, r0)? * fc;
+        let bottom = at(c0, r1)? * (1.0 - fc) + at(c1, r1)? * fc;
         Some(top * (1.0 - fr) + bottom * fr)
     }
     /// The value at a place by a cubic through or near the sixteen pixels around it, edges repeated; linear where one of
@@ -113,11 +139,12 @@ impl Slice {
         let (columns, fc) = cubic::around(at.column, self.columns);
         let (rows, fr) = cubic::around(at.row, self.rows);
         let (across, down) = (cubic.weights(fc as f32), cubic.weights(fr as f32));
+        let values = self.pixels.values();
         let mut sum = 0.0;
         for (row, weight) in rows.into_iter().zip(down) {
             let mut line = 0.0;
             for (column, share) in columns.into_iter().zip(across) {
-                let value = self.at(column, row)?;
+                let value = self.at_in(values, column, row)?;
                 if value.is_nan() || self.is_padding(value) {
                     return Some(linear);
                 }
@@ -132,12 +159,13 @@ impl Slice {
     pub fn reduced(&self, factor: usize) -> Self {
         let factor = factor.max(1);
         let (rows, columns) = (self.rows.div_ceil(factor), self.columns.div_ceil(factor));
+        let values = self.pixels.values();
         let mean = |i: usize| {
             let (row, column) = (i / columns * factor, i % columns * factor);
             let (mut sum, mut n) = (0.0, 0.0);
             for r in row..(row + factor).min(self.rows) {
                 for c in column..(column + factor).min(self.columns) {
-                    sum += self.at(c, r).map_or(0.0, f64::from);
+                    sum += self.at_in(values, c, r).map_or(0.0, f64::from);
                     n += 1.0;
                 }
             }
@@ -152,9 +180,9 @@ impl Slice {
     }
     /// Smallest and largest value that is not padding; `None` when there is none.
     pub fn min_max(&self) -> Option<[f32; 2]> {
-        let mut range: Option<[f32; 2]> = None;
+        let (mut range, values): (Option<[f32; 2]>, _) = (None, self.pixels.values());
         for offset in 0..self.pixels.len() {
-            let Some(v) = self.pixels.get(offset).filter(|v| v.is_finite() && !self.is_padding(*v)) else { continue };
+            let Some(v) = values.get(offset).filter(|v| v.is_finite() && !self.is_padding(*v)) else { continue };
             range = Some(range.map_or([v, v], |[low, high]| [low.min(v), high.max(v)]));
         }
         range
@@ -235,7 +263,7 @@ mod tests {
     use super::*;
 
     fn slice(values: Vec<i16>, rows: usize, columns: usize) -> Slice {
-        Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None }
+        Slice { rows, columns, pixels: SlicePixels::I16(values.into()), padding: None }
     }
 
     #[test]
@@ -257,10 +285,7 @@ mod tests {
             assert!((at(&ramp, 2.3, 2.7, cubic) - 23.0).abs() < 1e-4, "{cubic:?}");
             assert_eq!(ramp.sample_cubic(PixelPoint { column: -0.6, row: 1.0 }, cubic), None);
         }
-        let mut dot = slice(vec![0; 36], 6, 6);
-        if let SlicePixels::I16(values) = &mut dot.pixels {
-            values[14] = 900;
-        }
+        let mut dot = slice((0..36).map(|i| if i == 14 { 900 } else { 0 }).collect(), 6, 6);
         assert_eq!(at(&dot, 2.0, 2.0, Cubic::Sharp), 900.0);
         assert!((at(&dot, 2.0, 2.0, Cubic::Smooth) - 900.0 * 64.0 / 81.0).abs() < 0.01, "softened");
         assert!(at(&dot, 3.5, 2.0, Cubic::Sharp) < 0.0, "and overshoots beside an edge");

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use dens::dicom::{LoadError, OpenError, decode_slice, load_series, scan, volume_sha256};
 use dens::jobs::JobCtx;
 use dens::study::{Catalog, Kind, LoadedSeries, Refused, Series};
-use dens::volume::SlicePixels;
+use dens::volume::{Slice, SlicePixels};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -398,7 +398,7 @@ fn bits_signs_padding_and_fractions() {
     let mut dcm = Dcm::ct(0, 0.0);
     dcm.us((0x28, 0x101), 12).us((0x28, 0x102), 11).us((0x28, 0x103), 1).words(&[0xAFFF; 12]);
     dcm.text((0x28, 0x1052), "DS", "0").us((0x28, 0x120), 63536);
-    assert_eq!(values(&dcm, Encoding::ExplicitLe), SlicePixels::I16(vec![-1; 12]));
+    assert_eq!(values(&dcm, Encoding::ExplicitLe), SlicePixels::I16(vec![-1; 12].into()));
     let folder = study(&[("one.dcm", dcm.bytes(Encoding::ImplicitLe))]);
     let slice = decode_slice(&open(folder.path()).series[0], 0).expect("decodes");
     assert_eq!(slice.padding, Some([-2000.0, -2000.0]));
@@ -498,7 +498,7 @@ fn rle_decodes_and_tells_damage() {
     dcm.raw((0x7FE0, 0x10), "OB", files::fragments(&[&frame]));
     let folder = study(&[("a", dcm.bytes(Encoding::Encapsulated("1.2.840.10008.1.2.5")))]);
     let slice = decode_slice(&open(folder.path()).series[0], 0).expect("decodes");
-    assert_eq!(slice.pixels, SlicePixels::I16(vec![260 - 1024; 12]));
+    assert_eq!(slice.pixels, SlicePixels::I16(vec![260 - 1024; 12].into()));
 }
 
 #[test]
@@ -575,6 +575,70 @@ fn the_slice_asked_for_comes_first_and_all_come() {
     let seen = AtomicUsize::new(0);
     load_series(&series, 99, &ctx, &|_, _| _ = seen.fetch_add(1, Ordering::Relaxed)).expect("loads");
     assert_eq!(seen.into_inner(), 6);
+}
+
+/// Pictures of 512 x 512, no two pixels in a row and no two pictures alike.
+fn large_stack(count: u16) -> Vec<Dcm> {
+    let mut stack = stack(&(0..count).map(|i| f64::from(i) * -3.0).collect::<Vec<_>>());
+    for (dcm, seed) in stack.iter_mut().zip(0..) {
+        let words: Vec<u16> = (0..512 * 512_u32).map(|i| (i % 1999) as u16 + seed).collect();
+        dcm.us((0x28, 0x10), 512).us((0x28, 0x11), 512).words(&words);
+    }
+    stack
+}
+
+/// Loads with one worker, and compares every slice with what it is by itself.
+#[track_caller]
+fn loads_as_by_itself(series: &Arc<Series>, first: usize, refused: usize) -> Arc<dens::volume::Volume> {
+    let (seen, ctx) = (Mutex::new(Vec::new()), JobCtx::detached());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let on_slice = |index: usize, slice: Arc<Slice>| seen.lock().expect("lock").push((index, slice));
+    let loaded = pool.install(|| load_series(series, first, &ctx, &on_slice)).expect("loads");
+    assert_eq!((loaded.refused.len(), ctx.progress_now()), (refused, (series.slices.len(), series.slices.len())));
+    let mut seen = seen.into_inner().expect("lock");
+    assert_eq!(seen[0].0, first);
+    seen.sort_by_key(|(index, _)| *index);
+    let slices = loaded.loaded.volume.slices();
+    assert_eq!((seen.len(), slices.len()), (series.slices.len() - refused, series.slices.len() - refused));
+    for ((index, shown), slice) in seen.iter().zip(slices) {
+        let alone = decode_slice(series, *index).expect("decodes");
+        assert!(**shown == alone, "slice {index} is another by itself");
+        let same = (0..512 * 512).step_by(97).all(|i| slice.pixels.get(i) == alone.pixels.get(i));
+        assert!(same && slice.padding == alone.padding, "slice {index} of the volume");
+    }
+    loaded.loaded.volume
+}
+
+#[test]
+fn slices_that_share_memory_are_what_they_are_by_themselves() {
+    let folder = written(&large_stack(11));
+    let volume = loads_as_by_itself(&Arc::new(open(folder.path()).series.remove(0)), 0, 0);
+    // The first stands alone; four fill a room, and the last two lie in one that is not full.
+    let slices: Vec<&[i16]> = volume.slices().iter().map(|slice| integers(slice)).collect();
+    for room in [1..5, 5..9, 9..11] {
+        let touch = slices[room.clone()].windows(2).all(|pair| pair[0].as_ptr_range().end == pair[1].as_ptr());
+        assert!(touch || !cfg!(target_os = "linux"), "slices {room:?}");
+    }
+}
+
+fn integers(slice: &Slice) -> &[i16] {
+    match &slice.pixels {
+        SlicePixels::I16(values) => values,
+        SlicePixels::F32(_) => panic!("these are whole numbers"),
+    }
+}
+
+#[test]
+fn fractions_and_damage_between_slices_that_share_memory() {
+    let mut stack = large_stack(12);
+    stack[4].text((0x28, 0x1053), "DS", "0.5").us((0x28, 0x120), 7);
+    let folder = written(&stack);
+    let series = Arc::new(open(folder.path()).series.remove(0));
+    let cut = folder.path().join("006.dcm");
+    let bytes = std::fs::read(&cut).expect("bytes");
+    std::fs::write(&cut, &bytes[..bytes.len() - 1000]).expect("file");
+    let volume = loads_as_by_itself(&series, 5, 1);
+    assert!(!volume.is_integer());
 }
 
 proptest! {

@@ -258,7 +258,8 @@ fn the_heatmap_lies_and_looks_as_on_the_cpu() {
 #[test]
 fn one_hot_cell_is_drawn_over_its_pixels_and_nowhere_else() {
     let Some(offscreen) = adapter_or_skip() else { return };
-    let slice = Arc::new(Slice { rows: 48, columns: 48, pixels: SlicePixels::I16(vec![0; 48 * 48]), padding: None });
+    let slice =
+        Arc::new(Slice { rows: 48, columns: 48, pixels: SlicePixels::I16(vec![0; 48 * 48].into()), padding: None });
     let mut d = draw(slice, Window::BONE, PixelFromScreen::EXACT);
     let mut values = vec![0.0; 144];
     values[3 * 12 + 8] = 1.0;
@@ -288,7 +289,7 @@ fn the_next_picture_shows_nothing_of_the_last() {
     let Some(offscreen) = adapter_or_skip() else { return };
     // Slices that are dropped at once, so that addresses are used again.
     for value in [0_i16, 500, 1300, -300, 900] {
-        let pixels = SlicePixels::I16(vec![value; 64 * 64]);
+        let pixels = SlicePixels::I16(vec![value; 64 * 64].into());
         let slice = Arc::new(Slice { rows: 64, columns: 64, pixels, padding: None });
         let picture = offscreen.render(&draw(slice, Window::BONE, PixelFromScreen::EXACT), 8, 8).expect("a picture");
         assert_eq!(picture[0], Window::BONE.grey8(f32::from(value)), "{value}");
@@ -300,7 +301,12 @@ fn scrolling_keeps_what_fits_and_gives_back_what_is_gone() {
     let Some(offscreen) = adapter_or_skip() else { return };
     let slices: Vec<Arc<Slice>> = (0..6)
         .map(|_| {
-            Arc::new(Slice { rows: 128, columns: 128, pixels: SlicePixels::I16(vec![0; 128 * 128]), padding: None })
+            Arc::new(Slice {
+                rows: 128,
+                columns: 128,
+                pixels: SlicePixels::I16(vec![0; 128 * 128].into()),
+                padding: None,
+            })
         })
         .collect();
     let one = 128 * 128 * 2;
@@ -317,7 +323,7 @@ fn scrolling_keeps_what_fits_and_gives_back_what_is_gone() {
 fn a_slice_larger_than_a_texture_is_refused_with_both_sizes() {
     let Some(offscreen) = adapter_or_skip() else { return };
     let columns = offscreen.max_texture_side() as usize + 1;
-    let slice = Arc::new(Slice { rows: 1, columns, pixels: SlicePixels::I16(vec![0; columns]), padding: None });
+    let slice = Arc::new(Slice { rows: 1, columns, pixels: SlicePixels::I16(vec![0; columns].into()), padding: None });
     let error = offscreen.render(&draw(slice, Window::BONE, PixelFromScreen::EXACT), 4, 4).unwrap_err();
     assert!(error.to_string().contains(&columns.to_string()), "{error}");
 }

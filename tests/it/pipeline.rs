@@ -117,11 +117,11 @@ fn bony(index: usize, spot: (usize, usize)) -> Slice {
     for row in spot.1 - 1..=spot.1 + 1 {
         values[row * columns + spot.0 - 1..=row * columns + spot.0 + 1].fill(1390);
     }
-    Slice { rows, columns, pixels: SlicePixels::I16(values), padding: None }
+    Slice { rows, columns, pixels: SlicePixels::I16(values.into()), padding: None }
 }
 
 fn flat(hu: i16) -> Slice {
-    Slice { rows: 80, columns: 100, pixels: SlicePixels::I16(vec![hu; 8000]), padding: None }
+    Slice { rows: 80, columns: 100, pixels: SlicePixels::I16(vec![hu; 8000].into()), padding: None }
 }
 
 fn bony_series(count: usize) -> LoadedSeries {

@@ -59,7 +59,7 @@ fn neck_slice(index: usize) -> Slice {
             });
         }
     }
-    Slice { rows: SIZE, columns: SIZE, pixels: SlicePixels::I16(values), padding: None }
+    Slice { rows: SIZE, columns: SIZE, pixels: SlicePixels::I16(values.into()), padding: None }
 }
 
 fn series(slices: usize) -> Series {

@@ -151,7 +151,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_pixels_give_a_plan(values in proptest::collection::vec(-3000_i16..4000, 400), spacing in 0.01_f64..9.0) {
-        let slice = Arc::new(Slice { rows: 20, columns: 20, pixels: SlicePixels::I16(values), padding: None });
+        let slice = Arc::new(Slice { rows: 20, columns: 20, pixels: SlicePixels::I16(values.into()), padding: None });
         let volume = Volume::new([0; 3].map(|_| slice.clone()).to_vec()).expect("one size");
         let plan = plan(&volume, [spacing, spacing], &[0.0, 1.0, 2.0], &JobCtx::detached()).expect("not cancelled");
         for crop in plan.crops.iter().flatten() {

@@ -44,7 +44,7 @@ fn read(series: &Arc<Series>) -> Event {
     let plain = |value: i16| {
         let mut slice = Slice::clone(&slice(value));
         (slice.rows, slice.columns) = (series.rows, series.columns);
-        slice.pixels = crate::volume::SlicePixels::I16(vec![value; series.rows * series.columns]);
+        slice.pixels = crate::volume::SlicePixels::I16(vec![value; series.rows * series.columns].into());
         Arc::new(slice)
     };
     let volume = Volume::new((0..series.slices.len()).map(|i| plain(i as i16)).collect()).expect("a volume");

@@ -49,7 +49,7 @@ fn series(slices: usize, placed: bool, spacing_mm: Option<[f64; 2]>, uid: &str) 
 }
 
 fn slice(value: i16) -> Arc<Slice> {
-    let pixels = SlicePixels::I16(vec![value; SIZE * SIZE]);
+    let pixels = SlicePixels::I16(vec![value; SIZE * SIZE].into());
     Arc::new(Slice { rows: SIZE, columns: SIZE, pixels, padding: None })
 }
 

@@ -108,8 +108,9 @@ mod tests {
 
     #[test]
     fn values_below_the_intercept_make_the_storage_signed() {
-        let slice =
-            |hu: i16| [Arc::new(Slice { rows: 1, columns: 1, pixels: SlicePixels::I16(vec![hu]), padding: None })];
+        let slice = |hu: i16| {
+            [Arc::new(Slice { rows: 1, columns: 1, pixels: SlicePixels::I16(vec![hu].into()), padding: None })]
+        };
         let drawn = phantom::Storage { signed: false, intercept: -1000, padding_hu: None };
         assert!(!storage(drawn, &slice(-1000)).signed && storage(drawn, &slice(-1024)).signed);
         let drawn = phantom::Storage { signed: true, intercept: 0, padding_hu: Some(-2000) };

@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn whole_numbers_stay_and_padding_lies_below_them() {
-        let slice = |hu: i16| Slice { rows: 8, columns: 8, pixels: SlicePixels::I16(vec![hu; 64]), padding: None };
+        let slice =
+            |hu: i16| Slice { rows: 8, columns: 8, pixels: SlicePixels::I16(vec![hu; 64].into()), padding: None };
         let volume = Volume::new(vec![Arc::new(slice(-3024)), Arc::new(slice(7))]).expect("one size");
         let poses = crate::geometry::test_poses(&[0.0, 3.0], 35.0);
         let geometry = StackGeometry::new(&poses, Some([1.0, 1.0]), 8, 8).expect("a stack");

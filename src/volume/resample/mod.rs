@@ -115,7 +115,8 @@ impl Stack {
         let (s0, s1, fs) = neighbours(round(at.slice), self.geometry.positions().len());
         let plane = |s: usize| {
             let slice = self.volume.slices().get(self.geometry.positions().get(s)?.index)?;
-            let value = |c: usize, r: usize| slice.at(c, r).map(f64::from);
+            let values = slice.pixels.values();
+            let value = |c: usize, r: usize| slice.at_in(values, c, r).map(f64::from);
             let (top, bottom) = (mix(value(c0, r0)?, value(c1, r0)?, fc), mix(value(c0, r1)?, value(c1, r1)?, fc));
             Some(mix(top, bottom, fr))
         };
