@@ -72,6 +72,10 @@ impl Planes {
     pub(super) fn unbend(&mut self) {
         self.curve.bends = Default::default();
     }
+    /// A line that the reader has drawn is forgotten, so that the canal is found anew the next time.
+    pub(super) fn forget_drawn_line(&mut self) {
+        self.curve.path.take_if(|path| path.origin != PathOrigin::Canal);
+    }
     /// Takes the crosshair along the line to another height, so that planes that follow it stay where they are.
     pub(super) fn carried(&self, from: PatientPoint, z_mm: f64) -> PatientPoint {
         let mut to = PatientPoint(Vec3::new(from.0.x, from.0.y, z_mm));
@@ -323,6 +327,11 @@ mod tests {
         assert_eq!(planes(&state).bent_along(Plane::Coronal), Some(PathOrigin::Reader));
         assert!((planes(&state).knots(Plane::Coronal)[0].0.y - 0.4).abs() < 1e-9);
         assert!((shift_mm(&state, Plane::Coronal) - before).abs() < 1e-6, "the crosshair goes with the surface");
+        // Flat and curved again it is still there; upright it is given up.
+        state.apply(Command::ToggleCurved);
+        assert_eq!(asked(&state.apply(Command::ToggleCurved)), None);
+        state.apply(Command::StandUp);
+        assert!(asked(&state.apply(Command::ToggleCurved)).is_some(), "the canal is looked for again");
     }
 
     #[test]

@@ -427,7 +427,10 @@ impl AppState {
                 self.change_planes(|planes| planes.turn_within(within, degrees, only));
             }
             Command::TurnBy(degrees) => self.turn_by(degrees),
-            Command::StandUp => self.change_planes(Planes::stand_up),
+            Command::StandUp => self.change_planes(|planes| {
+                planes.stand_up();
+                planes.forget_drawn_line();
+            }),
             _ => return self.apply_to_curve(command, effects),
         }
         true
