@@ -131,7 +131,8 @@ impl AppState {
     pub(super) fn apply_to_curve(&mut self, command: &Command, effects: &mut Vec<Effect>) -> bool {
         match *command {
             Command::ToggleCurved => self.toggle_curved(effects),
-            Command::CancelCanal => self.drop_canal(effects),
+            Command::CancelCanal if self.is_finding_canal() => effects.push(Effect::CancelCanal),
+            Command::CancelCanal => {}
             Command::MoveKnot { plane, index, at } => {
                 self.move_crosshair(|planes| planes.move_knot(plane, index, at), effects);
             }
@@ -152,6 +153,9 @@ impl AppState {
     }
 
     fn toggle_curved(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_finding_canal() {
+            return;
+        }
         let Some(plane) = self.plane_to_bend() else { return self.say_why_no_planes() };
         let Some(active) = &self.active else { return };
         let Some(planes) = &active.planes else { return };
@@ -338,9 +342,14 @@ mod tests {
     fn a_cancelled_search_leaves_the_plane_flat() {
         let mut state = with_planes();
         let request = asked(&state.apply(Command::ToggleCurved)).expect("looks for it");
+        assert_eq!(asked(&state.apply(Command::ToggleCurved)), None, "one search at a time");
         assert!(matches!(state.apply(Command::CancelCanal)[..], [Effect::CancelCanal]));
+        state.receive(Event::CanalFound { request, result: Err(Ended::Cancelled) });
+        assert!(!planes(&state).any_bent() && !state.is_finding_canal());
+        assert!(state.notices.last().expect("a notice").text.contains("stays flat"));
+        assert!(state.apply(Command::CancelCanal).is_empty(), "nothing to be cancelled");
         state.receive(Event::CanalFound { request, result: Ok(Some(canal())) });
-        assert!(!planes(&state).any_bent(), "too late");
+        assert!(!planes(&state).any_bent(), "nobody waits for it any more");
         let request = asked(&state.apply(Command::ToggleCurved)).expect("looks for it");
         state.receive(Event::CanalFound { request, result: Err(Ended::Failed("a disc broke".into())) });
         assert!(planes(&state).is_bent(Plane::Coronal), "straight, for the reader to bend");
