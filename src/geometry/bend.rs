@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{PatientPoint, PixelPoint, Plane, PlaneGrid, SlicePose, Vec3};
+use super::{PatientPoint, PixelPoint, Plane, PlaneGrid, SlicePose, StackGeometry, Vec3};
 
 /// A smooth line down the body: cubic between its knots, straight down above the first and below the last.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +129,13 @@ pub struct Bend {
 }
 
 impl Bend {
+    /// Over the height of a stack, as fine as can be seen. `None` as for [`Bend::new`].
+    pub fn over(stack: &StackGeometry, path: &BodyPath, plane: Plane) -> Option<Self> {
+        /// Steps, at most.
+        const MOST: f64 = 1500.0;
+        let [low_mm, high_mm] = stack.reach_mm(Plane::Axial.axis());
+        Self::new(path, plane, [low_mm, high_mm], stack.smallest_spacing_mm().max((high_mm - low_mm) / MOST))
+    }
     /// Over heights `[low, high]`, mm, in steps of `step_mm`. `None` for an axial plane, which no line down the body bends,
     /// and where nothing is left between the heights.
     pub fn new(path: &BodyPath, plane: Plane, [low_mm, high_mm]: [f64; 2], step_mm: f64) -> Option<Self> {
@@ -234,6 +241,10 @@ impl Bent {
         let shift_mm = plane.coordinate_mm(at) - plane.coordinate_mm(path.at(at.0.z));
         Self { bend, shift_mm }
     }
+    /// As [`Bent::grid`], sideways over the whole of a stack.
+    pub fn grid_over(&self, stack: &StackGeometry, at: PatientPoint, spacing_mm: f64) -> PlaneGrid {
+        self.grid(stack.reach_mm(self.bend.across()), at, spacing_mm)
+    }
     /// The pixels of the unrolled surface, sideways over `[left, right]`, mm. Its pose is that of the plane that was bent,
     /// through a point: its rows lie where the pose says only along the rows.
     pub fn grid(&self, [left_mm, right_mm]: [f64; 2], at: PatientPoint, spacing_mm: f64) -> PlaneGrid {
@@ -250,15 +261,13 @@ impl Bent {
             columns: count(right_mm - left_mm),
         }
     }
-    /// A pixel of a grid of [`Bent::grid`] with that pose and spacing `[between rows, between columns]`.
-    pub fn patient_from_pixel(&self, pose: &SlicePose, spacing_mm: [f64; 2], at: PixelPoint) -> PatientPoint {
+    fn patient_from_pixel(&self, pose: &SlicePose, spacing_mm: [f64; 2], at: PixelPoint) -> PatientPoint {
         let [rows_mm, columns_mm] = spacing_mm;
         let across = self.bend.across();
         let sideways_mm = pose.origin.0.dot(across) + at.column * columns_mm;
         self.at((at.row + 0.5) * rows_mm, sideways_mm)
     }
-    /// The foot of a point, moved along the axis of the plane that was bent.
-    pub fn pixel_from_patient(&self, pose: &SlicePose, spacing_mm: [f64; 2], at: PatientPoint) -> PixelPoint {
+    fn pixel_from_patient(&self, pose: &SlicePose, spacing_mm: [f64; 2], at: PatientPoint) -> PixelPoint {
         let [rows_mm, columns_mm] = spacing_mm;
         let column = (at.0 - pose.origin.0).dot(self.bend.across()) / columns_mm;
         PixelPoint { column, row: self.bend.along_mm(at.0.z) / rows_mm - 0.5 }
@@ -268,11 +277,7 @@ impl Bent {
         let bend = &self.bend;
         PatientPoint(bend.point(along_mm) + bend.plane().axis() * self.shift_mm + bend.across() * sideways_mm)
     }
-    /// Unit vector across the surface, at a pixel's row.
-    pub fn normal_at_row(&self, row: f64, spacing_mm: f64) -> Vec3 {
-        self.bend.normal((row + 0.5) * spacing_mm)
-    }
-    /// The same at the height of a point.
+    /// Unit vector across the surface, at the height of a point.
     pub fn normal_at(&self, at: PatientPoint) -> Vec3 {
         self.bend.normal(self.bend.along_mm(at.0.z))
     }
@@ -338,6 +343,41 @@ impl Bent {
     }
 }
 
+/// Where pixels lie in the patient: on a plane, or on a bent one that was unrolled.
+#[derive(Debug, Clone, Copy)]
+pub struct Sheet<'a> {
+    /// Of the plane before it was bent, where it is bent: that of [`Bent::grid`].
+    pub pose: SlicePose,
+    /// `[between rows, between columns]`.
+    pub spacing_mm: [f64; 2],
+    pub bent: Option<&'a Bent>,
+}
+
+impl Sheet<'_> {
+    pub fn patient_from_pixel(&self, at: PixelPoint) -> PatientPoint {
+        match self.bent {
+            Some(bent) => bent.patient_from_pixel(&self.pose, self.spacing_mm, at),
+            None => self.pose.patient_from_pixel(at, self.spacing_mm),
+        }
+    }
+    /// The foot of a point; on a bent plane along the axis of the plane that was bent.
+    pub fn pixel_from_patient(&self, at: PatientPoint) -> PixelPoint {
+        match self.bent {
+            Some(bent) => bent.pixel_from_patient(&self.pose, self.spacing_mm, at),
+            None => self.pose.pixel_from_patient(at, self.spacing_mm),
+        }
+    }
+    /// Unit normal at a row.
+    pub fn normal_at_row(&self, row: f64) -> Vec3 {
+        self.bent.map_or(self.pose.normal(), |bent| bent.bend.normal((row + 0.5) * self.spacing_mm[0]))
+    }
+    /// How far a point lies off it, mm: along the normal, on a bent plane along the axis of the plane that was bent.
+    pub fn off_mm(&self, at: PatientPoint) -> f64 {
+        let flat = || (at.0 - self.pose.origin.0).dot(self.pose.normal());
+        self.bent.map_or_else(flat, |bent| bent.off_mm(at))
+    }
+}
+
 impl PartialEq for Bent {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.bend, &other.bend) && self.shift_mm == other.shift_mm
@@ -400,12 +440,13 @@ mod tests {
         let bent = Bent { bend: Arc::new(bend), shift_mm: -7.0 };
         let grid = bent.grid([-40.0, 60.0], point(0.0, 0.0, 0.0), 0.5);
         assert_eq!(grid.columns, 200);
-        let place = |column, row| bent.patient_from_pixel(&grid.pose, [0.5; 2], PixelPoint { column, row });
+        let sheet = grid.sheet(Some(&bent));
+        let place = |column, row| sheet.patient_from_pixel(PixelPoint { column, row });
         for row in [0.0, 40.0, 130.5, 190.0] {
             let (a, b) = (place(10.0, row), place(10.0, row + 4.0));
             assert!(((b.0 - a.0).length() - 2.0).abs() < 0.01, "{row}: {}", (b.0 - a.0).length());
             assert!(((place(30.0, row).0 - a.0).length() - 10.0).abs() < 1e-9);
-            let normal = bent.normal_at_row(row + 2.0, 0.5);
+            let normal = sheet.normal_at_row(row + 2.0);
             assert!(normal.dot((b.0 - a.0).normalized().expect("apart")).abs() < 0.01, "{row}");
             let on_circle = (radius.powi(2) - a.0.z.powi(2)).sqrt() - radius - 7.0;
             assert!((a.0.y - on_circle).abs() < 0.03, "{a:?} {on_circle}");
@@ -465,10 +506,11 @@ mod tests {
                 let bend = Arc::new(Bend::new(&path, plane, [-50.0, 50.0], 0.5).expect("a bend"));
                 let bent = Bent { bend, shift_mm };
                 let grid = bent.grid([-30.0, 30.0], point(0.0, 0.0, 0.0), 0.6);
-                let at = bent.patient_from_pixel(&grid.pose, [0.6; 2], PixelPoint { column, row });
-                let back = bent.pixel_from_patient(&grid.pose, [0.6; 2], at);
+                let sheet = grid.sheet(Some(&bent));
+                let at = sheet.patient_from_pixel(PixelPoint { column, row });
+                let back = sheet.pixel_from_patient(at);
                 prop_assert!((back.column - column).abs() < 1e-6 && (back.row - row).abs() < 1e-3, "{back:?}");
-                prop_assert!(bent.off_mm(at).abs() < 1e-6);
+                prop_assert!(sheet.off_mm(at).abs() < 1e-6);
             }
         }
     }

@@ -6,7 +6,7 @@ mod plane;
 mod stack;
 mod turn;
 
-pub use bend::{Bend, Bent, BodyPath, PathOrigin};
+pub use bend::{Bend, Bent, BodyPath, PathOrigin, Sheet};
 pub use plane::{Plane, PlaneError, PlaneGrid};
 #[cfg(test)]
 pub(crate) use stack::tests::poses as test_poses;
@@ -100,6 +100,14 @@ impl SlicePose {
         PatientPoint(
             self.origin.0 + self.along_row * (at.column * spacing_mm[1]) + self.along_column * (at.row * spacing_mm[0]),
         )
+    }
+    /// The pixel at the foot of a point.
+    pub fn pixel_from_patient(&self, at: PatientPoint, spacing_mm: [f64; 2]) -> PixelPoint {
+        let from_origin = at.0 - self.origin.0;
+        PixelPoint {
+            column: from_origin.dot(self.along_row) / spacing_mm[1],
+            row: from_origin.dot(self.along_column) / spacing_mm[0],
+        }
     }
     /// The slice normal is within 45 degrees of the body axis.
     pub fn is_axial(&self) -> bool {

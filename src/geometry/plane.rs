@@ -1,6 +1,6 @@
 //! Planes through patient space and the grids of pixels on them.
 
-use super::{PatientPoint, PixelPoint, SlicePose, StackGeometry, Vec3};
+use super::{Bent, PatientPoint, PixelPoint, Sheet, SlicePose, StackGeometry, Vec3};
 
 /// The three planes of the body, as they are hung: patient's right on the left, anterior up or left, head up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -132,16 +132,16 @@ impl PlaneGrid {
         let fits = self.columns <= MOST_PIXELS && self.rows <= MOST_PIXELS;
         if fits { Ok(self) } else { Err(PlaneError::TooLarge { spacing_mm, columns, rows, limit: MOST_PIXELS }) }
     }
+    /// Where the grid lies, on a bent plane if there is one.
+    pub fn sheet<'a>(&self, bent: Option<&'a Bent>) -> Sheet<'a> {
+        Sheet { pose: self.pose, spacing_mm: [self.spacing_mm; 2], bent }
+    }
     pub fn patient_from_pixel(&self, at: PixelPoint) -> PatientPoint {
         self.pose.patient_from_pixel(at, [self.spacing_mm; 2])
     }
     /// The foot of a point on the plane, in pixels.
     pub fn pixel_from_patient(&self, at: PatientPoint) -> PixelPoint {
-        let from_origin = at.0 - self.pose.origin.0;
-        PixelPoint {
-            column: from_origin.dot(self.pose.along_row) / self.spacing_mm,
-            row: from_origin.dot(self.pose.along_column) / self.spacing_mm,
-        }
+        self.pose.pixel_from_patient(at, [self.spacing_mm; 2])
     }
 }
 

@@ -1,9 +1,9 @@
 //! The spinal canal as a line down the body, for planes that follow it.
 
-use crate::geometry::{BodyPath, PatientPoint, Vec3};
+use crate::geometry::{BodyPath, PixelPoint};
 use crate::jobs::{Cancelled, JobCtx};
 use crate::preprocess::{self, Recipe, SpineTrack};
-use crate::study::{LoadedSeries, Series};
+use crate::study::{LoadedSeries, Series, SliceInfo};
 
 /// Height between two knots, mm: about half a vertebra, so that the line bends as a neck does and no more.
 const KNOTS_MM: f64 = 12.0;
@@ -20,11 +20,10 @@ pub fn canal_path(loaded: &LoadedSeries, ctx: &JobCtx) -> Result<Option<BodyPath
 
 /// Where the track has no closed ring it goes on in its direction, then straight, as the track itself does.
 fn path(series: &Series, track: &SpineTrack, [row_mm, column_mm]: [f64; 2]) -> Option<BodyPath> {
-    let point = |(slice, [x_mm, y_mm]): (&crate::study::SliceInfo, &[f64; 2])| {
-        let pose = slice.pose?;
+    let point = |(slice, [x_mm, y_mm]): (&SliceInfo, &[f64; 2])| {
         // From the picture's corner to the middle of its first pixel.
-        let aside: Vec3 = pose.along_row * (x_mm - column_mm / 2.0) + pose.along_column * (y_mm - row_mm / 2.0);
-        Some(PatientPoint(pose.origin.0 + aside))
+        let at = PixelPoint { column: x_mm / column_mm - 0.5, row: y_mm / row_mm - 0.5 };
+        Some(slice.pose?.patient_from_pixel(at, [row_mm, column_mm]))
     };
     let points = series.slices.iter().zip(&track.middles_mm).filter_map(point);
     Some(BodyPath::through(points)?.thinned(KNOTS_MM))
@@ -33,6 +32,7 @@ fn path(series: &Series, track: &SpineTrack, [row_mm, column_mm]: [f64; 2]) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::{PatientPoint, Vec3};
     use crate::phantom::{DEMO_SEED, demo_study};
     use crate::volume::Sampling;
 

@@ -118,11 +118,7 @@ impl Ground {
         PatientPoint(at.0 - normal * (at.0 - self.pose.origin.0).dot(normal))
     }
     pub fn pixel(&self, at: PatientPoint) -> PixelPoint {
-        let from_origin = at.0 - self.pose.origin.0;
-        PixelPoint {
-            column: from_origin.dot(self.pose.along_row) / self.spacing[1],
-            row: from_origin.dot(self.pose.along_column) / self.spacing[0],
-        }
+        self.pose.pixel_from_patient(at, self.spacing)
     }
     pub fn point(&self, at: PixelPoint) -> PatientPoint {
         self.pose.patient_from_pixel(at, self.spacing)

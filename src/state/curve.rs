@@ -6,8 +6,6 @@ use super::planes::Planes;
 use super::*;
 use crate::geometry::{Bend, Bent, BodyPath, PathOrigin, PatientPoint, Plane, Vec3};
 
-/// Rows of the table that a bent surface is made of, at most; more would not be seen.
-const MOST_STEPS: f64 = 1500.0;
 /// Distance of the knots of a line that begins straight, mm.
 const STRAIGHT_KNOTS_MM: f64 = 25.0;
 
@@ -86,13 +84,9 @@ impl Planes {
         }
         to
     }
-    fn bend(&mut self, plane: Plane) -> bool {
-        let Some(path) = &self.curve.path else { return false };
-        let reach_mm = self.stack.geometry.reach_mm(Plane::Axial.axis());
-        let step_mm = self.stack.geometry.smallest_spacing_mm().max((reach_mm[1] - reach_mm[0]) / MOST_STEPS);
-        let bend = Bend::new(&path.line, plane, reach_mm, step_mm).map(Arc::new);
-        self.curve.bends[plane as usize] = bend;
-        self.is_bent(plane)
+    fn bend(&mut self, plane: Plane) {
+        let Some(path) = &self.curve.path else { return };
+        self.curve.bends[plane as usize] = Bend::over(&self.stack.geometry, &path.line, plane).map(Arc::new);
     }
     fn set_path(&mut self, line: BodyPath, origin: PathOrigin) {
         self.curve.path = Some(Path { line, origin });

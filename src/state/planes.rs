@@ -119,8 +119,11 @@ impl Planes {
         let [along_row, along_column] = if self.is_turned(plane) { self.directions(plane) } else { plane.directions() };
         plane.words(&SlicePose { origin: self.crosshair, along_row, along_column }, self.crosshair)
     }
-    /// A plane as it is to be turned from.
+    /// A plane as it is to be turned from; `None` of one that is bent.
     fn turned_from(&self, plane: Plane) -> Option<Turned> {
+        if self.is_bent(plane) {
+            return None;
+        }
         if let Some(turned) = self.turned[plane as usize] {
             return Some(Turned { grid: turned.grid.moved_through(self.crosshair), ..turned });
         }
@@ -134,7 +137,7 @@ impl Planes {
     }
     /// Turns planes about the crosshair. One that comes back to where it stood is upright again.
     fn turn(&mut self, planes: &[Plane], rotation: &Rotation) {
-        for &plane in planes.iter().filter(|plane| !self.is_bent(**plane)).collect::<Vec<_>>() {
+        for &plane in planes {
             let Some(from) = self.turned_from(plane) else { continue };
             let grid = from.grid.turned(rotation, self.crosshair);
             let upright = self.upright(plane);
@@ -194,10 +197,7 @@ impl Planes {
         for plane in self.across() {
             let Some(grid) = self.grid(plane) else { continue };
             let image = ImageShape { rows: grid.rows, columns: grid.columns, spacing: [grid.spacing_mm; 2] };
-            let at = match self.bent(plane) {
-                Some(bent) => bent.pixel_from_patient(&grid.pose, [grid.spacing_mm; 2], self.crosshair),
-                None => grid.pixel_from_patient(self.crosshair),
-            };
+            let at = grid.sheet(self.bent(plane).as_ref()).pixel_from_patient(self.crosshair);
             self.view_mut(plane).centre_on(image, at);
         }
     }
@@ -208,9 +208,8 @@ impl Planes {
     /// bent one as its surface has unrolled.
     pub fn grid(&self, plane: Plane) -> Option<PlaneGrid> {
         if let Some(bent) = self.bent(plane) {
-            let [along_row, _] = plane.directions();
-            let reach_mm = self.stack.geometry.reach_mm(along_row);
-            return Some(bent.grid(reach_mm, self.crosshair, self.stack.geometry.smallest_spacing_mm()));
+            let geometry = &self.stack.geometry;
+            return Some(bent.grid_over(geometry, self.crosshair, geometry.smallest_spacing_mm()));
         }
         if let Some(turned) = &self.turned[plane as usize] {
             return Some(turned.grid.moved_through(self.crosshair));

@@ -5,7 +5,7 @@ use egui::{Align, Layout, PointerButton, Rect, Response, Sense, pos2, vec2};
 use super::panes::{self, PaneMap};
 use super::viewport::{self, Gesture, Place};
 use super::{Pointed, Shown, ShownPane, UiCache, overlay, theme};
-use crate::geometry::SlicePose;
+use crate::geometry::{Sheet, SlicePose};
 use crate::state::{ActiveSeries, AppState, Beside, BesideCommand, Command, Link, Tool};
 use crate::view::planes::Pane;
 use crate::view::{ResolvedView, ViewState};
@@ -102,7 +102,8 @@ fn map_of(
     pose: SlicePose,
     shown: &ActiveSeries,
 ) -> Option<PaneMap<'static>> {
-    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing: shown.series.spacing_mm?, bent: None })
+    let sheet = Sheet { pose, spacing_mm: shown.series.spacing_mm?, bent: None };
+    Some(PaneMap { rect, pixels_per_point, resolved, sheet })
 }
 
 /// How far from a slice a place still counts as on it, mm.
@@ -116,7 +117,7 @@ pub fn paint_on_first(painter: &egui::Painter, state: &AppState, map: &PaneMap, 
     if beside.link != Link::Place {
         return;
     }
-    let near = active.planes.as_ref().map_or(map.pose.origin, |planes| planes.crosshair);
+    let near = active.planes.as_ref().map_or(map.sheet.pose.origin, |planes| planes.crosshair);
     let own = beside.shown.series.slices.get(beside.shown.current).and_then(|slice| slice.pose);
     if let Some(pose) = own.filter(|_| state.lines_on) {
         panes::paint_cut(painter, map, &pose, near);
@@ -214,7 +215,7 @@ fn paint_of_first(painter: &egui::Painter, state: &AppState, active: &ActiveSeri
         return;
     }
     let slice = active.series.slices.get(active.current).and_then(|slice| slice.pose);
-    let near = active.planes.as_ref().map_or(map.pose.origin, |planes| planes.crosshair);
+    let near = active.planes.as_ref().map_or(map.sheet.pose.origin, |planes| planes.crosshair);
     for pane in state.panes() {
         let pose = match pane {
             Pane::Slices => slice,

@@ -3,7 +3,7 @@
 use egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, vec2};
 
 use super::{UiCache, beside_pane, bone_pane, overlay, side_strip, theme, viewport};
-use crate::geometry::{Bent, PatientPoint, PixelPoint, Plane, SlicePose, Vec3, through_words};
+use crate::geometry::{PatientPoint, Plane, Sheet, SlicePose, Vec3, through_words};
 use crate::state::{ActiveSeries, AppState, Beside, Command, Planes};
 use crate::study::plane_text;
 use crate::view::fidelity::Fidelity;
@@ -79,44 +79,26 @@ pub struct PaneMap<'a> {
     pub rect: Rect,
     pub pixels_per_point: f32,
     pub resolved: ResolvedView,
-    /// Of the plane before it was bent, where it is bent.
-    pub pose: SlicePose,
-    /// `[between rows, between columns]`, mm; 1 where the pixel spacing is unknown.
-    pub spacing: [f64; 2],
-    pub bent: Option<&'a Bent>,
+    /// A spacing of 1 stands for one that is unknown.
+    pub sheet: Sheet<'a>,
 }
 
 impl PaneMap<'_> {
     pub fn patient(&self, at: Pos2) -> PatientPoint {
         let scale = f64::from(self.pixels_per_point);
         let (x, y) = (f64::from(at.x - self.rect.left()) * scale, f64::from(at.y - self.rect.top()) * scale);
-        let pixel = self.resolved.pixel_from_screen.pixel(x, y);
-        match self.bent {
-            Some(bent) => bent.patient_from_pixel(&self.pose, self.spacing, pixel),
-            None => self.pose.patient_from_pixel(pixel, self.spacing),
-        }
+        self.sheet.patient_from_pixel(self.resolved.pixel_from_screen.pixel(x, y))
     }
     /// The direction from one point to another within the pane's plane, from rows towards columns; degrees.
     pub fn angle_deg(&self, to: PatientPoint, from: PatientPoint) -> f64 {
         let d = to.0 - from.0;
-        d.dot(self.pose.along_column).atan2(d.dot(self.pose.along_row)).to_degrees()
+        d.dot(self.sheet.pose.along_column).atan2(d.dot(self.sheet.pose.along_row)).to_degrees()
     }
     /// Where the foot of a point on the pane's plane is seen.
     pub fn screen(&self, at: PatientPoint) -> Pos2 {
-        let from_origin = at.0 - self.pose.origin.0;
-        let flat = || PixelPoint {
-            column: from_origin.dot(self.pose.along_row) / self.spacing[1],
-            row: from_origin.dot(self.pose.along_column) / self.spacing[0],
-        };
-        let pixel = self.bent.map_or_else(flat, |bent| bent.pixel_from_patient(&self.pose, self.spacing, at));
-        let (x, y) = self.resolved.pixel_from_screen.screen(pixel);
+        let (x, y) = self.resolved.pixel_from_screen.screen(self.sheet.pixel_from_patient(at));
         let scale = f64::from(self.pixels_per_point);
         self.rect.min + vec2((x / scale) as f32, (y / scale) as f32)
-    }
-    /// How far a point lies off what the pane shows, mm.
-    fn off_mm(&self, at: PatientPoint) -> f64 {
-        let flat = || (at.0 - self.pose.origin.0).dot(self.pose.normal());
-        self.bent.map_or_else(flat, |bent| bent.off_mm(at)).abs()
     }
 }
 
@@ -127,8 +109,9 @@ pub struct Line {
     pub plane: Plane,
     /// At least two.
     points: Vec<Pos2>,
-    /// The other plane is bent.
-    of_bent: bool,
+    /// Of the line down the body that the other plane follows, with their numbers: where it is bent and is seen as a curve.
+    knots: Vec<(usize, Pos2)>,
+    can_turn: bool,
 }
 
 impl Line {
@@ -151,9 +134,9 @@ impl Line {
     fn ends(&self) -> Option<(Pos2, Pos2)> {
         Some((*self.points.first()?, *self.points.last()?))
     }
-    /// The ends of a line that is straight and can be turned.
-    fn straight(&self) -> Option<(Pos2, Pos2)> {
-        self.ends().filter(|_| self.points.len() == 2 && !self.of_bent)
+    /// The ends of a line that can be turned.
+    fn turnable(&self) -> Option<(Pos2, Pos2)> {
+        self.ends().filter(|_| self.can_turn)
     }
 }
 
@@ -183,13 +166,18 @@ fn crossing(active: &ActiveSeries, planes: &Planes, other: Pane, map: &PaneMap) 
         }
     };
     let bent = if let Pane::Across(plane) = other { planes.bent(plane) } else { None };
-    let points = match (&bent, map.bent) {
+    let points = match (&bent, map.sheet.bent) {
         (None, None) => where_cut(map, (normal, on_plane), planes.crosshair.0)?.into(),
         (Some(other), Some(own)) => seen(map, &own.cut_by_bent(other)),
         (None, Some(own)) => seen(map, &own.cut_by(normal, on_plane)),
-        (Some(other), None) => seen(map, &other.cut_by(map.pose.normal(), map.pose.origin.0)),
+        (Some(other), None) => seen(map, &other.cut_by(map.sheet.pose.normal(), map.sheet.pose.origin.0)),
     };
-    (points.len() > 1).then_some(Line { of: other, plane, points, of_bent: bent.is_some() })
+    let is_curve = bent.is_some() && points.len() > 2;
+    let knots = if is_curve { planes.knots(plane) } else { Vec::new() };
+    let knots = knots.iter().map(|knot| map.screen(*knot)).enumerate();
+    let knots = knots.filter(|(_, at)| map.rect.shrink(4.0).contains(*at)).collect();
+    let can_turn = bent.is_none() && map.sheet.bent.is_none();
+    (points.len() > 1).then_some(Line { of: other, plane, points, knots, can_turn })
 }
 
 fn seen(map: &PaneMap, points: &[PatientPoint]) -> Vec<Pos2> {
@@ -200,16 +188,16 @@ fn seen(map: &PaneMap, points: &[PatientPoint]) -> Vec<Pos2> {
 fn where_cut(map: &PaneMap, other: (Vec3, Vec3), near: Vec3) -> Option<[Pos2; 2]> {
     /// Longer than any patient.
     const FAR_MM: f64 = 3000.0;
-    let own = map.pose.normal();
+    let own = map.sheet.pose.normal();
     let along = own.cross(other.0).normalized()?;
-    let through = on_both((own, map.pose.origin.0), other, near)?;
+    let through = on_both((own, map.sheet.pose.origin.0), other, near)?;
     Some([-FAR_MM, FAR_MM].map(|t| map.screen(PatientPoint(through + along * t))))
 }
 
 /// Draws where a slice of another series cuts a pane, unless they are all but parallel or the pane's plane is bent.
 pub fn paint_cut(painter: &egui::Painter, map: &PaneMap, other: &SlicePose, near: PatientPoint) {
     let normal = other.normal();
-    if map.bent.is_some() || normal.dot(map.pose.normal()).abs() > 0.9 {
+    if map.sheet.bent.is_some() || normal.dot(map.sheet.pose.normal()).abs() > 0.9 {
         return;
     }
     let Some([from, to]) = where_cut(map, (normal, other.origin.0), near.0) else { return };
@@ -220,7 +208,7 @@ pub fn paint_cut(painter: &egui::Painter, map: &PaneMap, other: &SlicePose, near
 
 /// A cross, open in its middle, at a place that is pointed at in another series; none where it lies off this pane's plane.
 pub fn paint_pointed(painter: &egui::Painter, map: &PaneMap, at: PatientPoint, reach_mm: f64) {
-    if map.off_mm(at) > reach_mm {
+    if map.sheet.off_mm(at).abs() > reach_mm {
         return;
     }
     let middle = map.screen(at);
@@ -271,31 +259,24 @@ fn opened((from, to): (Pos2, Pos2), crosshair: Pos2) -> Vec<(Pos2, Pos2)> {
 /// Distance at which a knot of the line that a bent plane follows is taken hold of, points.
 const KNOT_GRIP: f32 = 9.0;
 
-/// The knots that a pane shows on the lines of bent planes: whose they are, which, and where.
-pub fn knots(lines: &[Line], map: &PaneMap, planes: &Planes) -> Vec<(Plane, usize, Pos2)> {
-    // Seen along the rows of the bent plane, where its line is a curve.
-    let curved = lines.iter().filter(|line| line.of_bent && line.points.len() > 2);
-    let of = |line: &Line| {
-        let knots = planes.knots(line.plane).into_iter().enumerate();
-        knots.map(|(index, at)| (line.plane, index, map.screen(at))).collect::<Vec<_>>()
-    };
-    curved.flat_map(of).filter(|(.., at)| map.rect.shrink(4.0).contains(*at)).collect()
+fn knots(lines: &[Line]) -> impl Iterator<Item = (Plane, usize, Pos2)> {
+    lines.iter().flat_map(|line| line.knots.iter().map(|(index, at)| (line.plane, *index, *at)))
 }
 
-/// The knot under a point.
-pub fn knot_under(knots: &[(Plane, usize, Pos2)], at: Pos2) -> Option<(Plane, usize)> {
-    let near = knots.iter().filter(|(.., knot)| knot.distance(at) <= KNOT_GRIP);
-    let nearest = near.min_by(|a, b| a.2.distance(at).total_cmp(&b.2.distance(at)))?;
-    Some((nearest.0, nearest.1))
+/// The knot under a point: of which plane's line, and which.
+pub fn knot_under(lines: &[Line], at: Pos2) -> Option<(Plane, usize)> {
+    let near = knots(lines).filter(|(.., knot)| knot.distance(at) <= KNOT_GRIP);
+    let (plane, index, _) = near.min_by(|a, b| a.2.distance(at).total_cmp(&b.2.distance(at)))?;
+    Some((plane, index))
 }
 
-/// Small squares on the curve, filled under the pointer.
-pub fn paint_knots(painter: &egui::Painter, knots: &[(Plane, usize, Pos2)], pointer: Option<Pos2>) {
-    let under = pointer.and_then(|pointer| knot_under(knots, pointer));
-    for (plane, index, at) in knots {
-        let square = Rect::from_center_size(*at, vec2(7.0, 7.0));
-        let fill = if under == Some((*plane, *index)) { colour(*plane) } else { Color32::from_black_alpha(150) };
-        painter.rect(square, 0.0, fill, Stroke::new(1.3, colour(*plane)), StrokeKind::Inside);
+/// Small squares on the curves, filled under the pointer.
+pub fn paint_knots(painter: &egui::Painter, lines: &[Line], pointer: Option<Pos2>) {
+    let under = pointer.and_then(|pointer| knot_under(lines, pointer));
+    for (plane, index, at) in knots(lines) {
+        let square = Rect::from_center_size(at, vec2(7.0, 7.0));
+        let fill = if under == Some((plane, index)) { colour(plane) } else { Color32::from_black_alpha(150) };
+        painter.rect(square, 0.0, fill, Stroke::new(1.3, colour(plane)), StrokeKind::Inside);
     }
 }
 
@@ -303,11 +284,10 @@ pub fn paint_knots(painter: &egui::Painter, knots: &[(Plane, usize, Pos2)], poin
 const TURN_GRIP: f32 = 9.0;
 
 /// Where a line is taken hold of to turn it: near its two ends on the pane, where they lie far enough from the crosshair.
-fn grips(line: &Line, map: &PaneMap, crosshair: Pos2) -> impl Iterator<Item = Pos2> + use<> {
+fn grips(line: &Line, rect: Rect, crosshair: Pos2) -> impl Iterator<Item = Pos2> + use<> {
     /// Nearer to the crosshair a hand could not turn finely, points.
     const NEAREST: f32 = 48.0;
-    let straight = line.straight().filter(|_| map.bent.is_none());
-    let within = straight.and_then(|(from, to)| clipped(map.rect.shrink(26.0), from, to));
+    let within = line.turnable().and_then(|(from, to)| clipped(rect.shrink(26.0), from, to));
     let ends = within.map(|(from, to)| [from, to]).into_iter().flatten();
     ends.map(move |end| crosshair + (end - crosshair) * 0.86).filter(move |at| at.distance(crosshair) >= NEAREST)
 }
@@ -315,13 +295,13 @@ fn grips(line: &Line, map: &PaneMap, crosshair: Pos2) -> impl Iterator<Item = Po
 /// The line whose end lies under a point.
 pub fn turn_grip<'a>(lines: &'a [Line], at: Pos2, map: &PaneMap, planes: &Planes) -> Option<&'a Line> {
     let crosshair = map.screen(planes.crosshair);
-    lines.iter().find(|line| grips(line, map, crosshair).any(|grip| grip.distance(at) <= TURN_GRIP))
+    lines.iter().find(|line| grips(line, map.rect, crosshair).any(|grip| grip.distance(at) <= TURN_GRIP))
 }
 
 /// Rings where the lines can be turned, filled under the pointer.
 pub fn paint_grips(painter: &egui::Painter, lines: &[Line], map: &PaneMap, planes: &Planes, pointer: Option<Pos2>) {
     for line in lines {
-        for at in grips(line, map, map.screen(planes.crosshair)) {
+        for at in grips(line, map.rect, map.screen(planes.crosshair)) {
             let near = pointer.is_some_and(|pointer| pointer.distance(at) <= TURN_GRIP);
             let fill = if near { colour(line.plane) } else { Color32::from_black_alpha(140) };
             painter.circle(at, 5.5, Color32::from_black_alpha(140), Stroke::NONE);
@@ -364,7 +344,7 @@ pub fn paint_plane_text(
     pointer: Option<PatientPoint>,
     (notes, fidelity): (&[String], &Fidelity),
 ) -> overlay::Placed {
-    let mut text = overlay::plane_corner_text(state, active, plane, map.pose);
+    let mut text = overlay::plane_corner_text(state, active, plane, map.sheet.pose);
     let one = state.settings.layout == Layout::One;
     let Some(planes) = &active.planes else { return overlay::Placed { taken: Vec::new(), badge: Rect::NOTHING } };
     // The slices' own plane, turned, stands in their place and says what they would.

@@ -27,21 +27,21 @@ fn onwards(active: &ActiveSeries) -> Option<Vec3> {
 fn stacked_along_height(map: &PaneMap, onwards: Vec3) -> bool {
     /// A plane that lies nearly in the slices crosses few of them, far apart.
     const STEEP: f64 = 0.5;
-    let along_height = map.pose.along_column.dot(onwards).abs();
-    along_height > STEEP && along_height > map.pose.along_row.dot(onwards).abs()
+    let along_height = map.sheet.pose.along_column.dot(onwards).abs();
+    along_height > STEEP && along_height > map.sheet.pose.along_row.dot(onwards).abs()
 }
 
 /// Where a depth of the stack crosses the pane's left edge, points.
 fn height_of(map: &PaneMap, onwards: Vec3, depth_mm: f64) -> f32 {
     let left = map.resolved.pixel_from_screen.pixel(0.0, 0.0);
-    if let Some(bent) = map.bent {
-        let sideways_mm = map.pose.origin.0.dot(map.pose.along_row) + left.column * map.spacing[1];
+    if let Some(bent) = map.sheet.bent {
+        let sideways_mm = map.sheet.pose.origin.0.dot(map.sheet.pose.along_row) + left.column * map.sheet.spacing_mm[1];
         let cut = bent.cut_by_at(onwards, onwards * depth_mm, sideways_mm);
         return map.screen(cut).y;
     }
-    let per_row_mm = map.pose.along_column.dot(onwards) * map.spacing[0];
-    let across_mm = map.pose.along_row.dot(onwards) * left.column * map.spacing[1];
-    let row = (depth_mm - map.pose.origin.0.dot(onwards) - across_mm) / per_row_mm;
+    let per_row_mm = map.sheet.pose.along_column.dot(onwards) * map.sheet.spacing_mm[0];
+    let across_mm = map.sheet.pose.along_row.dot(onwards) * left.column * map.sheet.spacing_mm[1];
+    let row = (depth_mm - map.sheet.pose.origin.0.dot(onwards) - across_mm) / per_row_mm;
     let at = crate::geometry::PixelPoint { column: left.column, row };
     let (_, y) = map.resolved.pixel_from_screen.screen(at);
     map.rect.top() + (y / f64::from(map.pixels_per_point)) as f32
@@ -155,8 +155,7 @@ mod tests {
             ] {
                 let resolved = view.resolve(image, 400.0, 300.0).expect("area");
                 let rect = Rect::from_min_size(pos2(50.0, 70.0), vec2(200.0, 150.0));
-                let map =
-                    PaneMap { rect, pixels_per_point: 2.0, resolved, pose: grid.pose, spacing: [1.0; 2], bent: None };
+                let map = PaneMap { rect, pixels_per_point: 2.0, resolved, sheet: grid.sheet(None) };
                 let [.., onwards] = stack.directions();
                 assert!(stacked_along_height(&map, onwards));
                 for position in stack.positions() {

@@ -6,7 +6,7 @@ use egui::{Event, PointerButton, Pos2, Rect, Response, Sense};
 
 use super::panes::{self, Line, PaneMap};
 use super::{Pointed, Shown, ShownPane, UiCache, beside_pane, keys, magnifier, measure, overlay, side_strip, theme};
-use crate::geometry::{Bent, PatientPoint, PixelPoint, Plane};
+use crate::geometry::{Bent, PatientPoint, PixelPoint, Plane, Sheet};
 use crate::gpu::{self, paint};
 use crate::state::keymap::{Does, action};
 use crate::state::{ActiveSeries, AppState, Beside, Command, DragDoes, Planes, Tool, ViewRect};
@@ -111,30 +111,15 @@ pub fn show(
     response.context_menu(|ui| menu(ui, state, commands));
     let Some(resolved) = resolved else { return };
     let painter = ui.painter_at(rect);
-    let (hovered, cache_gesture, cache_pointed) = (response.hover_pos(), cache.gesture, cache.pointed_before);
-    if let (Some(at), Some(map)) = (hovered, map) {
+    if let (Some(at), Some(map)) = (response.hover_pos(), map) {
         cache.pointed = Some(Pointed { beside: false, at: map.patient(at) });
     }
-    // The lines lie on the picture and under the text.
-    let draw_lines = || {
-        if let (Some(map), Some(planes)) = (map, &active.planes) {
-            panes::paint_lines(&painter, &lines, map.screen(planes.crosshair));
-            let turning = cache_gesture.is_some_and(|(of, g)| of == pane && matches!(g, Gesture::Turn { .. }));
-            if hovered.is_some() || turning {
-                panes::paint_grips(&painter, &lines, &map, planes, hovered);
-            }
-            panes::paint_knots(&painter, &panes::knots(&lines, &map, planes), hovered);
-        }
-        if let Some(map) = map {
-            beside_pane::paint_on_first(&painter, state, &map, cache_pointed);
-        }
-    };
     let reduction = state.reduction(cache.max_volume_side).unwrap_or(1);
     let Some(fidelity) = state.fidelity(pane, &resolved.pixel_from_screen, reduction) else { return };
     let placed = match (pane, map) {
         (Pane::Across(plane), Some(map)) => {
             draw_plane(&painter, state, active, plane, &map, cache);
-            draw_lines();
+            draw_lines(&painter, &response, (pane, &map, &lines), state, active, cache);
             side_strip::paint(&painter, state, active, &map);
             let pointer = response.hover_pos().map(|at| map.patient(at));
             let notes = plane_notes(state, active, cache.max_volume_side);
@@ -142,7 +127,9 @@ pub fn show(
         }
         _ => {
             draw(ui, state, active, (rect, view_id(pane)), &resolved, state.heatmap_layer(), cache);
-            draw_lines();
+            if let Some(map) = &map {
+                draw_lines(&painter, &response, (pane, map, &lines), state, active, cache);
+            }
             let pointer = response.hover_pos().filter(|_| active.slice().is_some()).map(|at| {
                 let (x, y) = place.physical(at);
                 resolved.pixel_from_screen.pixel(x, y)
@@ -171,6 +158,27 @@ pub fn show(
     }
 }
 
+/// They lie on the picture and under the text.
+fn draw_lines(
+    painter: &egui::Painter,
+    response: &Response,
+    (pane, map, lines): (Pane, &PaneMap, &[Line]),
+    state: &AppState,
+    active: &ActiveSeries,
+    cache: &UiCache,
+) {
+    let hovered = response.hover_pos();
+    if let Some(planes) = &active.planes {
+        panes::paint_lines(painter, lines, map.screen(planes.crosshair));
+        let turning = cache.gesture.is_some_and(|(of, g)| of == pane && matches!(g, Gesture::Turn { .. }));
+        if hovered.is_some() || turning {
+            panes::paint_grips(painter, lines, map, planes, hovered);
+        }
+        panes::paint_knots(painter, lines, hovered);
+    }
+    beside_pane::paint_on_first(painter, state, map, cache.pointed_before);
+}
+
 fn cine_line(painter: &egui::Painter, rect: Rect, state: &AppState, slices: Option<&ActiveSeries>) {
     let (faster, slower) = (state.keymap.text("cine-faster"), state.keymap.text("cine-slower"));
     let pace = state.settings.cine_rate;
@@ -193,13 +201,11 @@ fn point(
     cache: &UiCache,
 ) {
     let grabbed = map.and_then(|map| measure::cursor(at, (pane, map), state, active, cache));
-    let with_planes = map.zip(active.planes.as_ref());
-    let grip = with_planes.and_then(|(map, planes)| panes::turn_grip(lines, at, map, planes)).map(|_| ());
-    let knot =
-        with_planes.and_then(|(map, planes)| panes::knot_under(&panes::knots(lines, map, planes), at)).map(|_| ());
+    let grip = map.zip(active.planes.as_ref()).and_then(|(map, planes)| panes::turn_grip(lines, at, map, planes));
+    let held = grip.is_some() || panes::knot_under(lines, at).is_some();
     let turn = match cache.gesture {
         Some((_, Gesture::Turn { .. } | Gesture::Knot(..))) => Some(egui::CursorIcon::Grabbing),
-        _ => grip.or(knot).map(|()| egui::CursorIcon::Grab),
+        _ => held.then_some(egui::CursorIcon::Grab),
     };
     let line = lines.iter().find(|line| line.distance(at) <= GRIP).map(Line::cursor);
     let plain = on_image.then_some(egui::CursorIcon::Crosshair);
@@ -244,14 +250,14 @@ fn map<'a>(
     pixels_per_point: f32,
     resolved: ResolvedView,
 ) -> Option<PaneMap<'a>> {
-    let (pose, spacing) = match (pane, bent) {
-        (Pane::Across(plane), Some(_)) => {
-            let grid = active.planes.as_ref()?.grid(plane)?;
-            (grid.pose, [grid.spacing_mm; 2])
+    let sheet = match (pane, bent) {
+        (Pane::Across(plane), Some(_)) => active.planes.as_ref()?.grid(plane)?.sheet(bent),
+        _ => {
+            let ground = active.ground(pane, state.slab)?;
+            Sheet { pose: ground.pose, spacing_mm: ground.spacing, bent: None }
         }
-        _ => active.ground(pane, state.slab).map(|ground| (ground.pose, ground.spacing))?,
     };
-    Some(PaneMap { rect, pixels_per_point, resolved, pose, spacing, bent })
+    Some(PaneMap { rect, pixels_per_point, resolved, sheet })
 }
 
 fn no_plane(active: &ActiveSeries) -> String {
@@ -429,9 +435,7 @@ fn gesture_for(
     }
     let (alt, pan) = held(ui);
     let pressed = ui.input(|i| i.pointer.press_origin());
-    if let (Some((map, planes)), Some(at)) = (turning, pressed)
-        && let Some((plane, index)) = panes::knot_under(&panes::knots(lines, map, planes), at)
-    {
+    if let Some((plane, index)) = pressed.and_then(|at| panes::knot_under(lines, at)) {
         return Some(Gesture::Knot(plane, index));
     }
     if let (Some((map, planes)), Some(at)) = (turning, pressed)

@@ -77,13 +77,11 @@ impl Fidelity {
             Interpolation::Linear => ("interpolated", "each value is linear between the eight voxels around it"),
             Interpolation::Cubic => (
                 "interpolated, cubic",
-                "each value is that of a cubic through the 64 voxels around it, which \
-                                     overshoots beside edges",
+                "each value is that of a cubic through the 64 voxels around it, which overshoots beside edges",
             ),
             Interpolation::Smooth => (
                 "smoothed, cubic",
-                "each value is that of a cubic near the 64 voxels around it, which softens \
-                                      noise and edges",
+                "each value is that of a cubic near the 64 voxels around it, which softens noise and edges",
             ),
             Interpolation::Nearest => ("nearest voxel", "each value is that of the nearest voxel"),
         };

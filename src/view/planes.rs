@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{HeatmapStyle, Interpolation, PixelFromScreen};
 use crate::findings::{Cam, Findings, PixelBox, SliceState};
-use crate::geometry::{Bent, PatientPoint, Plane, PlaneGrid, Vec3};
+use crate::geometry::{Bent, PatientPoint, Plane, PlaneGrid, Sheet, Vec3};
 use crate::volume::{Sampling, Slab, Stack, Volume, Window};
 
 /// How the screen is divided.
@@ -104,16 +104,14 @@ impl HeatStack {
 impl PlaneDraw {
     /// The point of the patient at a target point.
     pub fn patient_from_screen(&self, x: f64, y: f64) -> PatientPoint {
-        let pixel = self.pixel_from_screen.pixel(x, y);
-        match &self.bent {
-            Some(bent) => bent.patient_from_pixel(&self.grid.pose, [self.grid.spacing_mm; 2], pixel),
-            None => self.grid.patient_from_pixel(pixel),
-        }
+        self.sheet().patient_from_pixel(self.pixel_from_screen.pixel(x, y))
     }
     /// Unit normal of what is drawn, at a target point's height.
     pub fn normal_at(&self, y: f64) -> Vec3 {
-        let row = self.pixel_from_screen.pixel(0.0, y).row;
-        self.bent.as_ref().map_or(self.grid.pose.normal(), |bent| bent.normal_at_row(row, self.grid.spacing_mm))
+        self.sheet().normal_at_row(self.pixel_from_screen.pixel(0.0, y).row)
+    }
+    fn sheet(&self) -> Sheet<'_> {
+        self.grid.sheet(self.bent.as_ref())
     }
     pub fn sampling(&self) -> Sampling {
         self.interpolation.sampling()

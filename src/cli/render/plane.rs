@@ -84,14 +84,10 @@ fn curved(
     let path = load::with_bar("finding the canal", |ctx| canal_path(loaded, ctx)).map_err(Refusal::from_error)?;
     let path = path.ok_or_else(|| refused("no spinal canal was found in these slices"))?;
     let geometry = &stack.geometry;
-    let reach_mm = geometry.reach_mm(Plane::Axial.axis());
-    let bend = Bend::new(&path, plane, reach_mm, geometry.smallest_spacing_mm())
-        .ok_or_else(|| refused("the slices reach over too little height"))?;
-    let middle = path.at((reach_mm[0] + reach_mm[1]) / 2.0);
-    let through = PatientPoint(middle.0 + plane.axis() * off_mm);
+    let bend = Bend::over(geometry, &path, plane).ok_or_else(|| refused("the slices reach over too little height"))?;
+    let through = PatientPoint(path.at(geometry.centre().0.z).0 + plane.axis() * off_mm);
     let bent = Bent { bend: bend.into(), shift_mm: off_mm };
-    let sideways_mm = geometry.reach_mm(plane.directions()[0]);
-    let grid = bent.grid(sideways_mm, through, spacing_mm).within_limits().map_err(Refusal::from_error)?;
+    let grid = bent.grid_over(geometry, through, spacing_mm).within_limits().map_err(Refusal::from_error)?;
     Ok(Cut { plane, through, slab, grid, bent: Some(bent) })
 }
 

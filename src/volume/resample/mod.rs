@@ -162,16 +162,12 @@ impl Stack {
 
     /// The values on a grid (of a plane that is bent where `bent` says so), row by row; `outside` where the volume has none.
     pub fn resample(&self, (grid, bent): (&PlaneGrid, Option<&Bent>), slab: &Slab, outside: f32) -> Vec<f32> {
-        let (flat, step_mm) = (grid.pose.normal(), self.slab_step_mm());
+        let (sheet, step_mm) = (grid.sheet(bent), self.slab_step_mm());
         let mut values = vec![outside; grid.rows * grid.columns];
         values.par_chunks_mut(grid.columns.max(1)).enumerate().for_each(|(row, line)| {
-            let normal = bent.map_or(flat, |bent| bent.normal_at_row(row as f64, grid.spacing_mm));
+            let normal = sheet.normal_at_row(row as f64);
             for (column, value) in line.iter_mut().enumerate() {
-                let pixel = PixelPoint { column: column as f64, row: row as f64 };
-                let at = match bent {
-                    Some(bent) => bent.patient_from_pixel(&grid.pose, [grid.spacing_mm; 2], pixel),
-                    None => grid.patient_from_pixel(pixel),
-                };
+                let at = sheet.patient_from_pixel(PixelPoint { column: column as f64, row: row as f64 });
                 if let Some(v) = self.sample_slab(at, normal, slab, step_mm, Sampling::Linear) {
                     *value = v;
                 }

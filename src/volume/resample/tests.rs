@@ -72,8 +72,9 @@ fn a_curved_plane_shows_a_curved_tube_straight_and_its_true_length() {
         let bent = Bent { bend: Arc::new(bend), shift_mm: 0.0 };
         let grid = bent.grid(stack.geometry.reach_mm(Plane::Coronal.directions()[0]), PatientPoint::default(), 0.5);
         let values = stack.resample((&grid, Some(&bent)), &Slab::default(), f32::NAN);
-        let row_of = |at: Vec3| bent.pixel_from_patient(&grid.pose, [0.5; 2], PatientPoint(at)).row;
-        let column = bent.pixel_from_patient(&grid.pose, [0.5; 2], PatientPoint(Vec3::new(3.0, 0.0, 0.0))).column;
+        let sheet = grid.sheet(Some(&bent));
+        let row_of = |at: Vec3| sheet.pixel_from_patient(PatientPoint(at)).row;
+        let column = sheet.pixel_from_patient(PatientPoint(Vec3::new(3.0, 0.0, 0.0))).column;
         let at = |row: f64, aside: f64| values[row.round() as usize * grid.columns + (column + aside).round() as usize];
         for row in (row_of(bead(2)) as usize - 6..row_of(bead(-2)) as usize + 6).map(|row| row as f64) {
             assert!(at(row, 0.0) > 930.0, "the tube stays in the middle, row {row}: {}", at(row, 0.0));
