@@ -325,8 +325,9 @@ fn plane_picture(state: &AppState, active: &ActiveSeries, plane: Plane, width: u
     // Made from every voxel.
     let fidelity = state.fidelity(Pane::Across(plane), &resolved.pixel_from_screen, 1);
     text.bottom_right.extend(badge(fidelity.as_ref(), width, height));
-    text.bottom_left
-        .extend(ui::plane_heatmap_note(state).into_iter().flat_map(|note| corner_wrapped(&note, width, height)));
+    // Where it lies is long for a plane that leans or is curved, and what it was made of in a small pane.
+    let below = std::mem::take(&mut text.bottom_left).into_iter().chain(ui::plane_heatmap_note(state));
+    text.bottom_left = below.flat_map(|line| corner_wrapped(&line, width, height)).collect();
     let view = ViewPicture {
         draw: nothing_drawn(draw.window.clone(), draw.invert),
         width,
