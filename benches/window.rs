@@ -1,14 +1,17 @@
-//! The window itself: a frame's own work while one scrolls through many slices with the analysis running, memory over many
-//! studies opened and closed, and opening by number of slices. Prints tables; `cargo bench --bench window [scroll|cycles|growth]`.
+//! The window itself: from the program's start to the first slice and its score, a frame's own work while one scrolls through
+//! many slices with the analysis running, memory over many studies opened and closed, and opening by number of slices.
+//! Prints tables; `cargo bench --bench window [start|scroll|cycles|growth]`. `start` needs a display.
 //!
 //! A frame's own work is what a frame of the window costs before the graphics driver has it: state, panels, layout,
 //! accessibility. It is told in time on the processor and on the clock.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
-use dens::app::{App, Start, Store};
+use dens::app::{App, SCORE_SHOWN, SLICE_SHOWN, Start, Store};
 use dens::dicom;
 use dens::jobs::JobCtx;
 use dens::state::Settings;
@@ -18,6 +21,11 @@ use egui_kittest::kittest::Queryable;
 
 mod common;
 
+/// Slices of the study that the program is started with, and how often.
+const STARTED: usize = 300;
+const STARTS: usize = 7;
+/// Slices after the first by which the network's time for a slice is told.
+const SLICES_AFTER: usize = 5;
 /// Slices that are scrolled through.
 const SCROLLED: usize = 1500;
 /// Studies opened and closed; memory is compared between the last and the one where all caches are warm.
@@ -28,6 +36,9 @@ const GROWTH: [usize; 4] = [30, 200, 1000, 2000];
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    if is_wanted("start") {
+        start();
+    }
     if is_wanted("growth") {
         growth();
     }
@@ -74,6 +85,87 @@ fn resident_mb() -> Option<f64> {
 
 fn told(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "unknown".into(), |value| format!("{value:.1} {unit}"))
+}
+
+/// From the start of the program, with everything in the page cache, to the first slice on the screen and to its score; and
+/// the way from slice to score in a window that was open already, with nothing drawn, beside the time of a slice.
+fn start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let study = folder.path().join("study");
+    std::fs::create_dir(&study).expect("a folder");
+    write_study(&study, 512, STARTED);
+    println!("\nstart with {STARTED} slices of 512 x 512, median of {STARTS}");
+    if ["DISPLAY", "WAYLAND_DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()) {
+        return println!("  there is no display");
+    }
+    for model in ["nano", "resnet50"] {
+        let mut times = Vec::new();
+        for _ in 0..=STARTS {
+            // Nothing is known of the study.
+            let user = tempfile::tempdir().expect("a temporary folder");
+            let settings = user.path().join("dens/settings.json");
+            Store::at(settings).write(&Settings { acknowledged: true, ..Settings::default() }).expect("settings");
+            times.push(first_seen(&study, model, user.path()));
+        }
+        // The first start warms the caches.
+        times.remove(0);
+        let median = |which: usize| {
+            let mut seconds: Vec<f64> = times.iter().map(|both| both[which].as_secs_f64()).collect();
+            seconds.sort_by(f64::total_cmp);
+            format!("{:.0} ms ({:.0} to {:.0})", seconds[STARTS / 2] * 1e3, seconds[0] * 1e3, seconds[STARTS - 1] * 1e3)
+        };
+        println!("  {model}: first slice {}, its score {} after it", median(0), median(1));
+        let mut undrawn: Vec<[f64; 2]> = (0..STARTS).map(|_| first_score(&study, model)).collect();
+        undrawn.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        let [score, forward] = undrawn[STARTS / 2];
+        let times = score / forward;
+        let (score, forward) = (score * 1e3, forward * 1e3);
+        println!(
+            "    in an open window, nothing drawn: {score:.0} ms, {times:.1} times the {forward:.0} ms of a slice"
+        );
+    }
+}
+
+/// From the first slice to its score in the program alone, and the mean time of a slice of those that follow it.
+fn first_score(study: &Path, model: &str) -> [f64; 2] {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let start = Start { model: Some(model.into()), ..Start::default() };
+    let mut harness = window(start, folder.path(), true);
+    // Until the network lies in memory, of which nothing is shown.
+    std::thread::sleep(Duration::from_secs(3));
+    harness.state_mut().command(dens::state::Command::OpenPaths(vec![study.into()]));
+    let scored = |app: &App| {
+        let findings = app.state().findings();
+        findings.map_or(0, |f| f.slices.iter().filter(|slice| slice.score().is_some()).count())
+    };
+    until(&mut harness, |app| app.state().active.as_ref().is_some_and(|active| active.slice().is_some()));
+    let started = Instant::now();
+    until(&mut harness, |app| scored(app) > 0);
+    let (score, begun) = (started.elapsed().as_secs_f64(), Instant::now());
+    until(&mut harness, |app| scored(app) > SLICES_AFTER);
+    [score, begun.elapsed().as_secs_f64() / SLICES_AFTER as f64]
+}
+
+/// From the start to the first slice, and from there to its score.
+fn first_seen(study: &Path, model: &str, user: &Path) -> [Duration; 2] {
+    let started = Instant::now();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_dens"))
+        .arg(study)
+        .args(["--model", model])
+        .env("RUST_LOG", "dens=info")
+        .env("XDG_CONFIG_HOME", user)
+        .env("XDG_DATA_HOME", user)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut lines = BufReader::new(program.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut at = |wanted: &str| {
+        lines.find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("the program ended before {wanted}"));
+        started.elapsed()
+    };
+    let (slice, score) = (at(SLICE_SHOWN), at(SCORE_SHOWN));
+    program.kill().and_then(|()| program.wait()).expect("it ends");
+    [slice, score.saturating_sub(slice)]
 }
 
 fn scroll() {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::files;
-use crate::jobs::Wake;
+use crate::jobs::{Wake, When};
 use crate::state::Event;
 
 /// What a killed program left half written is cleared away when it is older than this.
@@ -70,7 +70,7 @@ fn work<O: Order>(store: Option<&O::Store>, queue: &Receiver<O>, events: &Sender
                 continue;
             }
             events.send(order.carry_out(store)).ok(); // window gone
-            wake();
+            wake(When::Now);
         }
     }
 }

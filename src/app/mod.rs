@@ -4,6 +4,7 @@
 mod exports;
 mod keeper;
 mod measures;
+mod milestones;
 mod readings;
 mod results;
 mod store;
@@ -13,17 +14,20 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use exports::created_now;
 use keeper::Keeper;
 pub use measures::MeasureStore;
+use milestones::Milestones;
+pub use milestones::{SCORE_SHOWN, SLICE_SHOWN};
 pub use readings::ReadingStore;
 pub use results::ResultStore;
 pub use store::Store;
 
 use crate::gpu::paint;
 use crate::inference::Unfinished;
-use crate::jobs::Wake;
+use crate::jobs::{Wake, When};
 use crate::reading::Moment;
 use crate::state::{AppState, Command, DeviceSetting, Effect, Event, Severity};
 use crate::study::password::Password;
@@ -80,6 +84,7 @@ pub struct App {
     readings: Keeper<readings::Order>,
     settings: Keeper<store::SaveSettings>,
     title: String,
+    milestones: Milestones,
     /// `None` where another window keeps its files in the same place.
     _claim: Option<store::Claim>,
     settings_changed: Option<f64>,
@@ -89,6 +94,11 @@ pub struct App {
 
 /// Settings are written this long after the last change, seconds, so that a dragged slider writes once.
 const SETTLE_S: f64 = 1.0;
+
+/// News of a job's progress are drawn within this time ...
+const SOON: Duration = Duration::from_millis(40);
+/// ... and within this one where the processor draws, whose cores the jobs need.
+const SOON_BY_PROCESSOR: Duration = Duration::from_millis(200);
 
 /// Two readers of one study would overwrite each other.
 const ANOTHER_WINDOW: &str = "Another window of dens is open. Both keep settings, verdicts and measurements in the same \
@@ -111,7 +121,14 @@ impl App {
         let ctx = cc.egui_ctx.clone();
         let waker = ctx.clone();
         let (sender, events) = channel();
-        let wake: Wake = Arc::new(move || waker.request_repaint());
+        let soon = match &cc.wgpu_render_state {
+            Some(render_state) if paint::by_processor(render_state) => SOON_BY_PROCESSOR,
+            _ => SOON,
+        };
+        let wake: Wake = Arc::new(move |when| match when {
+            When::Now => waker.request_repaint(),
+            When::Soon => waker.request_repaint_after(soon),
+        });
         let kept = start.store.as_ref().map(Store::measures);
         let measures = Keeper::start("measurements", kept, sender.clone(), wake.clone());
         let kept = start.store.as_ref().map(Store::readings);
@@ -149,6 +166,7 @@ impl App {
             readings,
             settings: settings_keeper,
             title: String::new(),
+            milestones: Milestones::default(),
             _claim: claim.flatten(),
             settings_changed: None,
             no_picture,
@@ -378,7 +396,7 @@ impl App {
     fn save_when_settled(&mut self, now: f64) {
         let Some(since) = self.settings_changed else { return };
         if now - since < SETTLE_S {
-            self.ctx.request_repaint_after(std::time::Duration::from_secs_f64(SETTLE_S));
+            self.ctx.request_repaint_after(Duration::from_secs_f64(SETTLE_S));
             return;
         }
         self.settings_changed = None;
@@ -403,6 +421,7 @@ fn cancel(running: &Option<Running>) {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.milestones.tell();
         ui::theme::follow(ctx, &self.state.settings);
         self.poll();
         let now = ctx.input(|i| i.time);
@@ -415,14 +434,14 @@ impl eframe::App for App {
         if self.state.cine.is_some() {
             self.command(Command::CineTick(now));
             let step_s = 1.0 / f64::from(self.state.settings.cine_rate.max(1.0));
-            ctx.request_repaint_after(std::time::Duration::from_secs_f64(step_s / 2.0));
+            ctx.request_repaint_after(Duration::from_secs_f64(step_s / 2.0));
         }
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         let progress = self.progress();
         let commands = ui::show(ui, &self.state, &mut self.cache, progress);
-        let any = !commands.is_empty();
+        let any = self.milestones.see(&self.state) || !commands.is_empty();
         for command in commands {
             self.command(command);
         }

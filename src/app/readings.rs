@@ -108,7 +108,7 @@ mod tests {
         assert!(why.contains("kept at") && why.contains("damaged-1"), "{why}");
         assert_eq!(store.read(&key), Ok(Reading::default()), "and begun anew");
         let (events, got) = channel();
-        let mut keeper = Keeper::start("test", Some(store.clone()), events, std::sync::Arc::new(|| {}));
+        let mut keeper = Keeper::start("test", Some(store.clone()), events, std::sync::Arc::new(|_| {}));
         for n in 0..50 {
             keeper.send(Order::Save(key.clone(), Box::new(Reading { before_ms: n, ..reading.clone() })));
         }

@@ -156,7 +156,7 @@ mod tests {
         let store = Store::at(folder.path().join("config").join("settings.json"));
         assert_eq!(store.take(), (Settings::default(), None), "none yet is no damage");
         let (events, got) = std::sync::mpsc::channel();
-        let mut keeper = Keeper::start("test", Some(store.clone()), events, std::sync::Arc::new(|| {}));
+        let mut keeper = Keeper::start("test", Some(store.clone()), events, std::sync::Arc::new(|_| {}));
         for keep in 1..=40 {
             keeper.send(SaveSettings(Box::new(Settings { kept_results_mb: keep, ..Settings::default() })));
         }

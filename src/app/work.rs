@@ -1,7 +1,7 @@
 //! The jobs behind the window: what runs on which thread and how its end becomes an event.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::inference::canal::canal_path;
 use crate::inference::kept::KeptKey;
 use crate::inference::occlusion::{self, Check};
 use crate::inference::{self, Request, Unfinished};
-use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake};
+use crate::jobs::{Cancelled, Job, JobCtx, MaybeCancelled, Outcome, Wake, When};
 use crate::measure::Levels;
 use crate::model::{DevicePreference, Network};
 use crate::state::{
@@ -135,7 +135,7 @@ impl Worker {
             sender.send(Event::DemoMade { request, loaded: patient.loaded }).ok(); // window gone
             // Not as the job's ending: what was open is closed now, and with it the job is cancelled.
             sender.send(Event::TruthFound { request, truth: Arc::new(patient.truth) }).ok();
-            ctx.wake();
+            ctx.wake(When::Now);
             Ok(None)
         };
         self.start("demo", work, move |end| Some(Event::Scanned { request, result: Err(end) }))
@@ -148,7 +148,7 @@ impl Worker {
             let on_slice = |index: usize, slice: Arc<Slice>| {
                 let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
                 sender.send(Event::SliceDecoded { request, index, slice }).ok(); // window gone
-                ctx.wake();
+                ctx.wake(if index == first { When::Now } else { When::Soon });
             };
             if let Some(loaded) = series.in_memory() {
                 return Ok(Some(Event::Loaded { request, result: Ok((loaded, Vec::new())), seconds: 0.0 }));
@@ -187,7 +187,7 @@ impl Worker {
                 if let Ok(slice) = dicom::decode_slice(series, series.slices.len() / 2) {
                     let thumbnail = Arc::new(thumbnail(&slice));
                     sender.send(Event::Thumbnail { request, series: index, thumbnail }).ok(); // window gone
-                    ctx.wake();
+                    ctx.wake(When::Now);
                 }
             }
             Ok(None)
@@ -218,7 +218,7 @@ impl Worker {
         std::thread::spawn(move || {
             let cleared = results.map_or(Ok((0, 0)), |store| store.clear());
             sender.send(Event::ResultsCleared(cleared)).ok(); // window gone
-            wake();
+            wake(When::Now);
         });
     }
 
@@ -339,7 +339,7 @@ impl Worker {
                 _ => return,
             };
             sender.send(event).ok(); // window gone
-            wake();
+            wake(When::Now);
         });
     }
 }
@@ -363,9 +363,15 @@ fn analyse(
     sender: &Sender<Event>,
 ) -> Result<Option<Event>, Stopped> {
     let request = order.request;
+    let read = focus.clone();
     let tell = |event: Event| {
+        let when = match &event {
+            Event::SliceRunning { .. } => When::Soon,
+            Event::SliceScored { index, .. } if *index != read.load(Ordering::Relaxed) => When::Soon,
+            _ => When::Now,
+        };
         sender.send(event).ok(); // window gone
-        ctx.wake();
+        ctx.wake(when);
     };
     let found = findings_of(order, earlier, focus, networks, ctx, &mut |said| {
         tell(match said {
@@ -459,7 +465,7 @@ fn analyse_study(
     let StudyOrder { request, series, machine, keep_bytes } = order;
     let tell = |event: Event| {
         sender.send(event).ok(); // window gone
-        ctx.wake();
+        ctx.wake(When::Now);
     };
     let began = Instant::now();
     let middle = series.slices.len() / 2;

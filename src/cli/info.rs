@@ -137,7 +137,7 @@ fn progress(what: &str) -> (JobCtx, ProgressBar) {
     }
     let slot: Arc<OnceLock<JobCtx>> = Arc::default();
     let (seen, shown) = (Arc::clone(&slot), bar.clone());
-    let ctx = JobCtx::with_wake(Arc::new(move || {
+    let ctx = JobCtx::with_wake(Arc::new(move |_| {
         if let Some((done, total)) = seen.get().map(JobCtx::progress_now) {
             shown.set_length(total as u64);
             shown.set_position(done as u64);

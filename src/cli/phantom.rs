@@ -69,7 +69,7 @@ fn followed() -> Result<(JobCtx, ProgressBar), Refusal> {
     }
     let slot: Arc<OnceLock<JobCtx>> = Arc::default();
     let (seen, shown) = (Arc::clone(&slot), bar.clone());
-    let ctx = JobCtx::with_wake(Arc::new(move || {
+    let ctx = JobCtx::with_wake(Arc::new(move |_| {
         let Some(ctx) = seen.get() else { return };
         if asked.load(Ordering::Relaxed) {
             ctx.cancel();

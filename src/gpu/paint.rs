@@ -91,6 +91,11 @@ pub fn max_volume_side(render_state: &egui_wgpu::RenderState) -> usize {
     render_state.device.limits().max_texture_dimension_3d as usize
 }
 
+/// Whether the processor draws, for want of a graphics device.
+pub fn by_processor(render_state: &egui_wgpu::RenderState) -> bool {
+    render_state.adapter.get_info().device_type == wgpu::DeviceType::Cpu
+}
+
 /// The adapter in words, for the about page and the log.
 pub fn adapter_name(render_state: &egui_wgpu::RenderState) -> String {
     super::adapter_words(&render_state.adapter.get_info())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::metal::METAL;
@@ -20,10 +21,10 @@ use crate::findings::{
 use crate::preprocess::{NO_BONE, NO_CANAL};
 use crate::study::quality::{LEVELS, Line, Weight, kernel_known};
 use crate::study::{LoadedSeries, Series};
-use crate::volume::SlicePixels;
+use crate::volume::{Slice, SlicePixels};
 
 /// Changes with the form of the bytes and with what the same key would compute.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// No result unpacks to more.
 const MOST_BYTES: u64 = 512 << 20;
 /// Topics of the lines that come from voxels and crops.
@@ -77,15 +78,20 @@ fn take_voxels(hash: &mut Sha256, loaded: &LoadedSeries) {
             [v.x, v.y, v.z].into_iter().for_each(|value| number(hash, value));
         }
     }
-    for slice in volume.slices() {
+    let of_slice = |slice: &Arc<Slice>| {
+        let mut hash = Sha256::new();
         for value in slice.padding.unwrap_or([f32::NAN; 2]) {
-            number(hash, f64::from(value));
+            number(&mut hash, f64::from(value));
         }
         match &slice.pixels {
             SlicePixels::I16(values) => hash.update(bytemuck::cast_slice::<i16, u8>(values)),
             SlicePixels::F32(values) => hash.update(bytemuck::cast_slice::<f32, u8>(values)),
         }
-    }
+        hash.finalize()
+    };
+    // The first score waits for it, so all threads share it.
+    let slices: Vec<_> = volume.slices().par_iter().map(of_slice).collect();
+    slices.into_iter().for_each(|slice| hash.update(slice));
 }
 
 /// Why bytes give no result. None of these is more than a reason to compute anew.

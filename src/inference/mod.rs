@@ -222,7 +222,8 @@ pub fn analyse_with(
     let count = volume.slices().len();
     ctx.progress(0, count);
     let planning = Instant::now();
-    let plan = pool.install(|| preprocess::plan(recipe, volume, spacing_mm, &series.position_mm(), ctx))?;
+    // As loading did, on all threads: the first score waits for it, and it takes a moment only.
+    let plan = preprocess::plan(recipe, volume, spacing_mm, &series.position_mm(), ctx)?;
     let gates = gates::before(series, volume, &plan, subject.model);
     on_event(Event::Judged(gates.lines.clone()));
     let stops = gates.texts(Weight::Stop);

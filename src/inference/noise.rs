@@ -84,24 +84,24 @@ fn of_slice(slice: &Slice, [x0, y0, x1, y1]: [usize; 4], spacing_mm: [f64; 2]) -
     let pixels = |mm: f64, each: f64| ((mm / each).round() as usize).max(1);
     let (wide, high) = (pixels(CELL_MM, spacing_mm[1]).max(3), pixels(CELL_MM, spacing_mm[0]).max(3));
     let lag = pixels(LAG_MM, spacing_mm[0]);
-    let value = |column: usize, row: usize| slice.at(column, row).filter(|v| v.is_finite() && !slice.is_padding(*v));
+    let lines: Option<Vec<Vec<f32>>> = (y0..y1).map(|row| slice.measured(row, x0..x1)).collect();
+    let lines = lines?;
+    // The values of a row of a cell, with those a lag above and below them.
+    let threes = |row: usize, left: usize| {
+        let [above, here, below] = [row - lag, row, row + lag].map(|row| &lines[row - y0][left - x0..][..wide]);
+        above.iter().zip(here).zip(below).map(|((above, here), below)| (above - 2.0 * here + below, *here))
+    };
     let mut cells = Vec::new();
     let mut differences = Vec::with_capacity(wide * high);
-    for top in (y0 + lag..(y1.saturating_sub(lag + high) + 1).max(y0 + lag)).step_by(high) {
-        for left in (x0..(x1.saturating_sub(wide) + 1).max(x0)).step_by(wide) {
-            let (mut sum, mut count) = (0.0, 0.0);
-            differences.clear();
-            for row in top..top + high {
-                for column in left..left + wide {
-                    let three = (value(column, row - lag), value(column, row), value(column, row + lag));
-                    let (Some(above), Some(here), Some(below)) = three else { continue };
-                    sum += f64::from(here);
-                    count += 1.0;
-                    differences.push(above - 2.0 * here + below);
-                }
-            }
+    for top in (y0 + lag..(y1 + 1).saturating_sub(lag + high).max(y0 + lag)).step_by(high) {
+        for left in (x0..(x1 + 1).saturating_sub(wide).max(x0)).step_by(wide) {
+            // Where one of the three is missing the difference is no number.
+            let inside = || (top..top + high).flat_map(|row| threes(row, left)).filter(|(d, _)| !d.is_nan());
+            let (sum, count) = inside().fold((0.0, 0.0), |(sum, n), (_, here)| (sum + f64::from(here), n + 1.0));
             let soft = count * 2.0 > (wide * high) as f64 && (SOFT_HU[0]..=SOFT_HU[1]).contains(&(sum / count));
             if soft {
+                differences.clear();
+                differences.extend(inside().map(|(difference, _)| difference));
                 cells.push(deviation(&mut differences));
             }
         }
@@ -219,6 +219,18 @@ pub(super) mod tests {
             spine: None,
         };
         judge(&series, &volume, &plan).expect("soft tissue")
+    }
+
+    #[test]
+    fn regions_smaller_than_a_cell_say_nothing() {
+        for (columns, rows) in [(1, 1), (4, 200), (200, 4), (9, 9), (10, 13), (11, 17)] {
+            let pixels = SlicePixels::I16(vec![40; columns * rows].into());
+            let slice = Slice { rows, columns, pixels, padding: None };
+            for region in [[0, 0, columns, rows], [columns / 2, rows / 2, columns, rows], [0, 0, 0, 0]] {
+                assert_eq!(of_slice(&slice, region, [0.5, 0.5]), None, "{columns} x {rows}, {region:?}");
+            }
+            assert_eq!(of_slice(&slice, [0, 0, columns + 1, rows], [0.5, 0.5]), None);
+        }
     }
 
     #[test]

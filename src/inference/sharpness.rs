@@ -74,14 +74,16 @@ fn widths_mm(series: &Series, volume: &Volume) -> Option<Vec<f64>> {
 /// The widths of all edges of a slice, along rows and along columns, both ways.
 fn edges(slice: &Slice, beside: [Option<&Slice>; 2], gap_mm: f64, [row_mm, column_mm]: [f64; 2]) -> Vec<f64> {
     let mut widths = Vec::new();
+    // Most pixels have no edge beside them, so that is asked first, of all at once.
+    let lines: Vec<Vec<bool>> = (0..slice.rows)
+        .map_while(|row| slice.measured(row, 0..slice.columns))
+        .map(|values| values.into_iter().map(|value| value < MIDDLE_HU).collect())
+        .collect();
     for (along, each_mm, across_mm) in [([1, 0], column_mm, row_mm), ([0, 1], row_mm, column_mm)] {
-        for row in 0..slice.rows {
-            for column in 0..slice.columns {
-                // Most pixels have no edge beside them, so that comes first.
-                let both = slice.at(column, row).zip(slice.at(column + along[0], row + along[1]));
-                if both.is_none_or(|(here, next)| (here < MIDDLE_HU) == (next < MIDDLE_HU)) {
-                    continue;
-                }
+        for (row, here) in lines.iter().enumerate() {
+            let Some(next) = lines.get(row + along[1]) else { continue };
+            let pairs = here.iter().zip(next.iter().skip(along[0])).enumerate();
+            for (column, _) in pairs.filter(|(_, (here, next))| here != next) {
                 let (column, row) = (column as i64, row as i64);
                 let along = along.map(|step| step as i64);
                 let at = |k: f64| Place { slice, column, row, along }.value(k);

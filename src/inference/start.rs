@@ -60,16 +60,21 @@ const VARIABLE: &str = "DENS_MODEL";
 /// # Errors
 /// The weight file is refused, with the reason. A device that does not work is no error but [`Network::device_note`].
 pub fn default_network(model: Option<&Path>, device: DevicePreference) -> Result<Network, ModelError> {
+    // Packing weights would hold up whatever loads slices on the common pool.
+    in_pool(|| wanted_network(model, device))
+}
+
+fn wanted_network(model: Option<&Path>, device: DevicePreference) -> Result<Network, ModelError> {
     let Some(model) = model else {
         return match std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) {
-            Some(name) => default_network(Some(Path::new(&name)), device),
+            Some(name) => wanted_network(Some(Path::new(&name)), device),
             None => beside_executable(device).map_or_else(|| built_in(device), Ok),
         };
     };
     let named = |shipped: &Shipped| shipped.bytes.filter(|_| model == Path::new(shipped.name));
     match named(&SMALL).or(named(&LARGE)) {
         Some(bytes) => read(bytes, device),
-        None if model == Path::new(UNTRAINED_NAME) => in_pool(|| untrained(device)),
+        None if model == Path::new(UNTRAINED_NAME) => untrained(device),
         None => Network::load(model, device),
     }
 }
@@ -104,14 +109,14 @@ fn built_in(device: DevicePreference) -> Result<Network, ModelError> {
     let (small, large) = match (SMALL.bytes, LARGE.bytes) {
         (Some(small), Some(large)) => (small, large),
         (Some(only), None) | (None, Some(only)) => return read(only, device),
-        (None, None) => return in_pool(|| untrained(device)),
+        (None, None) => return untrained(device),
     };
     if cfg!(debug_assertions) {
         let why = "small network: this build of the program is not optimised, so ResNet-50 would take too long";
         return Ok(read(small, device)?.chosen(why.into()));
     }
     let large = read(large, device)?;
-    let seconds = STUDY_SLICES * in_pool(|| seconds_per_slice(&large))?;
+    let seconds = STUDY_SLICES * seconds_per_slice(&large)?;
     let (takes_large, why) = choice(seconds);
     Ok(if takes_large { large } else { read(small, device)? }.chosen(why))
 }

@@ -17,7 +17,15 @@ pub fn default_threads() -> usize {
 }
 
 /// Called whenever something happened that a waiting window should show.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+pub type Wake = Arc<dyn Fn(When) + Send + Sync>;
+
+/// How soon the window should look at what a job has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Now,
+    /// With other news of its kind: a window that draws each step of a count has no time for anything else.
+    Soon,
+}
 
 struct Shared {
     cancelled: AtomicBool,
@@ -33,7 +41,7 @@ pub struct JobCtx(Arc<Shared>);
 impl JobCtx {
     /// A context without a window, for the command line and tests. Never cancelled unless [`JobCtx::cancel`] is called.
     pub fn detached() -> Self {
-        Self::with_wake(Arc::new(|| {}))
+        Self::with_wake(Arc::new(|_| {}))
     }
     /// A context without a job that calls `wake` at each step of progress.
     pub fn with_wake(wake: Wake) -> Self {
@@ -51,17 +59,17 @@ impl JobCtx {
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
-    /// Stores the newest value and wakes the window if it moved.
+    /// Stores the newest value and wakes the window soon if it moved.
     pub fn progress(&self, done: usize, total: usize) {
         let before = self.0.done.swap(done, Ordering::Relaxed);
         self.0.total.store(total, Ordering::Relaxed);
         if before != done {
-            (self.0.wake)();
+            self.wake(When::Soon);
         }
     }
     /// Wakes the window because a partial result is waiting.
-    pub fn wake(&self) {
-        (self.0.wake)();
+    pub fn wake(&self, when: When) {
+        (self.0.wake)(when);
     }
     /// `(done, total)`; `(0, 0)` before the first report.
     pub fn progress_now(&self) -> (usize, usize) {
@@ -109,7 +117,7 @@ impl<T: Send + 'static, E: MaybeCancelled + Send + 'static> Job<T, E> {
                 Err(panic) => Outcome::Panicked(panic_text(panic.as_ref())),
             };
             tx.send(outcome).ok(); // receiver gone = nobody cares any more
-            wake();
+            wake(When::Now);
         });
         if let Err(error) = spawned {
             log::error!("could not start a thread: {error}");
@@ -160,7 +168,7 @@ mod tests {
         }
     }
     fn quiet() -> Wake {
-        Arc::new(|| {})
+        Arc::new(|_| {})
     }
 
     #[test]

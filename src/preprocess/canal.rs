@@ -3,7 +3,7 @@
 //! Works on a grid of about 0.75 mm, which holds a lamina and averages noise away. All places are in millimetres from the
 //! picture's upper left corner.
 
-use super::components::components;
+use super::components::{Component, Neighbours, Parts, Run, components};
 use super::hu_of;
 use crate::volume::Slice;
 
@@ -64,9 +64,13 @@ impl Grid {
         let mut hu = vec![0.0_f32; columns * rows];
         for (row, cells) in hu.chunks_exact_mut(columns.max(1)).enumerate() {
             for line in row * high..(row + 1) * high {
-                let values = hu_of(slice, line * slice.columns, columns * wide)?;
-                for (cell, values) in cells.iter_mut().zip(values.chunks_exact(wide)) {
-                    *cell += values.iter().map(|v| v.clamp(CLIP_HU[0], CLIP_HU[1])).sum::<f32>();
+                let values = hu_of(slice, line, 0..columns * wide)?;
+                match wide {
+                    // The commonest widths, for which the compiler can take several cells at once.
+                    1 => add_to_cells(cells, &values, 1),
+                    2 => add_to_cells(cells, &values, 2),
+                    3 => add_to_cells(cells, &values, 3),
+                    _ => add_to_cells(cells, &values, wide),
                 }
             }
         }
@@ -85,79 +89,50 @@ impl Grid {
         self.cell_mm[0] * self.cell_mm[1]
     }
 
-    fn place(&self, offset: usize) -> [usize; 2] {
-        [offset % self.columns, offset / self.columns]
-    }
-
-    /// The middle of some cells, mm.
-    fn middle_mm(&self, cells: impl Iterator<Item = usize>) -> Option<[f64; 2]> {
+    /// The middle of the cells of a half-open box for which `is_set(offset)` holds, mm.
+    fn middle_mm(&self, [x0, y0, x1, y1]: [usize; 4], is_set: impl Fn(usize) -> bool) -> Option<[f64; 2]> {
         let (mut sum, mut count) = ([0.0, 0.0], 0.0);
-        for offset in cells {
-            let [x, y] = self.place(offset);
-            sum = [sum[0] + x as f64 + 0.5, sum[1] + y as f64 + 0.5];
-            count += 1.0;
+        for y in y0..y1 {
+            for x in (x0..x1).filter(|x| is_set(y * self.columns + x)) {
+                sum = [sum[0] + x as f64 + 0.5, sum[1] + y as f64 + 0.5];
+                count += 1.0;
+            }
         }
         (count > 0.0).then(|| [sum[0] / count * self.cell_mm[0], sum[1] / count * self.cell_mm[1]])
     }
 
-    /// The four-connected parts of a mask, each as its cells.
-    fn parts(&self, mask: &[bool]) -> Vec<Vec<usize>> {
-        let mut seen = vec![false; mask.len()];
-        let mut parts = Vec::new();
-        for start in 0..mask.len() {
-            if seen[start] || !mask[start] {
-                continue;
-            }
-            seen[start] = true;
-            let mut cells = vec![start];
-            let mut next = 0;
-            while next < cells.len() {
-                let [x, y] = self.place(cells[next]);
-                let around = [
-                    (x > 0).then(|| cells[next] - 1),
-                    (x + 1 < self.columns).then(|| cells[next] + 1),
-                    (y > 0).then(|| cells[next] - self.columns),
-                    (y + 1 < self.rows).then(|| cells[next] + self.columns),
-                ];
-                for offset in around.into_iter().flatten().filter(|&offset| mask[offset]) {
-                    if !std::mem::replace(&mut seen[offset], true) {
-                        cells.push(offset);
-                    }
-                }
-                next += 1;
-            }
-            parts.push(cells);
+    /// The middle of some runs of cells, mm, and their mean in HU; of none no numbers.
+    fn middle_and_hu(&self, runs: impl Iterator<Item = Run>) -> ([f64; 2], f64) {
+        let (mut sum, mut hu, mut count) = ([0.0, 0.0], 0.0, 0.0);
+        for Run { row, start, end } in runs {
+            let cells = (end - start) as f64;
+            sum = [sum[0] + cells * (start + end) as f64 / 2.0, sum[1] + cells * (row as f64 + 0.5)];
+            hu += self.hu[row * self.columns..][start..end].iter().map(|&hu| f64::from(hu)).sum::<f64>();
+            count += cells;
         }
-        parts
-    }
-
-    /// The half-open box of some cells.
-    fn bounds(&self, cells: &[usize]) -> [usize; 4] {
-        cells.iter().fold([usize::MAX, usize::MAX, 0, 0], |b, &offset| {
-            let [x, y] = self.place(offset);
-            [b[0].min(x), b[1].min(y), b[2].max(x + 1), b[3].max(y + 1)]
-        })
+        ([sum[0] / count * self.cell_mm[0], sum[1] / count * self.cell_mm[1]], hu / count)
     }
 
     /// The mask and its four neighbours.
     fn grown(&self, mask: &[bool]) -> Vec<bool> {
+        let add = |into: &mut [bool], from: &[bool]| into.iter_mut().zip(from).for_each(|(a, b)| *a |= b);
         let mut grown = mask.to_vec();
-        for (offset, _) in mask.iter().enumerate().filter(|(_, set)| **set) {
-            let [x, y] = self.place(offset);
-            if x > 0 {
-                grown[offset - 1] = true;
-            }
-            if x + 1 < self.columns {
-                grown[offset + 1] = true;
-            }
-            if y > 0 {
-                grown[offset - self.columns] = true;
-            }
-            if y + 1 < self.rows {
-                grown[offset + self.columns] = true;
-            }
+        let columns = self.columns.max(1);
+        for (line, here) in grown.chunks_exact_mut(columns).zip(mask.chunks_exact(columns)) {
+            add(&mut line[1..], here);
+            add(line, &here[1..]);
         }
+        add(&mut grown[columns.min(mask.len())..], mask);
+        add(&mut grown, &mask[columns.min(mask.len())..]);
         grown
+    }
+}
+
+/// Adds a line's values, clipped, to the cells that are `wide` pixels wide.
+#[inline(always)]
+fn add_to_cells(cells: &mut [f32], values: &[f32], wide: usize) {
+    for (cell, values) in cells.iter_mut().zip(values.chunks_exact(wide)) {
+        *cell += values.iter().map(|v| v.clamp(CLIP_HU[0], CLIP_HU[1])).sum::<f32>();
     }
 }
 
@@ -182,47 +157,51 @@ pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
             closed = grid.grown(&closed);
             grown_by += 1;
         }
-        let open: Vec<bool> = closed.iter().map(|set| !set).collect();
-        let parts = grid.parts(&open);
-        holes.extend(parts.iter().filter_map(|part| hole(&grid, part, cells, worth, body_middle_mm)));
+        let open = Parts::of(grid.columns, grid.rows, Neighbours::Four, |offset| !closed[offset]);
+        let hole = |(part, of): (usize, &Component)| hole(&grid, *of, || open.runs(part), cells, worth, body_middle_mm);
+        holes.extend(open.parts.iter().enumerate().filter_map(hole));
     }
-    let central = |offset: &usize| {
-        let [x, y] = grid.place(*offset);
-        let within = |v: usize, length: usize| (length / 4..length - length / 4).contains(&v);
-        within(x, grid.columns) && within(y, grid.rows)
-    };
-    let cells = || 0..bone.len();
+    let [whole, central] = [[0, 0, grid.columns, grid.rows], {
+        let (x, y) = (grid.columns / 4, grid.rows / 4);
+        [x, y, grid.columns - x, grid.rows - y]
+    }];
     let middle_mm = grid
-        .middle_mm(cells().filter(|&offset| bone[offset]).filter(central))
-        .or_else(|| grid.middle_mm(cells().filter(|&offset| grid.hu[offset] > super::BODY_HU)));
+        .middle_mm(central, |offset| bone[offset])
+        .or_else(|| grid.middle_mm(whole, |offset| grid.hu[offset] > super::BODY_HU));
     let moved = |[x, y]: [f64; 2]| [x + x0 as f64 * grid.cell_mm[0], y + y0 as f64 * grid.cell_mm[1]];
     holes.iter_mut().for_each(|hole: &mut Hole| hole.at_mm = moved(hole.at_mm));
     Look { holes, middle_mm: middle_mm.map(moved) }
 }
 
 /// A part of what is no bone, if it may be the canal. `grown` cells of its rim were given to the bone.
-fn hole(grid: &Grid, part: &[usize], grown: usize, closing_worth: f64, body_middle_mm: f64) -> Option<Hole> {
-    let [x0, y0, x1, y1] = grid.bounds(part);
+fn hole<R: Iterator<Item = Run>>(
+    grid: &Grid,
+    part: Component,
+    runs: impl Fn() -> R,
+    grown: usize,
+    closing_worth: f64,
+    body_middle_mm: f64,
+) -> Option<Hole> {
+    let [x0, y0, x1, y1] = part.bounds;
     if x0 == 0 || y0 == 0 || x1 == grid.columns || y1 == grid.rows {
         return None;
     }
     let (wide, high) = ((x1 - x0) as f64 * grid.cell_mm[0], (y1 - y0) as f64 * grid.cell_mm[1]);
-    let filled = part.len() as f64 * grid.cell_mm2() / (wide * high);
-    if filled < MIN_FILLED || wide.max(high) > MAX_ELONGATION * wide.min(high) {
+    let part_mm2 = part.pixels as f64 * grid.cell_mm2();
+    if part_mm2 / (wide * high) < MIN_FILLED || wide.max(high) > MAX_ELONGATION * wide.min(high) {
         return None;
     }
     // As a disc that gets its rim back.
     let rim_mm = grown as f64 * grid.cell_mm2().sqrt();
-    let radius_mm = (part.len() as f64 * grid.cell_mm2() / std::f64::consts::PI).sqrt() + rim_mm;
+    let radius_mm = (part_mm2 / std::f64::consts::PI).sqrt() + rim_mm;
     let area_mm2 = std::f64::consts::PI * radius_mm * radius_mm;
     if !(AREA_MM2[0]..=C1_AREA_MM2).contains(&area_mm2) {
         return None;
     }
     let size_worth = if area_mm2 <= AREA_MM2[1] { 1.0 } else { 0.6 };
-    let hu = part.iter().map(|&offset| f64::from(grid.hu[offset])).sum::<f64>() / part.len() as f64;
+    let (at_mm, hu) = grid.middle_and_hu(runs());
     let off_hu = (CANAL_HU[0] - hu).max(hu - CANAL_HU[1]).max(0.0);
     let hu_worth = (1.0 - off_hu / CANAL_HU_FALL).max(0.0);
-    let at_mm = grid.middle_mm(part.iter().copied())?;
     let aside = (at_mm[0] - body_middle_mm) / ASIDE_MM;
     let worth = closing_worth * size_worth * hu_worth / (1.0 + aside * aside);
     (worth > 0.02).then_some(Hole { at_mm, area_mm2, worth })

@@ -1,4 +1,4 @@
-//! Connected parts of a mask, eight neighbours, found by rows of runs.
+//! Connected parts of a mask, found by rows of runs.
 
 /// One connected part: its number of pixels and its half-open box `[column0, row0, column1, row1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,53 +19,91 @@ pub fn union(a: [usize; 4], b: [usize; 4]) -> [usize; 4] {
 }
 
 /// A horizontal stretch of set pixels, columns half-open.
-struct Run {
-    start: usize,
-    end: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub row: usize,
+    pub start: usize,
+    pub end: usize,
 }
 
-/// All eight-connected parts of the pixels for which `is_set(offset)` holds, in a row-major picture that is `columns`
-/// wide and `rows` high. The order is that of their first pixels.
+/// Which pixels touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    /// Those that share an edge.
+    Four,
+    /// Diagonal ones too.
+    Eight,
+}
+
+/// The connected parts of a mask, in the order of their first pixels, and what they are made of.
+pub struct Parts {
+    pub parts: Vec<Component>,
+    runs: Vec<Run>,
+    /// The first run of each run's part.
+    roots: Vec<usize>,
+    /// The first run of each part.
+    firsts: Vec<usize>,
+}
+
+impl Parts {
+    /// Of the pixels for which `is_set(offset)` holds, in a row-major picture that is `columns` wide and `rows` high.
+    pub fn of(columns: usize, rows: usize, neighbours: Neighbours, is_set: impl Fn(usize) -> bool) -> Self {
+        // So far may a run begin or end beside another and still touch it.
+        let aside = usize::from(neighbours == Neighbours::Eight);
+        let mut runs: Vec<Run> = Vec::new();
+        let mut parts: Vec<Component> = Vec::new();
+        let mut parents: Vec<usize> = Vec::new();
+        let mut above = 0..0;
+        for row in 0..rows {
+            let first = runs.len();
+            let mut column = 0;
+            let mut candidate = above.start;
+            while column < columns {
+                if !is_set(row * columns + column) {
+                    column += 1;
+                    continue;
+                }
+                let start = column;
+                while column < columns && is_set(row * columns + column) {
+                    column += 1;
+                }
+                let this = runs.len();
+                runs.push(Run { row, start, end: column });
+                parts.push(Component { pixels: column - start, bounds: [start, row, column, row + 1] });
+                parents.push(this);
+                // Runs of the row above that end left of this one cannot touch any later run either.
+                while candidate < above.end && runs[candidate].end + aside <= start {
+                    candidate += 1;
+                }
+                for other in (candidate..above.end).take_while(|&other| runs[other].start < column + aside) {
+                    join(&mut parents, other, this);
+                }
+            }
+            above = first..runs.len();
+        }
+        for run in 0..runs.len() {
+            let root = root_of(&mut parents, run);
+            // All that lie on the way are known then.
+            parents[run] = root;
+            if root != run {
+                parts[root] = parts[root].joined(parts[run]);
+            }
+        }
+        let firsts: Vec<usize> = (0..runs.len()).filter(|&run| parents[run] == run).collect();
+        Self { parts: firsts.iter().map(|&run| parts[run]).collect(), runs, roots: parents, firsts }
+    }
+
+    /// What a part is made of, row by row.
+    pub fn runs(&self, part: usize) -> impl Iterator<Item = Run> + '_ {
+        let root = self.firsts.get(part).copied();
+        let all = self.runs.iter().zip(&self.roots).skip(root.unwrap_or(0));
+        all.filter(move |(_, of)| root == Some(**of)).map(|(run, _)| *run)
+    }
+}
+
+/// All eight-connected parts.
 pub fn components(columns: usize, rows: usize, is_set: impl Fn(usize) -> bool) -> Vec<Component> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut parts: Vec<Component> = Vec::new();
-    let mut parents: Vec<usize> = Vec::new();
-    let mut above = 0..0;
-    for row in 0..rows {
-        let first = runs.len();
-        let mut column = 0;
-        let mut candidate = above.start;
-        while column < columns {
-            if !is_set(row * columns + column) {
-                column += 1;
-                continue;
-            }
-            let start = column;
-            while column < columns && is_set(row * columns + column) {
-                column += 1;
-            }
-            let this = runs.len();
-            runs.push(Run { start, end: column });
-            parts.push(Component { pixels: column - start, bounds: [start, row, column, row + 1] });
-            parents.push(this);
-            // Runs of the row above that end left of this one cannot touch any later run either.
-            while candidate < above.end && runs[candidate].end < start {
-                candidate += 1;
-            }
-            // Eight neighbours: a run that begins or ends diagonally next to this one touches it.
-            for other in (candidate..above.end).take_while(|&other| runs[other].start <= column) {
-                join(&mut parents, other, this);
-            }
-        }
-        above = first..runs.len();
-    }
-    for run in 0..runs.len() {
-        let root = root_of(&mut parents, run);
-        if root != run {
-            parts[root] = parts[root].joined(parts[run]);
-        }
-    }
-    (0..runs.len()).filter(|&run| parents[run] == run).map(|run| parts[run]).collect()
+    Parts::of(columns, rows, Neighbours::Eight, is_set).parts
 }
 
 fn root_of(parents: &mut [usize], mut of: usize) -> usize {
@@ -103,8 +141,8 @@ mod tests {
         assert_eq!(components(0, 0, |_| true), []);
     }
 
-    /// The plain way: fill from each pixel that has not been reached yet.
-    fn by_filling(columns: usize, rows: usize, set: &[bool]) -> Vec<Component> {
+    /// The plain way: fill from each pixel that has not been reached yet. With the offsets of each part.
+    fn by_filling(columns: usize, rows: usize, four: bool, set: &[bool]) -> Vec<(Component, Vec<usize>)> {
         let mut seen = vec![false; set.len()];
         let mut parts = Vec::new();
         for start in 0..set.len() {
@@ -112,22 +150,24 @@ mod tests {
                 continue;
             }
             seen[start] = true;
-            let mut stack = vec![start];
+            let (mut stack, mut offsets) = (vec![start], Vec::new());
             let mut part = Component { pixels: 0, bounds: [usize::MAX, usize::MAX, 0, 0] };
             while let Some(offset) = stack.pop() {
+                offsets.push(offset);
                 let (c, r) = (offset % columns, offset / columns);
                 part = part.joined(Component { pixels: 1, bounds: [c, r, c + 1, r + 1] });
                 for nr in r.saturating_sub(1)..(r + 2).min(rows) {
                     for nc in c.saturating_sub(1)..(c + 2).min(columns) {
                         let next = nr * columns + nc;
-                        if set[next] && !seen[next] {
+                        if set[next] && !seen[next] && !(four && nr != r && nc != c) {
                             seen[next] = true;
                             stack.push(next);
                         }
                     }
                 }
             }
-            parts.push(part);
+            offsets.sort_unstable();
+            parts.push((part, offsets));
         }
         parts
     }
@@ -136,11 +176,17 @@ mod tests {
         #[test]
         fn runs_give_the_same_parts_as_filling(
             columns in 1_usize..14,
+            four in any::<bool>(),
             set in proptest::collection::vec(any::<bool>(), 1..150),
         ) {
             let rows = set.len() / columns;
             let set = &set[..rows * columns];
-            prop_assert_eq!(components(columns, rows, |offset| set[offset]), by_filling(columns, rows, set));
+            let neighbours = if four { Neighbours::Four } else { Neighbours::Eight };
+            let found = Parts::of(columns, rows, neighbours, |offset| set[offset]);
+            let offsets = |part| found.runs(part).flat_map(|r| (r.start..r.end).map(move |c| r.row * columns + c));
+            let found: Vec<(Component, Vec<usize>)> =
+                found.parts.iter().enumerate().map(|(part, of)| (*of, offsets(part).collect())).collect();
+            prop_assert_eq!(found, by_filling(columns, rows, four, set));
         }
     }
 }

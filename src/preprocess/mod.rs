@@ -17,10 +17,12 @@ mod resize;
 mod spine;
 mod track;
 
+use std::ops::Range;
+
 use crate::findings::PixelBox;
 use crate::geometry::PixelPoint;
 use crate::jobs::{Cancelled, JobCtx};
-use crate::volume::{Slice, SlicePixels, Volume};
+use crate::volume::{Slice, Volume};
 use resize::{Padded, Span, resize};
 
 pub use spine::{CROP_MM, SpineTrack};
@@ -90,7 +92,8 @@ impl Ramp {
     /// `floor(255 y + 1/2)` in 0..=255. With 255 multiplied in before the division, a whole HU gives the exact result:
     /// ties are representable, and everything else is far from one.
     fn of_u8(self, hu: f32) -> u8 {
-        (255.0 * (hu - self.lower()) / self.width + 0.5).floor().clamp(0.0, 255.0) as u8
+        // The cast rounds towards zero and stays within 0..=255, which is floor and clamp in one.
+        (255.0 * (hu - self.lower()) / self.width + 0.5) as u8
     }
 }
 
@@ -196,7 +199,7 @@ pub fn network_input(slice: &Slice, crop: &Crop, side: usize) -> Vec<f32> {
     let mut hu = Vec::with_capacity(columns * rows);
     for row in row0..row1 {
         // A slice of fewer pixels than it says is black where they are missing.
-        hu.extend(hu_of(slice, row * slice.columns + column0, columns).unwrap_or_else(|| vec![AIR_HU; columns]));
+        hu.extend(hu_of(slice, row, column0..column1).unwrap_or_else(|| vec![AIR_HU; columns]));
     }
     let [x0, y0, x1, y1] = crop.region;
     let (x, left) = Span::of_edges(x0, x1, column0);
@@ -240,14 +243,11 @@ fn pixel_mm2(spacing_mm: [f64; 2]) -> f64 {
     if area.is_finite() && area > 0.0 { area } else { 1.0 }
 }
 
-/// `count` values from a row-major offset, padding and what is no finite number as air. `None` beyond the slice.
-fn hu_of(slice: &Slice, offset: usize, count: usize) -> Option<Vec<f32>> {
-    let range = offset..offset.checked_add(count)?;
-    let clean = |v: f32| if v.is_finite() && !slice.is_padding(v) { v } else { AIR_HU };
-    Some(match &slice.pixels {
-        SlicePixels::I16(values) => values.get(range)?.iter().map(|&v| clean(f32::from(v))).collect(),
-        SlicePixels::F32(values) => values.get(range)?.iter().map(|&v| clean(v)).collect(),
-    })
+/// The values of some columns of a row, padding and what is no finite number as air. `None` beyond the slice.
+fn hu_of(slice: &Slice, row: usize, columns: Range<usize>) -> Option<Vec<f32>> {
+    let mut values = slice.measured(row, columns)?;
+    values.iter_mut().for_each(|v| *v = if v.is_nan() { AIR_HU } else { *v });
+    Some(values)
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ enum Found {
 
 fn look_at(slice: &Slice, pixel_mm2: f64) -> Found {
     let (columns, rows) = (slice.columns, slice.rows);
-    let Some(hu) = hu_of(slice, 0, columns * rows) else { return Found::Air };
+    let lines: Option<Vec<Vec<f32>>> = (0..rows).map(|row| hu_of(slice, row, 0..columns)).collect();
+    let Some(hu) = lines.map(|lines| lines.concat()) else { return Found::Air };
     let bone: Vec<u8> = hu.iter().map(|&hu| GROSS_BONE.of_u8(hu)).collect();
     let threshold = otsu::threshold(&otsu::histogram(&bone));
     if let Some(threshold) = threshold.filter(|&t| t >= MIN_BONE_THRESHOLD)

@@ -3,10 +3,11 @@
 use rayon::prelude::*;
 
 use super::canal::{self, Look};
+use super::otsu::{self, Histogram};
 use super::track::{self, Knot};
-use super::{Crop, CropPlan, GROSS_BONE, MIN_BONE_THRESHOLD, NO_CANAL, Recipe, hu_of, otsu};
+use super::{Crop, CropPlan, GROSS_BONE, MIN_BONE_THRESHOLD, NO_CANAL, Recipe, hu_of};
 use crate::jobs::{Cancelled, JobCtx};
-use crate::volume::{Slice, Volume};
+use crate::volume::{Slice, SlicePixels, Volume};
 
 /// Edge of the square, mm. C1 is 71 to 78 mm wide; the tips of spinous processes lie about 50 mm behind the canal.
 pub const CROP_MM: f64 = 140.0;
@@ -23,6 +24,9 @@ const NEAR_MM: f64 = 10.0;
 const CONTINUED_MM: f64 = 20.0;
 /// ... which is measured over this height.
 const DIRECTION_MM: f64 = 25.0;
+
+/// So many neighbours are asked at once whether all are black.
+const BLACK_TOGETHER: usize = 16;
 
 /// What is known of the spinal canal.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,23 +90,49 @@ pub(super) fn plan(
 
 /// One threshold for the whole series, so that a slice of shoulders is judged as its neighbours.
 fn bone_hu(slices: &[std::sync::Arc<Slice>], ctx: &JobCtx) -> Result<f32, Cancelled> {
-    let pooled = slices
-        .par_iter()
-        .map(|slice| {
-            ctx.check()?;
-            let hu = hu_of(slice, 0, slice.columns * slice.rows).unwrap_or_default();
-            let grey: Vec<u8> = hu.iter().map(|&hu| GROSS_BONE.of_u8(hu)).collect();
-            Ok(otsu::histogram(&grey))
-        })
-        .try_reduce(
-            || [0_u32; 256],
-            |mut sum, counts| {
-                sum.iter_mut().zip(counts).for_each(|(a, b)| *a = a.saturating_add(b));
-                Ok(sum)
-            },
-        )?;
+    let pooled = slices.par_iter().map(|slice| ctx.check().map(|()| grey_counts(slice)));
+    let pooled = pooled.try_reduce(|| [0; 256], |a, b| Ok(sum(a, b)))?;
     let threshold = otsu::threshold(&pooled).unwrap_or_default().max(MIN_BONE_THRESHOLD);
     Ok(GROSS_BONE.lower() + GROSS_BONE.width * f32::from(threshold) / 255.0)
+}
+
+fn sum(mut counts: Histogram, more: Histogram) -> Histogram {
+    counts.iter_mut().zip(more).for_each(|(a, b)| *a = a.saturating_add(b));
+    counts
+}
+
+/// The greys of a slice in the window of gross bone.
+fn grey_counts(slice: &Slice) -> Histogram {
+    let values = match &slice.pixels {
+        SlicePixels::I16(values) if slice.padding.is_none_or(|[_, high]| high <= GROSS_BONE.lower()) => values,
+        _ => {
+            let rows = (0..slice.rows).map_while(|row| hu_of(slice, row, 0..slice.columns));
+            let greys = rows.map(|hu| hu.into_iter().map(|hu| GROSS_BONE.of_u8(hu)).collect::<Vec<u8>>());
+            return greys.map(|greys| otsu::histogram(&greys)).fold([0; 256], sum);
+        }
+    };
+    // Whole numbers above the window's lower end are counted as such, those above its upper end there, and greys made of
+    // the counts. All others, padding among them, are black; most stand together and need no look each.
+    let (low, width) = (GROSS_BONE.lower() as i16, GROSS_BONE.width as i16);
+    let mut counts = vec![[0_u32; 2]; usize::from(width.unsigned_abs()) + 1];
+    for some in values.chunks(BLACK_TOGETHER) {
+        if some.iter().copied().fold(i16::MIN, i16::max) <= low {
+            continue;
+        }
+        // Neighbours are often equal: counted apart they do not wait for one another. There are fewer than 2^32.
+        for (turn, &value) in some.iter().enumerate().filter(|(_, value)| **value > low) {
+            let count = &mut counts[usize::from((value.min(low + width) - low).unsigned_abs())][turn % 2];
+            *count = count.wrapping_add(1);
+        }
+    }
+    let bright: u32 = counts.iter().flatten().sum();
+    counts[0][0] = u32::try_from(values.len()).unwrap_or(u32::MAX).saturating_sub(bright);
+    let mut greys = [0_u32; 256];
+    for (above, counts) in (0_u16..).zip(counts) {
+        let grey = GROSS_BONE.of_u8(GROSS_BONE.lower() + f32::from(above));
+        greys[usize::from(grey)] = counts.into_iter().fold(greys[usize::from(grey)], u32::saturating_add);
+    }
+    greys
 }
 
 /// How far each slice lies behind the first one in reading direction, never descending. Where a position is missing, or

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::volume::SlicePixels;
 
 /// A slice of 40 HU with rectangles `([column0, row0, column1, row1], hu)` painted on it. One pixel of 220 HU in the
 /// corner fills the gap between soft tissue and bone as real pictures do: between two values alone, Otsu's first

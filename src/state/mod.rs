@@ -272,7 +272,7 @@ impl ActiveSeries {
     fn take_slice(&mut self, index: usize, slice: Arc<Slice>) {
         // Where neither HU nor the file say how to look at the values, the first slice's own range does.
         let unknown = !self.series.values_are_hu && self.series.file_windows.is_empty() && self.decoded() == 0;
-        if let Some([low, high]) = slice.min_max().filter(|_| unknown) {
+        if unknown && let Some([low, high]) = slice.min_max() {
             self.window = Window::covering(f64::from(low), f64::from(high));
         }
         if let Some(slot) = self.slices.get_mut(index) {

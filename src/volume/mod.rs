@@ -178,15 +178,52 @@ impl Slice {
         };
         Self { rows, columns, pixels, padding: self.padding }
     }
+    /// The values of a part of a row, NaN where they are padding or no finite number. `None` where there are fewer.
+    pub fn measured(&self, row: usize, columns: std::ops::Range<usize>) -> Option<Vec<f32>> {
+        let start =
+            row.checked_mul(self.columns)?.checked_add(columns.start).filter(|_| columns.end <= self.columns)?;
+        let range = start..start.checked_add(columns.end.checked_sub(columns.start)?)?;
+        Some(match &self.pixels {
+            SlicePixels::I16(values) => {
+                let [pad_low, pad_high] = whole_padding(self.padding);
+                let measured = |v: i16| if v < pad_low || v > pad_high { f32::from(v) } else { f32::NAN };
+                values.get(range)?.iter().map(|&v| measured(v)).collect()
+            }
+            SlicePixels::F32(values) => {
+                let measured = |v: f32| if v.is_finite() && !self.is_padding(v) { v } else { f32::NAN };
+                values.get(range)?.iter().map(|&v| measured(v)).collect()
+            }
+        })
+    }
     /// Smallest and largest value that is not padding; `None` when there is none.
     pub fn min_max(&self) -> Option<[f32; 2]> {
-        let (mut range, values): (Option<[f32; 2]>, _) = (None, self.pixels.values());
-        for offset in 0..self.pixels.len() {
-            let Some(v) = values.get(offset).filter(|v| v.is_finite() && !self.is_padding(*v)) else { continue };
-            range = Some(range.map_or([v, v], |[low, high]| [low.min(v), high.max(v)]));
-        }
-        range
+        let values = match &self.pixels {
+            SlicePixels::I16(values) => return whole_min_max(values, self.padding).map(|range| range.map(f32::from)),
+            SlicePixels::F32(values) => values.iter().copied(),
+        };
+        let measured = values.filter(|v| v.is_finite() && !self.is_padding(*v));
+        measured.fold(None, |range, v| Some(range.map_or([v, v], |[low, high]: [f32; 2]| [low.min(v), high.max(v)])))
     }
+}
+
+/// Smallest and largest value outside the padding, without a branch in the loop, so that many are compared at once.
+fn whole_min_max(values: &[i16], padding: Option<[f32; 2]>) -> Option<[i16; 2]> {
+    let [pad_low, pad_high] = whole_padding(padding);
+    let (mut low, mut high) = (i16::MAX, i16::MIN);
+    for &value in values {
+        let measured = value < pad_low || value > pad_high;
+        low = low.min(if measured { value } else { i16::MAX });
+        high = high.max(if measured { value } else { i16::MIN });
+    }
+    (low <= high).then_some([low, high])
+}
+
+/// The whole numbers that are padding, inclusive; 1 to 0 where none is.
+#[expect(clippy::cast_possible_truncation, reason = "a cast stays within the type")]
+fn whole_padding(padding: Option<[f32; 2]>) -> [i16; 2] {
+    let whole = |[low, high]: [f32; 2]| [low.ceil(), high.floor()];
+    let some = |[low, high]: &[f32; 2]| low <= high && *high >= f32::from(i16::MIN) && *low <= f32::from(i16::MAX);
+    padding.map(whole).filter(some).map_or([1, 0], |range| range.map(|v| v as i16))
 }
 
 /// What stands against making one volume of some slices.
@@ -312,5 +349,29 @@ mod tests {
         let mut s = slice(vec![-2000, -100, 900], 1, 3);
         s.padding = Some([-2000.0, -2000.0]);
         assert_eq!(s.min_max(), Some([-100.0, 900.0]));
+        s.padding = Some([-5000.5, 899.5]);
+        assert_eq!(s.min_max(), Some([900.0, 900.0]));
+        s.padding = Some([-1e9, 1e9]);
+        assert_eq!(s.min_max(), None);
+        // Between two whole numbers and beyond all of them lies none.
+        for nothing in [[-100.5, -100.4], [40_000.0, 50_000.0], [-50_000.0, -40_000.0], [f32::NAN, f32::NAN]] {
+            s.padding = Some(nothing);
+            assert_eq!(s.min_max(), Some([-2000.0, 900.0]), "{nothing:?}");
+        }
+        s.pixels = SlicePixels::F32(vec![f32::NAN, 0.5, f32::INFINITY]);
+        assert_eq!(s.min_max(), Some([0.5, 0.5]));
+    }
+
+    #[test]
+    fn measured_values_are_what_lies_in_the_row() {
+        let mut s = slice(vec![1, 2, 3, 4, 5, 6], 2, 3);
+        s.padding = Some([5.0, 5.0]);
+        let bits = |values: Option<Vec<f32>>| values.map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>());
+        let expected = |values: &[f32]| Some(values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        assert_eq!(bits(s.measured(1, 0..3)), expected(&[4.0, f32::NAN, 6.0]));
+        assert_eq!(bits(s.measured(0, 1..2)), expected(&[2.0]));
+        assert_eq!((s.measured(0, 1..4), s.measured(2, 0..1), s.measured(usize::MAX, 0..1)), (None, None, None));
+        s.pixels = s.pixels.into_f32();
+        assert_eq!(bits(s.measured(1, 0..3)), expected(&[4.0, f32::NAN, 6.0]));
     }
 }

@@ -305,7 +305,7 @@ fn a_stopped_analysis_goes_on_where_it_was_and_ends_the_same() {
 fn as_a_job_it_ends_cancelled_and_nothing_comes_late() {
     let (loaded, model, focus) = (bony_series(200), model(), Arc::new(AtomicUsize::new(0)));
     let (events, received) = std::sync::mpsc::channel();
-    let job = Job::<Findings, AnalysisError>::spawn("analysis", Arc::new(|| {}), move |ctx| {
+    let job = Job::<Findings, AnalysisError>::spawn("analysis", Arc::new(|_| {}), move |ctx| {
         let network = FakeNetwork::default();
         let subject = Subject {
             loaded: &loaded,

@@ -90,7 +90,7 @@ fn a_file_that_cannot_be_read_is_not_written_over() {
 fn the_keeper_writes_the_last_of_many_and_ends_when_it_is_on_disk() {
     let (_folder, store, key) = store();
     let (events, answers) = channel();
-    let mut keeper = Keeper::start("test", Some(store.clone()), events, Arc::new(|| {}));
+    let mut keeper = Keeper::start("test", Some(store.clone()), events, Arc::new(|_| {}));
     keeper.send(Order::Read(key.clone()));
     for n in 1..=50 {
         keeper.send(Order::Save(key.clone(), content(n)));

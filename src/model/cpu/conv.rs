@@ -59,9 +59,12 @@ impl<L: Lanes> Conv<L> {
             Kind::Winograd(Winograd::new(shape, weight, &scale))
         } else {
             let area = kernel * kernel;
-            Kind::Direct(Packed::new(area * channels_in, channels_out, |column, index| {
-                let (position, channel) = (index / channels_in, index % channels_in);
-                weight[(column * channels_in + channel) * area + position] * scale[column]
+            Kind::Direct(Packed::new(area * channels_in, channels_out, |column, values| {
+                let kernels = &weight[column * channels_in * area..][..channels_in * area];
+                for (position, values) in values.chunks_exact_mut(channels_in).enumerate() {
+                    let of_channels = kernels.iter().skip(position).step_by(area);
+                    values.iter_mut().zip(of_channels).for_each(|(value, weight)| *value = weight * scale[column]);
+                }
             }))
         };
         bias.resize(channels_out.next_multiple_of(L::WIDTH), 0.0);

@@ -171,7 +171,9 @@ struct Convs<L: Lanes> {
 
 impl<L: Lanes> Convs<L> {
     fn new<'a>(layers: impl Iterator<Item = (&'a ConvShape, Folded<'a>)>) -> Self {
-        let convs = layers.map(|(shape, folded)| Conv::new(shape, folded, true)).collect();
+        let layers: Vec<_> = layers.collect();
+        // In the order of the layers, whichever is ready first.
+        let convs = layers.into_par_iter().map(|(shape, folded)| Conv::new(shape, folded, true)).collect();
         Self { convs, workspace: Workspace::new() }
     }
 }

@@ -18,21 +18,20 @@ pub(super) struct Packed<L: Lanes> {
 }
 
 impl<L: Lanes> Packed<L> {
-    /// `value(column, index)` for `index` below `depth`.
-    pub(super) fn new(depth: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+    /// `fill` writes the `depth` values of a column.
+    pub(super) fn new(depth: usize, columns: usize, fill: impl Fn(usize, &mut [f32])) -> Self {
         let steps = inner_steps::<L>(depth);
-        let mut values = Vec::with_capacity(steps * columns.next_multiple_of(L::WIDTH) * L::PAIR);
-        for first in (0..columns).step_by(panel_columns::<L>()) {
-            let width = (columns - first).min(panel_columns::<L>()).next_multiple_of(L::WIDTH);
-            for step in 0..steps {
-                for column in first..first + width {
-                    values.extend((step * L::PAIR..(step + 1) * L::PAIR).map(|index| {
-                        if column < columns && index < depth {
-                            L::from_f32(value(column, index))
-                        } else {
-                            L::Value::default()
-                        }
-                    }));
+        let mut values = vec![L::Value::default(); steps * columns.next_multiple_of(L::WIDTH) * L::PAIR];
+        let mut column_values = vec![0.0; depth];
+        let firsts = (0..columns).step_by(panel_columns::<L>());
+        for (first, panel) in firsts.zip(values.chunks_mut(steps * panel_columns::<L>() * L::PAIR)) {
+            let count = (columns - first).min(panel_columns::<L>());
+            let step_values = count.next_multiple_of(L::WIDTH) * L::PAIR;
+            for column in 0..count {
+                fill(first + column, &mut column_values);
+                for (step, values) in panel.chunks_exact_mut(step_values).zip(column_values.chunks(L::PAIR)) {
+                    let places = step[column * L::PAIR..].iter_mut().zip(values);
+                    places.for_each(|(place, value)| *place = L::from_f32(*value));
                 }
             }
         }

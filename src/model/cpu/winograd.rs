@@ -78,6 +78,41 @@ enum Direction<'a, L: Lanes> {
     Out { bias: &'a [f32], end: End<L::Value> },
 }
 
+/// The kernels at `IN * IN` points, scaled, as a product for each.
+fn transformed<L: Lanes, const IN: usize>(
+    shape: &ConvShape,
+    weight: &[f32],
+    scale: &[f32],
+    points: &[[f64; 3]; IN],
+) -> Vec<Packed<L::Single>> {
+    let ConvShape { channels_in, channels_out, .. } = *shape;
+    // Per channel out, point by point: the kernels of all channels in.
+    let at_points = |(out, kernels): (usize, &[f32])| -> Vec<f32> {
+        let mut spread = vec![0.0; IN * IN * channels_in];
+        for (channel, kernel) in kernels.as_chunks::<9>().0.iter().enumerate() {
+            let kernel = kernel.map(|value| f64::from(value) * f64::from(scale[out]));
+            // Along the rows, then along the columns, all points at once.
+            for (row, p) in points.iter().enumerate() {
+                let three = [0, 1, 2].map(|x| p[0] * kernel[x] + p[1] * kernel[3 + x] + p[2] * kernel[6 + x]);
+                for (column, p) in points.iter().enumerate() {
+                    let sum = p[0] * three[0] + p[1] * three[1] + p[2] * three[2];
+                    spread[(row * IN + column) * channels_in + channel] = sum as f32;
+                }
+            }
+        }
+        spread
+    };
+    let spread: Vec<Vec<f32>> = weight.par_chunks(9 * channels_in).enumerate().map(at_points).collect();
+    (0..IN * IN)
+        .into_par_iter()
+        .map(|position| {
+            Packed::new(channels_in, channels_out, |out, values| {
+                values.copy_from_slice(&spread[out][position * channels_in..][..channels_in]);
+            })
+        })
+        .collect()
+}
+
 impl<L: Lanes> Winograd<L> {
     pub(super) fn suits(shape: &ConvShape) -> bool {
         let whole = |channels: usize| channels.is_multiple_of(L::WIDTH) && channels >= FEWEST_CHANNELS;
@@ -92,18 +127,10 @@ impl<L: Lanes> Winograd<L> {
     pub(super) fn new(shape: &ConvShape, weight: &[f32], scale: &[f32]) -> Self {
         let ConvShape { channels_in, channels_out, .. } = *shape;
         let out = if channels_in * channels_out < MANY_PAIRS { OUT } else { OUT_OF_MANY };
-        let points: &[[f64; 3]] = if out == OUT { &G_6 } else { &G_4 };
-        let weights = (0..points.len() * points.len())
-            .into_par_iter()
-            .map(|position| {
-                let (row, column) = (points[position / points.len()], points[position % points.len()]);
-                Packed::new(channels_in, channels_out, |out, channel| {
-                    let kernel = &weight[(out * channels_in + channel) * 9..][..9];
-                    let sum: f64 = (0..9).map(|i| row[i / 3] * column[i % 3] * f64::from(kernel[i])).sum();
-                    (sum * f64::from(scale[out])) as f32
-                })
-            })
-            .collect();
+        let weights = match out {
+            OUT => transformed::<L, 6>(shape, weight, scale, &G_6),
+            _ => transformed::<L, 4>(shape, weight, scale, &G_4),
+        };
         Self { channels_in, channels_out, out, weights }
     }
 

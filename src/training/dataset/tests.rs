@@ -198,7 +198,7 @@ fn cancelling_keeps_complete_studies_and_their_rows() {
     let slot: Arc<OnceLock<JobCtx>> = Arc::default();
     let own = Arc::clone(&slot);
     // Stops in the third case of four.
-    let ctx = JobCtx::with_wake(Arc::new(move || {
+    let ctx = JobCtx::with_wake(Arc::new(move |_| {
         if let Some(ctx) = own.get().filter(|ctx| ctx.progress_now().0 > 200) {
             ctx.cancel();
         }

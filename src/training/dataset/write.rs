@@ -121,7 +121,7 @@ fn step_of(whole: &JobCtx, case: usize, cases: usize) -> JobCtx {
     let slot: Arc<OnceLock<JobCtx>> = Arc::default();
     let (own, whole) = (Arc::clone(&slot), whole.clone());
     let (start, all) = (case * STEPS, cases * STEPS);
-    let step = JobCtx::with_wake(Arc::new(move || {
+    let step = JobCtx::with_wake(Arc::new(move |_| {
         let Some(step) = own.get() else { return };
         if whole.check().is_err() {
             step.cancel();
