@@ -21,9 +21,29 @@ PLAIN = "1.2.840.10008.1.2.1"
 SYNTAXES = {
     "uncompressed": PLAIN,
     "RLE": "1.2.840.10008.1.2.5",
+    "JPEG Lossless": "1.2.840.10008.1.2.4.70",
     "JPEG-LS": "1.2.840.10008.1.2.4.80",
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
 }
+
+
+def jpeg_lossless(pixels):
+    """Encapsulated, by GDCM as it comes with SimpleITK: pydicom has no encoder for it."""
+    import pydicom
+    import SimpleITK
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "slice.dcm")
+        writer = SimpleITK.ImageFileWriter()
+        writer.SetFileName(path)
+        writer.SetImageIO("GDCMImageIO")
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.Execute(SimpleITK.GetImageFromArray(pixels[None]))
+        written = pydicom.dcmread(path)
+    stated = written.file_meta.TransferSyntaxUID, written.BitsStored, written.PixelRepresentation
+    assert stated == (SYNTAXES["JPEG Lossless"], 16, 1), stated
+    return written.PixelData
 
 
 def write_study(folder, slices, side, syntax):
@@ -52,9 +72,14 @@ def write_study(folder, slices, side, syntax):
         image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
         image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, 0, "HU"
         noise = random.normal(0, 20, (side, side))
-        image.PixelData = np.rint(body + noise).astype("<i2").tobytes()
+        pixels = np.rint(body + noise).astype("<i2")
+        image.PixelData = pixels.tobytes()
         image["PixelData"].VR = "OW"
-        if syntax != PLAIN:
+        if syntax == SYNTAXES["JPEG Lossless"]:
+            image.file_meta.TransferSyntaxUID = syntax
+            image.PixelData = jpeg_lossless(pixels)
+            image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
+        elif syntax != PLAIN:
             image.compress(syntax, generate_instance_uid=False)
         image.save_as(os.path.join(folder, f"{index:04d}.dcm"), enforce_file_format=True)
 
