@@ -23,7 +23,7 @@ use crate::findings::PixelBox;
 use crate::geometry::PixelPoint;
 use crate::jobs::{Cancelled, JobCtx};
 use crate::volume::{Slice, Volume};
-use resize::{Padded, Span, resize};
+use resize::{Padded, Resize, Span};
 
 pub use spine::{CROP_MM, SpineTrack};
 
@@ -204,12 +204,14 @@ pub fn network_input(slice: &Slice, crop: &Crop, side: usize) -> Vec<f32> {
     let [x0, y0, x1, y1] = crop.region;
     let (x, left) = Span::of_edges(x0, x1, column0);
     let (y, top) = Span::of_edges(y0, y1, row0);
-    let mut input = Vec::with_capacity(CHANNELS.len() * side * side);
-    for ramp in CHANNELS {
-        let values: Vec<f32> = hu.iter().map(|&hu| ramp.of(hu)).collect();
-        let resized = resize(Padded { values: &values, columns, rows, left, top, x, y }, side);
+    let mut input = vec![0.0; CHANNELS.len() * side * side];
+    let (mut resize, mut values) = (Resize::new(x, y, side), Vec::with_capacity(hu.len()));
+    for (ramp, resized) in CHANNELS.into_iter().zip(input.chunks_exact_mut((side * side).max(1))) {
+        values.clear();
+        values.extend(hu.iter().map(|&hu| ramp.of(hu)));
+        resize.run(Padded { values: &values, columns, rows, left, top }, resized);
         // Rounding of the weights may carry a saturated area one step above 1.
-        input.extend(resized.into_iter().map(|value| value.min(1.0)));
+        resized.iter_mut().for_each(|value| *value = value.min(1.0));
     }
     input
 }

@@ -58,43 +58,69 @@ pub struct Padded<'a> {
     /// Black columns left of the rectangle, and black rows above it.
     pub left: usize,
     pub top: usize,
-    /// What of the larger rectangle becomes the result.
-    pub x: Span,
-    pub y: Span,
 }
 
-/// The stretch `x` by `y` at `size * size`. Black is never multiplied out: only taps on the rectangle count.
-pub fn resize(source: Padded<'_>, size: usize) -> Vec<f32> {
-    let mut result = vec![0.0; size * size];
-    if source.columns == 0 || source.rows == 0 {
-        return result;
+/// A way from the stretch `x` by `y` of a larger rectangle to `size * size`, for pictures one after the other.
+pub struct Resize {
+    across: Vec<Taps>,
+    down: Vec<Taps>,
+    /// The rows of the last picture at their new width.
+    narrowed: Vec<f32>,
+    /// Some rows of it, column by column.
+    columns: Vec<[f32; TOGETHER]>,
+}
+
+impl Resize {
+    pub fn new(x: Span, y: Span, size: usize) -> Self {
+        Self { across: taps(x, size), down: taps(y, size), narrowed: Vec::new(), columns: Vec::new() }
     }
-    let (across, down) = (taps(source.x, size), taps(source.y, size));
-    let mut narrowed = vec![0.0; source.rows * size];
-    for (from, to) in source.values.chunks_exact(source.columns).zip(narrowed.chunks_exact_mut(size)) {
-        for (value, tap) in to.iter_mut().zip(&across) {
-            *value = weighed(from, source.left, tap);
+
+    /// Fills `result` of `size * size`. Black is never multiplied out: only taps on the rectangle count.
+    pub fn run(&mut self, source: Padded<'_>, result: &mut [f32]) {
+        result.fill(0.0);
+        if source.columns == 0 || source.rows == 0 {
+            return;
         }
-    }
-    for (to, tap) in result.chunks_exact_mut(size).zip(&down) {
-        for (k, weight) in tap.weights.iter().enumerate() {
-            let Some(row) = (tap.first + k).checked_sub(source.top).filter(|&row| row < source.rows) else { continue };
-            for (sum, value) in to.iter_mut().zip(&narrowed[row * size..][..size]) {
-                *sum += weight * value;
+        let Self { across, down, narrowed, columns } = self;
+        let size = across.len();
+        narrowed.resize(source.rows * size, 0.0);
+        columns.resize(source.columns, [0.0; TOGETHER]);
+        let sources = source.values.chunks(source.columns * TOGETHER);
+        for (from, to) in sources.zip(narrowed.chunks_mut(size * TOGETHER)) {
+            for (row, values) in from.chunks_exact(source.columns).enumerate() {
+                columns.iter_mut().zip(values).for_each(|(column, value)| column[row] = *value);
+            }
+            for (x, tap) in across.iter().enumerate() {
+                let sums = weighed(columns, source.left, tap);
+                to.iter_mut().skip(x).step_by(size).zip(sums).for_each(|(value, sum)| *value = sum);
+            }
+        }
+        for (to, tap) in result.chunks_exact_mut(size).zip(down) {
+            for (k, weight) in tap.weights.iter().enumerate() {
+                let row = (tap.first + k).checked_sub(source.top).filter(|&row| row < source.rows);
+                let Some(row) = row else { continue };
+                for (sum, value) in to.iter_mut().zip(&narrowed[row * size..][..size]) {
+                    *sum += *weight * value;
+                }
             }
         }
     }
-    result
 }
 
-/// The weighed sum of a row that begins `left` samples into the square.
-fn weighed(row: &[f32], left: usize, tap: &Taps) -> f32 {
+/// Rows that are narrowed at a time, each in a lane of its own.
+const TOGETHER: usize = 8;
+
+/// The weighed sums of rows, given column by column, that begin `left` samples into the square.
+fn weighed(columns: &[[f32; TOGETHER]], left: usize, tap: &Taps) -> [f32; TOGETHER] {
     let skipped = left.saturating_sub(tap.first);
     let start = tap.first.saturating_sub(left);
-    match (tap.weights.get(skipped..), row.get(start..)) {
-        (Some(weights), Some(values)) => weights.iter().zip(values).map(|(w, v)| w * v).sum(),
-        _ => 0.0,
+    let mut sums = [0.0; TOGETHER];
+    if let (Some(weights), Some(columns)) = (tap.weights.get(skipped..), columns.get(start..)) {
+        for (weight, values) in weights.iter().zip(columns) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+        }
     }
+    sums
 }
 
 #[cfg(test)]
@@ -106,14 +132,25 @@ mod tests {
         Span { samples, start: 0.0, length: samples as f64 }
     }
 
-    fn whole(values: &[f32], side: usize) -> Padded<'_> {
-        Padded { values, columns: side, rows: side, left: 0, top: 0, x: all(side), y: all(side) }
+    fn resize(source: Padded<'_>, [x, y]: [Span; 2], size: usize) -> Vec<f32> {
+        let mut resize = Resize::new(x, y, size);
+        let results = [(); 2].map(|()| {
+            let mut result = vec![7.0; size * size];
+            resize.run(source, &mut result);
+            result
+        });
+        assert_eq!(results[0], results[1], "the second picture of two equal ones");
+        results.into_iter().next().expect("two")
+    }
+
+    fn whole(values: &[f32], side: usize, size: usize) -> Vec<f32> {
+        resize(Padded { values, columns: side, rows: side, left: 0, top: 0 }, [all(side); 2], size)
     }
 
     #[test]
     fn the_same_size_is_the_same_picture() {
         let values: Vec<f32> = (0..25).map(|i| i as f32 / 25.0).collect();
-        assert_eq!(resize(whole(&values, 5), 5), values);
+        assert_eq!(whole(&values, 5, 5), values);
     }
 
     #[test]
@@ -122,7 +159,7 @@ mod tests {
         let row = [0.0, 1.0, 2.0, 4.0];
         let values: Vec<f32> = (0..4).flat_map(|_| row).collect();
         let expected = (0.25 * 1.0 + 0.75 * 2.0 + 0.75 * 4.0) / 1.75;
-        let got = resize(whole(&values, 4), 2);
+        let got = whole(&values, 4, 2);
         assert!((got[1] - expected).abs() < 1e-6 && (got[3] - expected).abs() < 1e-6, "{got:?}");
     }
 
@@ -133,8 +170,8 @@ mod tests {
         let (x, left) = Span::of_edges(1.25, 7.25, 0);
         assert_eq!((x.samples, x.start, left), (7, 0.25, 0));
         let inside: Vec<f32> = (0..8).flat_map(|row| values[row * 8 + 1..row * 8 + 8].to_vec()).collect();
-        let source = Padded { values: &inside, columns: 7, rows: 8, left: 0, top: 0, x, y: all(8) };
-        let got = resize(source, 4);
+        let source = Padded { values: &inside, columns: 7, rows: 8, left: 0, top: 0 };
+        let got = resize(source, [x, all(8)], 4);
         for (i, value) in got[4..8].iter().enumerate().take(3).skip(1) {
             assert!((value - (1.25 + (i as f32 + 0.5) * 1.5 - 0.5)).abs() < 1e-5, "{got:?}");
         }
@@ -153,9 +190,8 @@ mod tests {
             for (i, value) in values.iter().enumerate() {
                 square[(top + i / columns) * side + left + i % columns] = *value;
             }
-            let (x, y) = (all(side), all(side));
-            let short = resize(Padded { values: &values, columns, rows, left, top, x, y }, size);
-            let long = resize(whole(&square, side), size);
+            let short = resize(Padded { values: &values, columns, rows, left, top }, [all(side); 2], size);
+            let long = whole(&square, side, size);
             for (a, b) in short.iter().zip(&long) {
                 prop_assert!((a - b).abs() < 1e-6);
             }
