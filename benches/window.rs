@@ -7,17 +7,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{self, Stdio};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use dens::app::{App, SCORE_SHOWN, SLICE_SHOWN, Start, Store};
 use dens::dicom;
 use dens::jobs::JobCtx;
-use dens::state::Settings;
+use dens::state::{Command, Settings};
 use egui::Key;
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
 
 mod common;
 
@@ -64,10 +63,15 @@ fn window(start: Start, folder: &Path, auto_analyse: bool) -> Harness<'static, A
     builder.build_eframe(move |cc| App::new(cc, start))
 }
 
+/// Nothing that is waited for takes longer, the analysis of all slices that are scrolled through among it.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
 fn until(harness: &mut Harness<'_, App>, holds: impl Fn(&App) -> bool) {
+    let started = Instant::now();
     while !holds(harness.state()) {
         harness.step();
         std::thread::sleep(Duration::from_millis(1));
+        assert!(started.elapsed() < PATIENCE, "what is waited for does not come");
     }
     harness.step();
 }
@@ -133,7 +137,7 @@ fn first_score(study: &Path, model: &str) -> [f64; 2] {
     let mut harness = window(start, folder.path(), true);
     // Until the network lies in memory, of which nothing is shown.
     std::thread::sleep(Duration::from_secs(3));
-    harness.state_mut().command(dens::state::Command::OpenPaths(vec![study.into()]));
+    harness.state_mut().command(Command::OpenPaths(vec![study.into()]));
     let scored = |app: &App| {
         let findings = app.state().findings();
         findings.map_or(0, |f| f.slices.iter().filter(|slice| slice.score().is_some()).count())
@@ -149,7 +153,7 @@ fn first_score(study: &Path, model: &str) -> [f64; 2] {
 /// From the start to the first slice, and from there to its score.
 fn first_seen(study: &Path, model: &str, user: &Path) -> [Duration; 2] {
     let started = Instant::now();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_dens"))
+    let mut program = process::Command::new(env!("CARGO_BIN_EXE_dens"))
         .arg(study)
         .args(["--model", model])
         .env("RUST_LOG", "dens=info")
@@ -215,22 +219,20 @@ fn cycles() {
     std::fs::create_dir(&study).expect("a folder");
     write_study(&study, 256, 40);
     let mut harness = window(Start::default(), folder.path(), false);
-    let path = study.display().to_string();
     let mut warm = None;
     let started = Instant::now();
     for cycle in 0..CYCLES {
         harness.run_steps(2);
-        harness.get_by_label("Path of a folder or file").focus();
-        harness.run_steps(2);
-        harness.get_by_label("Path of a folder or file").type_text(&path);
-        harness.run_steps(2);
-        harness.key_press(Key::Enter);
+        harness.state_mut().command(Command::OpenPaths(vec![study.clone()]));
         until(&mut harness, is_loaded);
         harness.render().expect("a picture");
-        harness.get_by_label("Close").click();
+        harness.state_mut().command(Command::CloseStudy);
         until(&mut harness, |app| app.state().study.is_none());
         if cycle + 1 == WARM {
             warm = resident_mb();
+        }
+        if (cycle + 1) % (CYCLES / 10) == 0 {
+            eprintln!("  {} of {CYCLES}: {}", cycle + 1, told(resident_mb(), "MB"));
         }
     }
     let (last, each) = (resident_mb(), started.elapsed().as_secs_f64() * 1e3 / CYCLES as f64);
