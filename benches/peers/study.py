@@ -115,20 +115,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", help="the dens program, built with --release")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precisions", default="f32,bf16", help="f32 alone where the processor has no bfloat16")
     arguments = parser.parse_args()
+    devices = {"f32": "cpu", "bf16": "cpu-bf16"}
+    precisions = {name: devices[name] for name in arguments.precisions.split(",")}
     threads = os.cpu_count() or 1  # dens takes all cores where it has no window
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([arguments.program, "phantom", "--out", os.path.join(folder, "study"), "--cases", "1", "--seed",
                         "113", "--matrix", "512"], check=True, capture_output=True)
         study = os.path.dirname(glob.glob(os.path.join(folder, "study", "**", "*.dcm"), recursive=True)[0])
         took = {}
-        pipelines = {"f32": Pipeline(folder, threads, "f32"), "bf16": Pipeline(folder, threads, "bf16")}
+        pipelines = {precision: Pipeline(folder, threads, precision) for precision in precisions}
         for _ in range(arguments.rounds):
-            for precision, device in (("f32", "cpu"), ("bf16", "cpu-bf16")):
+            for precision, device in precisions.items():
                 took.setdefault(f"dens, {precision}", []).append(
                     ours(arguments.program, study, device, folder))
                 took.setdefault(f"Python, {precision}", []).append(pipelines[precision].run(study))
-    slices = took["dens, f32"][0]["slices"]
+    slices = next(iter(took.values()))[0]["slices"]
     print(f"{processor()}, {threads} threads, {slices} slices of 512 x 512, ResNet-50 at {SIDE} x {SIDE} and "
           f"BLSTM-{UNITS}, seconds, median of {arguments.rounds} rounds\n")
     print("| | total | load | preprocess | network | dens is |\n|---|---|---|---|---|---|")
