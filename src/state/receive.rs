@@ -149,6 +149,8 @@ impl AppState {
             return self.notice(Severity::Error, text);
         };
         self.close_study(effects);
+        // The start page asks for the next one; what could not be opened stays, to be mended.
+        self.path_field.clear();
         self.thumbnails_request = self.next_request();
         effects.push(Effect::Thumbnails { request: self.thumbnails_request, catalog: catalog.clone() });
         self.study = Some(OpenStudy { thumbnails: vec![None; catalog.series.len()], catalog, paths });

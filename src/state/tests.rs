@@ -330,6 +330,20 @@ fn several_paths_open_as_one_study_and_each_is_remembered_while_they_are_few() {
 }
 
 #[test]
+fn a_typed_path_stays_until_it_has_opened_something() {
+    let mut state = AppState::new(Settings::default());
+    for (catalog, left) in
+        [(Catalog::default(), "/study"), (Catalog { series: vec![series(3)], ..Catalog::default() }, "")]
+    {
+        state.apply(Command::SetPathField("/study".into()));
+        let effects = state.apply(Command::OpenPath("/study".into()));
+        let Some(Effect::Scan { request, .. }) = effects.last() else { panic!("{effects:?}") };
+        state.receive(Event::Scanned { request: *request, result: Ok(Arc::new(catalog)) });
+        assert_eq!(state.path_field, left);
+    }
+}
+
+#[test]
 fn excluded_slices_are_kept_apart_from_scores() {
     let (mut state, request) = analysing(3);
     let outcome = SliceOutcome::Excluded(crate::findings::Exclusion::EmptySlice);
