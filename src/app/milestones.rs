@@ -1,6 +1,5 @@
 //! When the first slice and its first score are on the screen, told in the log (`RUST_LOG=dens=info`) for who measures it.
 
-use crate::findings::SliceState;
 use crate::state::AppState;
 
 /// The log's line once the slice being read is on the screen.
@@ -57,7 +56,7 @@ impl Milestones {
         let active = state.active.as_ref();
         let slice = active.is_some_and(|active| active.slice().is_some());
         let scored = active.and_then(|active| state.findings()?.slices.get(active.current));
-        let score = scored.is_some_and(|state| matches!(state, SliceState::Done(_)));
+        let score = scored.is_some_and(|slice| slice.score().is_some());
         // Both, not one of both.
         self.slice.see(slice) | self.score.see(score)
     }

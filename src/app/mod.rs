@@ -97,8 +97,8 @@ const SETTLE_S: f64 = 1.0;
 
 /// News of a job's progress are drawn within this time ...
 const SOON: Duration = Duration::from_millis(40);
-/// ... and within this one where the processor draws, whose cores the jobs need.
-const SOON_BY_PROCESSOR: Duration = Duration::from_millis(200);
+/// ... and within this one where the driver draws with the processor, whose cores the jobs need.
+const SOON_IN_SOFTWARE: Duration = Duration::from_millis(200);
 
 /// Two readers of one study would overwrite each other.
 const ANOTHER_WINDOW: &str = "Another window of dens is open. Both keep settings, verdicts and measurements in the same \
@@ -122,7 +122,7 @@ impl App {
         let waker = ctx.clone();
         let (sender, events) = channel();
         let soon = match &cc.wgpu_render_state {
-            Some(render_state) if paint::by_processor(render_state) => SOON_BY_PROCESSOR,
+            Some(render_state) if paint::has_software_driver(render_state) => SOON_IN_SOFTWARE,
             _ => SOON,
         };
         let wake: Wake = Arc::new(move |when| match when {

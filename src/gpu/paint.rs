@@ -91,8 +91,8 @@ pub fn max_volume_side(render_state: &egui_wgpu::RenderState) -> usize {
     render_state.device.limits().max_texture_dimension_3d as usize
 }
 
-/// Whether the processor draws, for want of a graphics device.
-pub fn by_processor(render_state: &egui_wgpu::RenderState) -> bool {
+/// Whether the driver draws with the processor, for want of a graphics device.
+pub fn has_software_driver(render_state: &egui_wgpu::RenderState) -> bool {
     render_state.adapter.get_info().device_type == wgpu::DeviceType::Cpu
 }
 

@@ -161,10 +161,9 @@ pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
         let hole = |(part, of): (usize, &Component)| hole(&grid, *of, || open.runs(part), cells, worth, body_middle_mm);
         holes.extend(open.parts.iter().enumerate().filter_map(hole));
     }
-    let [whole, central] = [[0, 0, grid.columns, grid.rows], {
-        let (x, y) = (grid.columns / 4, grid.rows / 4);
-        [x, y, grid.columns - x, grid.rows - y]
-    }];
+    let whole = [0, 0, grid.columns, grid.rows];
+    let (x, y) = (grid.columns / 4, grid.rows / 4);
+    let central = [x, y, grid.columns - x, grid.rows - y];
     let middle_mm = grid
         .middle_mm(central, |offset| bone[offset])
         .or_else(|| grid.middle_mm(whole, |offset| grid.hu[offset] > super::BODY_HU));

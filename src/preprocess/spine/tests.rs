@@ -150,6 +150,17 @@ fn slices_without_positions_count_one_step_each() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
+    fn whole_numbers_and_floats_have_the_same_greys(
+        values in proptest::collection::vec(prop_oneof![any::<i16>(), -1100_i16..900, Just(74), Just(75), Just(76), Just(725)], 1..120),
+        padding in prop_oneof![Just(None), Just(Some([-2000.0, 40.0])), Just(Some([-50.0, 400.0]))],
+    ) {
+        let floats = values.iter().copied().map(f32::from).collect();
+        let counts = [SlicePixels::I16(values.clone().into()), SlicePixels::F32(floats)]
+            .map(|pixels| grey_counts(&Slice { rows: 1, columns: values.len(), pixels, padding }));
+        prop_assert_eq!(counts[0], counts[1]);
+    }
+
+    #[test]
     fn any_pixels_give_a_plan(values in proptest::collection::vec(-3000_i16..4000, 400), spacing in 0.01_f64..9.0) {
         let slice = Arc::new(Slice { rows: 20, columns: 20, pixels: SlicePixels::I16(values.into()), padding: None });
         let volume = Volume::new([0; 3].map(|_| slice.clone()).to_vec()).expect("one size");
