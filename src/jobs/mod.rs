@@ -59,11 +59,10 @@ impl JobCtx {
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
-    /// Stores the newest value and wakes the window soon if it moved.
+    /// Stores the newest values and wakes the window soon if one of them moved.
     pub fn progress(&self, done: usize, total: usize) {
-        let before = self.0.done.swap(done, Ordering::Relaxed);
-        self.0.total.store(total, Ordering::Relaxed);
-        if before != done {
+        let before = (self.0.done.swap(done, Ordering::Relaxed), self.0.total.swap(total, Ordering::Relaxed));
+        if before != (done, total) {
             self.wake(When::Soon);
         }
     }

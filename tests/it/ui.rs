@@ -262,6 +262,9 @@ pub fn pretend_analysis(harness: &mut Harness<'_, App>) {
         app.receive(Event::SliceScored { request, index, finding: SliceFinding { outcome, flags: Vec::new() } });
     }
     app.command(Command::CancelAnalysis);
+    // What the panel says of its end takes another height than what it says before, and a click must not miss for that.
+    let ended = |app: &App| matches!(app.state().analysis, dens::state::AnalysisState::Cancelled);
+    until(harness, "the end of the analysis", ended);
     harness.run_steps(3);
 }
 
@@ -512,8 +515,6 @@ fn a_peak_is_checked_by_occlusion_or_told_why_not() {
     let folder = tempfile::tempdir().expect("folder");
     let mut harness = demo([1280.0, 1000.0], folder.path());
     pretend_analysis(&mut harness);
-    let ended = |app: &App| matches!(app.state().analysis, dens::state::AnalysisState::Cancelled);
-    until(&mut harness, "the end of the analysis", ended);
     harness.key_press_modifiers(Modifiers::SHIFT, Key::G);
     harness.run_steps(2);
     assert_eq!(current(&harness), 20, "the peak nearest to the middle");
@@ -783,6 +784,14 @@ fn loading_is_cancelled_by_its_button_and_taken_up_again() {
     harness.state_mut().command(Command::ShowSeries(1));
     harness.run_steps(3);
     assert!(harness.state().state().is_loading());
+    // Its thread may not have begun to count yet.
+    for _ in 0..4000 {
+        if harness.query_by_label("loading slices: 0 of 3").is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        harness.step();
+    }
     harness.get_by_label("loading slices: 0 of 3");
     harness.get_by_label("Cancel loading slices").click();
     harness.run_steps(2);
