@@ -18,7 +18,7 @@
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
-//! | [`model`] | network, its layers (also while they learn), weights, model card, device | findings (how a card's numbers are read), files, random | candle-*, gemm, safetensors, libm |
+//! | [`model`] | network, its layers (also while they learn), weights, model card, device | findings (how a card's numbers are read), files, random | candle-*, gemm, safetensors, libm, memmap2 |
 //! | [`inference`] | volume to findings: order of slices, device, progress; the canal as a line | model, preprocess, findings, volume, geometry, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
 //! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |

@@ -3,27 +3,61 @@
 //! The logit is `z = sum_k w_k * mean_ij A_k(i, j) + b`, so Grad-CAM's weights `mean_ij dz/dA_k` are `w_k / (rows * columns)`
 //! exactly and no backward pass is needed.
 
-use super::SliceForward;
+use super::{SliceForward, cpu};
 
-/// Pools the last block's maps of one picture, `(pixel, channel)`, and reads logit and Grad-CAM off them.
-pub(super) fn read_out(maps: &[f32], side: usize, fc_weight: &[f32], fc_bias: f32) -> SliceForward {
-    let channels = fc_weight.len();
-    let area = (side * side) as f64;
-    let mut sums = vec![0.0f64; channels];
-    let mut cam = Vec::with_capacity(side * side);
-    for pixel in maps.chunks_exact(channels) {
-        let mut heat = 0.0f64;
-        for ((sum, &value), &weight) in sums.iter_mut().zip(pixel).zip(fc_weight) {
-            *sum += f64::from(value);
-            heat += f64::from(value) * f64::from(weight);
-        }
-        let heat = heat / area;
-        // `max` would turn NaN into a clean 0.
-        cam.push(if heat < 0.0 { 0.0 } else { heat as f32 });
+/// Pools the last block's maps of one picture and reads logit and Grad-CAM off them, pixel by pixel.
+pub(super) struct ReadOut<'a> {
+    fc_weight: &'a [f32],
+    sums: Vec<f64>,
+    heats: Vec<f64>,
+}
+
+/// Sums side by side, so that one need not wait for the other.
+const LANES: usize = 16;
+
+impl<'a> ReadOut<'a> {
+    pub(super) fn new(fc_weight: &'a [f32]) -> Self {
+        Self { fc_weight, sums: vec![0.0; fc_weight.len()], heats: Vec::new() }
     }
-    let features: Vec<f32> = sums.iter().map(|sum| (sum / area) as f32).collect();
-    let logit: f64 = sums.iter().zip(fc_weight).map(|(sum, &weight)| sum / area * f64::from(weight)).sum();
-    SliceForward { logit: (logit + f64::from(fc_bias)) as f32, features, cam, cam_size: side }
+
+    /// The next pixel's channels.
+    pub(super) fn pixel(&mut self, values: &[f32]) {
+        let Self { fc_weight, sums, heats } = self;
+        heats.push(cpu::widest(
+            #[inline(always)]
+            || {
+                let mut heat = [0.0f64; LANES];
+                let parts = sums.chunks_mut(LANES).zip(values.chunks(LANES)).zip(fc_weight.chunks(LANES));
+                for ((sums, values), weights) in parts {
+                    let channels = heat.iter_mut().zip(sums).zip(values.iter().zip(weights));
+                    for ((heat, sum), (&value, &weight)) in channels {
+                        *sum += f64::from(value);
+                        *heat += f64::from(value) * f64::from(weight);
+                    }
+                }
+                heat.iter().sum()
+            },
+        ));
+    }
+
+    /// After all `side * side` pixels.
+    pub(super) fn finish(self, side: usize, fc_bias: f32) -> SliceForward {
+        let Self { fc_weight, sums, heats } = self;
+        let area = (side * side) as f64;
+        let features: Vec<f32> = sums.iter().map(|sum| (sum / area) as f32).collect();
+        let logit: f64 = sums.iter().zip(fc_weight).map(|(sum, &weight)| sum / area * f64::from(weight)).sum();
+        // `max` would turn NaN into a clean 0.
+        let above_zero = |heat: f64| if heat < 0.0 { 0.0 } else { heat as f32 };
+        let cam = heats.into_iter().map(|heat| above_zero(heat / area)).collect();
+        SliceForward { logit: (logit + f64::from(fc_bias)) as f32, features, cam, cam_size: side }
+    }
+}
+
+/// The same of maps that lie in memory, `(pixel, channel)`.
+pub(super) fn read_out(maps: &[f32], side: usize, fc_weight: &[f32], fc_bias: f32) -> SliceForward {
+    let mut read_out = ReadOut::new(fc_weight);
+    maps.chunks_exact(fc_weight.len()).for_each(|pixel| read_out.pixel(pixel));
+    read_out.finish(side, fc_bias)
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ fn calibrate(
     mean: [f32; 3],
     std: [f32; 3],
 ) -> Result<Vec<Vec<f32>>, ModelError> {
-    let extent = Extent { rows: side, columns: side, channels: 3 };
+    let extent = Extent::new(side, side, 3);
     let pictures =
         planes.chunks_exact(3 * side * side).map(|picture| (extent, channels_last(picture, side, mean, std)));
     let pictures: Vec<Picture> = pictures.collect();

@@ -7,7 +7,7 @@ use super::architecture::{Block, Plan};
 use super::checkpoint::Weights;
 use super::conv::{self, CandleConv, Norm};
 use super::cpu::{self, Extent, Folded, Precision};
-use super::gradcam;
+use super::gradcam::{self, ReadOut};
 use super::{Activation, Architecture, ModelError, SliceForward};
 
 /// Length of ResNet-50's vector after global average pooling.
@@ -168,6 +168,20 @@ impl<'a> Pictures<'a> {
         let size = 3 * self.side * self.side;
         self.planes.chunks(batch * size).map(move |planes| Pictures { planes, count: planes.len() / size, ..self })
     }
+
+    fn extent(self) -> Extent {
+        Extent::new(self.side, self.side, 3)
+    }
+
+    /// For the first of them: a row, `(column, channel)`, as [`write_row`] has it.
+    fn row_writer(self) -> impl Fn(usize, &mut [f32]) + Sync {
+        let Self { planes, side, mean, std, .. } = self;
+        move |row, line| write_row(planes, side, mean, std, row, line)
+    }
+
+    fn on_device(self, device: &Device) -> Result<Tensor> {
+        Tensor::from_vec(normalised(self), (self.count, 3, self.side, self.side), device)
+    }
 }
 
 impl Resnet {
@@ -209,10 +223,7 @@ impl Resnet {
     pub(super) fn forward(&self, pictures: Pictures<'_>) -> Result<Vec<SliceForward>> {
         let mut out = Vec::with_capacity(pictures.count);
         for batch in pictures.batches(self.batch()) {
-            let (side, values) = self.last_maps(batch, None)?;
-            for picture in values.chunks_exact(side * side * self.fc_weight.len()) {
-                out.push(gradcam::read_out(picture, side, &self.fc_weight, self.fc_bias));
-            }
+            self.read_out(batch, &mut out)?;
         }
         Ok(out)
     }
@@ -220,8 +231,14 @@ impl Resnet {
     /// The output of the stem and of every block, for the first picture.
     pub(super) fn activations(&self, pictures: Pictures<'_>) -> Result<Vec<Activation>> {
         let mut seen = Vec::new();
-        if let Some(batch) = pictures.batches(self.batch()).next() {
-            self.last_maps(batch, Some(&mut seen))?;
+        let Some(one) = pictures.batches(1).next() else { return Ok(seen) };
+        match &self.place {
+            Place::Cpu(backbone) => {
+                backbone.forward(&self.plan, one.extent(), &one.row_writer(), Some(&mut seen), &mut |_| ());
+            }
+            Place::Device(device, convs) => {
+                walk(&self.plan, &mut OnDevice { convs, seen: Some(&mut seen) }, &one.on_device(device)?)?;
+            }
         }
         Ok(seen)
     }
@@ -233,22 +250,24 @@ impl Resnet {
         }
     }
 
-    /// Edge and values, `(picture, pixel, channel)`, of the last block.
-    fn last_maps(&self, batch: Pictures<'_>, seen: Option<&mut Vec<Activation>>) -> Result<(usize, Vec<f32>)> {
-        let Pictures { count, side, mean, std, planes } = batch;
+    /// What a batch of [`Resnet::batch`] says.
+    fn read_out(&self, batch: Pictures<'_>, out: &mut Vec<SliceForward>) -> Result<()> {
         match &self.place {
             Place::Cpu(backbone) => {
-                let picture = channels_last(planes, side, mean, std);
-                let extent = Extent { rows: side, columns: side, channels: 3 };
-                let (extent, values) = backbone.forward(&self.plan, &picture, extent, seen);
-                Ok((extent.rows, values))
+                let mut read_out = ReadOut::new(&self.fc_weight);
+                let each = &mut |pixel: &[f32]| read_out.pixel(pixel);
+                let last = backbone.forward(&self.plan, batch.extent(), &batch.row_writer(), None, each);
+                out.push(read_out.finish(last.rows, self.fc_bias));
             }
             Place::Device(device, convs) => {
-                let input = Tensor::from_vec(normalised(batch), (count, 3, side, side), device)?;
-                let maps = walk(&self.plan, &mut OnDevice { convs, seen }, &input)?;
-                from_device(&maps)
+                let maps = walk(&self.plan, &mut OnDevice { convs, seen: None }, &batch.on_device(device)?)?;
+                let (side, values) = from_device(&maps)?;
+                for picture in values.chunks_exact(side * side * self.fc_weight.len()) {
+                    out.push(gradcam::read_out(picture, side, &self.fc_weight, self.fc_bias));
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -311,15 +330,27 @@ fn normalised(pictures: Pictures<'_>) -> Vec<f32> {
 /// Planes of one picture to `(value - mean) / std`, `(row, column, channel)`.
 pub(super) fn channels_last(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let mut values = vec![0.0; planes.len()];
-    values.par_chunks_exact_mut(3 * side).enumerate().for_each(|(row, line)| {
-        for (channel, plane) in planes.chunks_exact(side * side).enumerate() {
-            let from = &plane[row * side..(row + 1) * side];
-            for (pixel, value) in line.chunks_exact_mut(3).zip(from) {
-                pixel[channel] = (value - mean[channel]) / std[channel];
+    let rows = values.par_chunks_exact_mut(3 * side).enumerate();
+    rows.for_each(|(row, line)| write_row(planes, side, mean, std, row, line));
+    values
+}
+
+/// One row of it, of three planes.
+fn write_row(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3], row: usize, line: &mut [f32]) {
+    /// Pixels whose divisions are done together.
+    const SOME: usize = 64;
+    for (channel, plane) in planes.chunks_exact(side * side).take(3).enumerate() {
+        let from = &plane[row * side..(row + 1) * side];
+        for (pixels, from) in line.chunks_mut(3 * SOME).zip(from.chunks(SOME)) {
+            let mut normal = [0.0; SOME];
+            for (to, value) in normal.iter_mut().zip(from) {
+                *to = (value - mean[channel]) / std[channel];
+            }
+            for (pixel, value) in pixels.chunks_exact_mut(3).zip(normal) {
+                pixel[channel] = value;
             }
         }
-    });
-    values
+    }
 }
 
 /// The first line of candle's error: the rest is a backtrace.

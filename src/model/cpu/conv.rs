@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use super::super::resnet::ConvShape;
 use super::Folded;
 use super::lanes::Lanes;
-use super::maps::{Extent, Workspace};
-use super::product::{End, Grid, Packed, Product, panel_columns};
+use super::maps::{Extent, Workspace, clear_rim};
+use super::product::{Lines, Packed, Product, SLICE_STEPS, inner_steps, panel_columns};
 use super::scratch::with_scratch;
+use super::tile::{End, Grid, Runs};
 use super::winograd::Winograd;
 
 /// Values of a task's gathered rows. They are read slice by slice of the inner dimension, and a slice of them stays in a core's
@@ -27,6 +28,8 @@ const TASKS_PER_THREAD: usize = 2;
 pub(super) struct After<'a, V> {
     pub(super) shortcut: Shortcut<'a, V>,
     pub(super) relu: bool,
+    /// Zeros around the output; only where [`Conv::leaves_rim`].
+    pub(super) rim: usize,
 }
 
 /// What is added.
@@ -59,7 +62,7 @@ impl<L: Lanes> Conv<L> {
             Kind::Winograd(Winograd::new(shape, weight, &scale))
         } else {
             let area = kernel * kernel;
-            Kind::Direct(Packed::new(area * channels_in, channels_out, |column, values| {
+            Kind::Direct(Packed::new(1, area * channels_in, channels_out, |_, column, values| {
                 let kernels = &weight[column * channels_in * area..][..channels_in * area];
                 for (position, values) in values.chunks_exact_mut(channels_in).enumerate() {
                     let of_channels = kernels.iter().skip(position).step_by(area);
@@ -71,12 +74,38 @@ impl<L: Lanes> Conv<L> {
         Self { shape: shape.clone(), kind, bias }
     }
 
+    /// Without a rim.
     pub(super) fn output(&self, input: Extent) -> Extent {
-        let edge = |length: usize| (length + 2 * self.shape.padding - self.shape.kernel) / self.shape.stride + 1;
-        Extent { rows: edge(input.rows), columns: edge(input.columns), channels: self.shape.channels_out }
+        let ConvShape { kernel, stride, padding, channels_out, .. } = self.shape;
+        let edge = |length: usize| (length + 2 * padding - kernel) / stride + 1;
+        Extent::new(edge(input.rows), edge(input.columns), channels_out)
     }
 
-    /// One picture.
+    /// The rim with which an input can be read where it lies, or none where that is not so.
+    pub(super) fn wanted_rim(&self, input: Extent) -> usize {
+        let is_direct = matches!(self.kind, Kind::Direct(_));
+        if is_direct && self.windows_lie_in_steps(input) { self.shape.padding } else { 0 }
+    }
+
+    /// Whether, in the order of [`super::super::resnet::conv_shapes`], `next` alone reads what this one puts out: the first two
+    /// of a bottleneck's path.
+    pub(super) fn goes_only_to(&self, next: &Self) -> bool {
+        let is = |shape: &ConvShape, name: &str| shape.name.ends_with(name);
+        self.shape.kernel == 1 && is(&self.shape, ".conv1.weight") && is(&next.shape, ".conv2.weight")
+    }
+
+    /// Whether it can write an output with a rim.
+    pub(super) fn leaves_rim(&self, input: Extent) -> bool {
+        let out = self.output(input);
+        matches!(self.kind, Kind::Direct(_)) && out.columns.is_multiple_of(L::TILE_ROWS)
+    }
+
+    /// Whether the windows of each register tile's pixels lie equally far apart, and their values one by one.
+    fn windows_lie_in_steps(&self, input: Extent) -> bool {
+        L::PAIR == 1 && self.output(input).columns.is_multiple_of(L::TILE_ROWS)
+    }
+
+    /// Activations with [`Extent::stride`] from pixel to pixel.
     pub(super) fn run(
         &self,
         input: &[L::Value],
@@ -85,51 +114,58 @@ impl<L: Lanes> Conv<L> {
         output: &mut [L::Value],
         workspace: &Workspace<L>,
     ) {
-        let out = self.output(extent);
-        assert_eq!((extent.channels, input.len()), (self.shape.channels_in, extent.values()), "input");
-        assert_eq!(output.len(), out.values(), "output");
-        let output = Grid { start: output.as_mut_ptr(), stride: out.channels };
+        let out = self.output(extent).with_rim(after.rim);
+        assert_eq!((extent.channels, input.len()), (self.shape.channels_in, extent.room::<L::Value>()), "input");
+        assert_eq!(output.len(), out.room::<L::Value>(), "output");
+        assert!(after.rim == 0 || self.leaves_rim(extent), "rim");
+        clear_rim(out, output);
+        let stride = out.stride::<L::Value>();
+        let output = Grid { start: output.as_mut_ptr(), stride };
         let shortcut = match after.shortcut {
             Shortcut::None => None,
             Shortcut::Maps(maps) => {
-                assert_eq!(maps.len(), out.values(), "shortcut");
-                Some(Grid { start: maps.as_ptr().cast_mut(), stride: out.channels })
+                assert_eq!(maps.len(), out.room::<L::Value>(), "shortcut");
+                Some(Grid { start: maps.as_ptr().cast_mut(), stride })
             }
             Shortcut::Output => Some(output),
         };
         let end = End { shortcut, relu: after.relu, output };
         match &self.kind {
-            Kind::Direct(weights) => self.direct(weights, input, extent, end),
+            Kind::Direct(weights) => self.direct(weights, input, extent, out, end),
             Kind::Winograd(winograd) => winograd.run(input, extent, &self.bias, end, &workspace.singles),
         }
     }
 
-    fn direct(&self, weights: &Packed<L>, input: &[L::Value], extent: Extent, end: End<L::Value>) {
-        let out = self.output(extent);
+    fn direct(&self, weights: &Packed<L>, input: &[L::Value], extent: Extent, out: Extent, end: End<L::Value>) {
         let pixels = out.pixels();
-        let (task_rows, task_panels) = self.task(pixels, weights.panels());
+        let in_place = self.in_place(input, extent);
+        let (task_rows, task_panels) = self.task(pixels, weights.panels(), in_place.is_some());
         let panel_tasks = weights.panels().div_ceil(task_panels);
         // One by one: cores of a shared machine, or of two kinds, are not equally fast, and none should wait for another's share.
         (0..pixels.div_ceil(task_rows) * panel_tasks).into_par_iter().with_max_len(1).for_each(|task| {
             let (first, panel) = (task / panel_tasks * task_rows, task % panel_tasks * task_panels);
             let count = task_rows.min(pixels - first);
             with_scratch::<L, _>(|scratch| {
-                let rows = if self.reads_in_place() {
-                    // SAFETY: the row is one of the input's.
-                    unsafe { Grid { start: input.as_ptr().cast_mut(), stride: extent.channels }.at(first, 0) }
-                } else {
-                    self.gather(input, extent, out.columns, first..first + count, &mut scratch.rows)
+                let Left { rows, taken, runs, far } = match in_place {
+                    Some(left) => Left { taken: Lines { first, ..left.taken }, ..left },
+                    None => self.gather(input, extent, out.columns, first..first + count, &mut scratch.rows),
                 };
                 let panels = panel..(panel + task_panels).min(weights.panels());
-                // SAFETY: every task writes rows and columns of its own; lengths were checked in `run`.
+                // SAFETY: every task writes rows and columns of its own; lengths were checked in `run`, and a tile's rows are
+                // of one line of the picture wherever lines do not follow each other.
                 unsafe {
                     L::dispatch(Product {
                         rows,
+                        taken,
+                        runs,
                         count,
+                        far,
                         weights,
+                        product: 0,
                         panels,
                         bias: Some(&self.bias),
-                        end: end.at(first, 0),
+                        end: end.at(out.first_pixel(), 0),
+                        written: Lines { first, length: out.columns, gap: 2 * out.rim },
                         sums: &mut scratch.sums,
                     });
                 }
@@ -137,17 +173,40 @@ impl<L: Lanes> Conv<L> {
         });
     }
 
-    /// Whether the input's pixels can be the product's rows as they lie: 1 x 1, whole pairs, and not so far apart that
-    /// the rows of a tile fall on the same lines of the cache.
-    fn reads_in_place(&self) -> bool {
-        let ConvShape { channels_in, kernel, stride, .. } = self.shape;
-        let bytes = channels_in * size_of::<L::Value>();
-        kernel == 1 && stride == 1 && channels_in.is_multiple_of(L::PAIR * L::BLOCK) && !bytes.is_multiple_of(2048)
+    /// The input's pixels as the product's rows where they lie, from the first output on; none where they must be gathered.
+    fn in_place(&self, input: &[L::Value], extent: Extent) -> Option<Left<L>> {
+        let ConvShape { channels_in, kernel, stride, padding, .. } = self.shape;
+        let pixel = extent.stride::<L::Value>();
+        let start = input.as_ptr().cast_mut();
+        if kernel == 1 && stride == 1 {
+            let left = Left {
+                rows: Grid { start, stride: pixel },
+                taken: Lines::all(0),
+                runs: Runs::one(inner_steps::<L>(channels_in)),
+                far: true,
+            };
+            return channels_in.is_multiple_of(L::PAIR * L::BLOCK).then_some(left);
+        }
+        if extent.rim != padding || !self.windows_lie_in_steps(extent) {
+            return None;
+        }
+        let (columns, length) = (extent.framed().columns, self.output(extent).columns);
+        let down = columns * pixel;
+        let runs = if pixel == channels_in && kernel * channels_in <= SLICE_STEPS {
+            // The pixels of a window's row lie side by side.
+            Runs { count: kernel, steps: kernel * channels_in, across: 1, right: 0, down }
+        } else {
+            Runs { count: kernel * kernel, steps: channels_in, across: kernel, right: pixel, down }
+        };
+        // Counted in steps of `stride` pixels, a line of the input is as long as `columns` even where `stride` is 2, since
+        // the next output's line is `stride` lines further.
+        let taken = Lines { first: 0, length, gap: columns - length };
+        Some(Left { rows: Grid { start, stride: stride * pixel }, taken, runs, far: false })
     }
 
     /// Rows and panels of one task. How the work is cut changes no sum.
-    fn task(&self, pixels: usize, panels: usize) -> (usize, usize) {
-        let depth = self.shape.kernel * self.shape.kernel * self.shape.channels_in;
+    fn task(&self, pixels: usize, panels: usize, in_place: bool) -> (usize, usize) {
+        let depth = if in_place { 1 } else { self.shape.kernel * self.shape.kernel * self.shape.channels_in };
         let rows = (GATHERED_VALUES / depth).clamp(2 * L::TILE_ROWS, TASK_ROWS) / L::TILE_ROWS * L::TILE_ROWS;
         let tasks = pixels.div_ceil(rows);
         let parts = (TASKS_PER_THREAD * rayon::current_num_threads())
@@ -165,8 +224,10 @@ impl<L: Lanes> Conv<L> {
         columns_out: usize,
         range: Range<usize>,
         rows: &mut Vec<L::Value>,
-    ) -> Grid<L::Value> {
+    ) -> Left<L> {
         let ConvShape { channels_in, kernel, stride, padding, .. } = self.shape;
+        // Zeros that are there need not be made.
+        let (extent, padding) = (extent.framed(), padding - extent.rim);
         let depth = kernel * kernel * channels_in;
         // One line further per row, so that rows do not fall on the same lines of the cache.
         let row_stride = depth.next_multiple_of(64 / size_of::<L::Value>()) + 64 / size_of::<L::Value>();
@@ -174,6 +235,7 @@ impl<L: Lanes> Conv<L> {
         if rows.len() < length {
             rows.resize(length, L::Value::default());
         }
+        let pixel_stride = extent.stride::<L::Value>();
         let run = kernel * channels_in;
         for (pixel, row) in range.zip(rows.chunks_exact_mut(row_stride)) {
             let origin = (pixel / columns_out * stride, pixel % columns_out * stride);
@@ -185,12 +247,27 @@ impl<L: Lanes> Conv<L> {
                     copy_run(from, &mut row[kernel_row * run..], run);
                 }
             } else {
-                gather_window(input, extent, origin, kernel, padding, &mut row[..depth]);
+                let window = Window { extent, pixel_stride, origin, kernel, padding };
+                window.gather(input, &mut row[..depth]);
             }
             row[depth..].fill(L::Value::default());
         }
-        Grid { start: rows.as_mut_ptr(), stride: row_stride }
+        Left {
+            rows: Grid { start: rows.as_mut_ptr(), stride: row_stride },
+            taken: Lines::all(0),
+            runs: Runs::one(inner_steps::<L>(depth)),
+            far: false,
+        }
     }
+}
+
+/// The left side of a product.
+#[derive(Clone, Copy)]
+struct Left<L: Lanes> {
+    rows: Grid<L::Value>,
+    taken: Lines,
+    runs: Runs,
+    far: bool,
 }
 
 /// Copies `length` values, and where both sides have room some more.
@@ -204,29 +281,40 @@ fn copy_run<T: Copy>(from: &[T], to: &mut [T], length: usize) {
     }
 }
 
-/// Copies the window whose unpadded top left is `origin`; what lies outside the picture becomes zero.
-fn gather_window<T: Copy + Default>(
-    input: &[T],
+/// A window of one picture whose unpadded top left is `origin`.
+struct Window {
     extent: Extent,
+    pixel_stride: usize,
     origin: (usize, usize),
     kernel: usize,
     padding: usize,
-    row: &mut [T],
-) {
-    // The columns of a window lie side by side, so a whole kernel row is one copy.
-    let first = origin.1.max(padding) - padding;
-    let last = (origin.1 + kernel).saturating_sub(padding).min(extent.columns);
-    let before = (first + padding - origin.1) * extent.channels;
-    let length = last.saturating_sub(first) * extent.channels;
-    for (kernel_row, target) in row.chunks_exact_mut(kernel * extent.channels).enumerate() {
-        let y = (origin.0 + kernel_row).checked_sub(padding).filter(|&y| y < extent.rows);
-        let Some(y) = y.filter(|_| length > 0) else {
-            target.fill(T::default());
-            continue;
-        };
-        let start = (y * extent.columns + first) * extent.channels;
-        target[..before].fill(T::default());
-        target[before..before + length].copy_from_slice(&input[start..start + length]);
-        target[before + length..].fill(T::default());
+}
+
+impl Window {
+    /// Copies it; what lies outside the picture becomes zero.
+    fn gather<T: Copy + Default>(&self, input: &[T], row: &mut [T]) {
+        let Self { extent, pixel_stride, origin, kernel, padding } = *self;
+        let channels = extent.channels;
+        let first = origin.1.max(padding) - padding;
+        let last = (origin.1 + kernel).saturating_sub(padding).min(extent.columns);
+        let before = (first + padding - origin.1) * channels;
+        let length = last.saturating_sub(first) * channels;
+        for (kernel_row, target) in row.chunks_exact_mut(kernel * channels).enumerate() {
+            let y = (origin.0 + kernel_row).checked_sub(padding).filter(|&y| y < extent.rows);
+            let Some(y) = y.filter(|_| length > 0) else {
+                target.fill(T::default());
+                continue;
+            };
+            let from = &input[(y * extent.columns + first) * pixel_stride..];
+            target[..before].fill(T::default());
+            if pixel_stride == channels {
+                // The columns of a window lie side by side, so a whole kernel row is one copy.
+                target[before..before + length].copy_from_slice(&from[..length]);
+            } else {
+                let pixels = target[before..before + length].chunks_exact_mut(channels);
+                pixels.zip(from.chunks(pixel_stride)).for_each(|(to, from)| to.copy_from_slice(&from[..channels]));
+            }
+            target[before + length..].fill(T::default());
+        }
     }
 }

@@ -10,10 +10,10 @@ mod tiles;
 use super::Precision;
 
 /// What a forward pass keeps of an activation.
-pub(super) trait Value: Copy + Default + Send + Sync + 'static {}
+pub(super) trait Value: bytemuck::Pod + Default + Send + Sync {}
 impl Value for f32 {}
 /// bfloat16: the upper half of an f32.
-#[derive(Clone, Copy, Default, PartialEq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Debug, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(transparent)]
 pub(super) struct Bf16(pub(super) u16);
 impl Value for Bf16 {}
@@ -66,6 +66,8 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn larger(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Asks for the cache line at this address.
     unsafe fn prefetch(_address: *const u8) {}
+    /// The same, not nearer than the second cache.
+    unsafe fn prefetch_far(_address: *const u8) {}
     /// Makes tile registers ready for so many rows.
     #[inline(always)]
     unsafe fn begin_tiles(_rows: usize) {}
@@ -258,6 +260,10 @@ pub(super) mod x86 {
             #[inline(always)]
             unsafe fn prefetch(address: *const u8) {
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch_far(address: *const u8) {
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
             }
             #[inline(always)]
             unsafe fn load(from: *const f32) -> __m512 {
@@ -456,6 +462,10 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn prefetch(address: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch_far(address: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> __m256 {

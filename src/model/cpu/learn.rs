@@ -14,10 +14,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
+use super::buffer::Buffer;
 use super::lanes::{Job, Lanes, Value};
 use super::maps::Arena;
-use super::product::{Accumulate, Grid, Left, inner_steps, panel_columns};
-use super::scratch::with_scratch;
+use super::product::{Accumulate, Left, inner_steps, panel_columns};
+use super::scratch::{sized, with_scratch};
+use super::tile::Grid;
 
 /// Tasks that a product is cut into where its shape has no more.
 const TASKS: usize = 16;
@@ -214,7 +216,7 @@ impl<L: Lanes> Learn<L> {
         let lanes = TASKS.div_ceil(ranges).min(tiles.div_ceil(LANE_TILES)).max(1);
         let lane_tiles = tiles.div_ceil(lanes);
         let lanes = tiles.div_ceil(lane_tiles);
-        let mut sums = if lanes > 1 { self.singles.take(lanes * d_weight.len()) } else { Vec::new() };
+        let mut sums = if lanes > 1 { self.singles.take(lanes * d_weight.len()) } else { Buffer::default() };
         let target = if lanes > 1 { sums.as_mut_ptr() } else { d_weight.as_mut_ptr() };
         let target = Grid { start: target, stride: depth };
         let tiles_left = &left;
@@ -320,7 +322,7 @@ impl<L: Lanes> Learn<L> {
     }
 
     /// The right side of a product whose columns lie in `values` one after the other.
-    fn packed_columns(&self, values: &[f32], depth: usize, columns: usize) -> Vec<L::Value> {
+    fn packed_columns(&self, values: &[f32], depth: usize, columns: usize) -> Buffer<L::Value> {
         assert_eq!(values.len(), depth * columns, "weights");
         self.packed(depth, columns, |first, to| {
             // SAFETY: the lanes are this machine's.
@@ -329,7 +331,12 @@ impl<L: Lanes> Learn<L> {
     }
 
     /// The right side of a product whose `index`-th inner row is `row(index)`.
-    fn packed_rows<'a>(&self, depth: usize, columns: usize, row: impl Fn(usize) -> &'a [f32] + Sync) -> Vec<L::Value> {
+    fn packed_rows<'a>(
+        &self,
+        depth: usize,
+        columns: usize,
+        row: impl Fn(usize) -> &'a [f32] + Sync,
+    ) -> Buffer<L::Value> {
         self.packed(depth, columns, |first, to| {
             // SAFETY: the lanes are this machine's.
             unsafe { L::dispatch(PackRows { row: &row, depth, columns, first, to }) }
@@ -337,7 +344,7 @@ impl<L: Lanes> Learn<L> {
     }
 
     /// `fill` is called with the first column of each panel and its place.
-    fn packed(&self, depth: usize, columns: usize, fill: impl Fn(usize, &mut [L::Value]) + Sync) -> Vec<L::Value> {
+    fn packed(&self, depth: usize, columns: usize, fill: impl Fn(usize, &mut [L::Value]) + Sync) -> Buffer<L::Value> {
         let step_values = inner_steps::<L>(depth) * L::PAIR;
         let length = columns.next_multiple_of(L::WIDTH) * step_values;
         let mut packed = self.values.take(length);
@@ -365,14 +372,6 @@ fn turn<L: Lanes>(rows: &[f32], channels: usize, line: &mut Vec<L::Value>, to: &
 fn row_stride<L: Lanes>(depth: usize) -> usize {
     let line = 64 / size_of::<L::Value>();
     depth.next_multiple_of(line) + line
-}
-
-/// The first `length` values of a buffer that grows as needed; what they hold is left over from before.
-fn sized<V: Copy + Default>(buffer: &mut Vec<V>, length: usize) -> &mut [V] {
-    if buffer.len() < length {
-        buffer.resize(length, V::default());
-    }
-    &mut buffer[..length]
 }
 
 /// What the pixels of a convolution's output see of its input.

@@ -1,16 +1,21 @@
 //! The backbone on the CPU: channels last, batch norm folded into the weights, bias, shortcut and ReLU done while the sums
 //! are in registers, buffers used again.
 //!
-//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `product` the matrix product
-//! under every convolution, `conv` a convolution as such a product over gathered windows, `winograd` the shorter way for
-//! 3 x 3 kernels, `pool` the stem's pooling, `learn` convolutions with their gradients, `maps` activations and their buffers,
-//! `scratch` what a thread keeps.
-//! Unsafe code lives in `lanes` (instructions), `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
+//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `tile` what the registers hold at a
+//! time, `product` the matrix product under every convolution, `conv` a convolution as such a product over windows, read where they lie or gathered, `winograd`
+//! the shorter way for 3 x 3 kernels, `pool` the stem's pooling, `learn` convolutions with their gradients, `maps` activations
+//! and `buffer` the memory under them and under the weights, `scratch` what a thread keeps.
+//! Unsafe code lives in `lanes` (instructions), `tile`, `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
 //! their callers check) and nowhere else.
+//!
+//! Few sums wait for a multiplication and many for memory. So what is needed next (weights, rows, the place of the output) is
+//! asked for while other sums are being made, pixels do not lie a multiple of a page apart, long buffers lie in large pages,
+//! and a picture comes with the zeros around it that its windows reach into.
 //!
 //! A sum runs up its inner dimension in one order however the work is cut, so a result is the same to the last bit on any
 //! number of threads of one machine; other instruction sets round otherwise.
 
+mod buffer;
 mod conv;
 mod lanes;
 mod learn;
@@ -18,6 +23,7 @@ mod maps;
 mod pool;
 mod product;
 mod scratch;
+mod tile;
 mod winograd;
 
 use std::convert::Infallible;
@@ -30,7 +36,7 @@ use lanes::{Isa, Job, Lanes, Portable};
 use learn::Learn;
 pub(super) use learn::{InputGradient, Learner, Size, output_size};
 pub(super) use maps::Extent;
-use maps::{Maps, Workspace};
+use maps::{Maps, Workspace, clear_rim};
 use rayon::prelude::*;
 
 use super::Activation;
@@ -128,15 +134,20 @@ pub(super) struct Backbone {
     isa: Isa,
 }
 
+/// Writes a row of a picture, `(column, channel)`, normalised.
+pub(super) type WriteRow<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+
 trait Engine: Send + Sync {
-    /// One picture, `(row, column, channel)`, normalised, to the last block's maps; what its parts put out goes to `seen`.
+    /// One picture to the last block's maps, which are returned in extent and whose pixels, all channels of each, go to `each`;
+    /// what its parts put out goes to `seen`.
     fn forward(
         &self,
         plan: &Plan,
-        picture: &[f32],
         extent: Extent,
+        write_row: WriteRow<'_>,
         seen: Option<&mut Vec<Activation>>,
-    ) -> (Extent, Vec<f32>);
+        each: &mut dyn FnMut(&[f32]),
+    ) -> Extent;
 }
 
 impl Backbone {
@@ -156,11 +167,12 @@ impl Backbone {
     pub(super) fn forward(
         &self,
         plan: &Plan,
-        picture: &[f32],
         extent: Extent,
+        write_row: WriteRow<'_>,
         seen: Option<&mut Vec<Activation>>,
-    ) -> (Extent, Vec<f32>) {
-        self.engine.forward(plan, picture, extent, seen)
+        each: &mut dyn FnMut(&[f32]),
+    ) -> Extent {
+        self.engine.forward(plan, extent, write_row, seen, each)
     }
 }
 
@@ -182,18 +194,28 @@ impl<L: Lanes> Engine for Convs<L> {
     fn forward(
         &self,
         plan: &Plan,
-        picture: &[f32],
         extent: Extent,
+        write_row: WriteRow<'_>,
         seen: Option<&mut Vec<Activation>>,
-    ) -> (Extent, Vec<f32>) {
+        each: &mut dyn FnMut(&[f32]),
+    ) -> Extent {
         let Self { convs, workspace } = self;
-        let input = workspace.maps(extent, |values| {
-            values.par_chunks_mut(CHUNK).zip(picture.par_chunks(CHUNK)).for_each(|(to, from)| {
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = L::from_f32(from));
-            });
-        });
+        let rim = convs.first().map_or(0, |stem| stem.wanted_rim(extent));
+        let input = written(workspace, extent.with_rim(rim), write_row);
         let Ok(maps) = walk(plan, &mut Pass { convs, workspace, seen }, &input);
-        (maps.extent(), widened::<L>(&maps))
+        each_pixel::<L>(&maps, each);
+        maps.extent()
+    }
+}
+
+impl<L: Lanes> Pass<'_, L> {
+    /// The rim that the next convolution wants around what this one puts out, where that goes nowhere else.
+    fn rim(&self, index: usize, input: Extent) -> usize {
+        let conv = &self.convs[index];
+        match self.convs.get(index + 1) {
+            Some(next) if conv.goes_only_to(next) && conv.leaves_rim(input) => next.wanted_rim(conv.output(input)),
+            _ => 0,
+        }
     }
 }
 
@@ -220,13 +242,15 @@ impl<L: Lanes> Layers for Pass<'_, L> {
         // Nobody needs the shortcut any more: the sums take its place, which saves fetching memory for them.
         if let Some(mut maps) = residual.take_if(|maps| maps.values_mut().is_some()) {
             let output = maps.values_mut().expect("just seen");
-            let after = After { shortcut: Shortcut::Output, relu };
+            let after = After { shortcut: Shortcut::Output, relu, rim: 0 };
             conv.run(input.values(), extent, after, output, self.workspace);
             return Ok(maps);
         }
-        Ok(self.workspace.maps(conv.output(extent), |output| {
+        let out = conv.output(extent);
+        let rim = self.rim(index, extent);
+        Ok(self.workspace.maps(out.with_rim(rim), |output| {
             let shortcut = residual.as_ref().map_or(Shortcut::None, |maps| Shortcut::Maps(maps.values()));
-            conv.run(input.values(), extent, After { shortcut, relu }, output, self.workspace);
+            conv.run(input.values(), extent, After { shortcut, relu, rim }, output, self.workspace);
         }))
     }
 
@@ -246,8 +270,50 @@ impl<L: Lanes> Layers for Pass<'_, L> {
     }
 }
 
+/// The maps whose rows are written one by one.
+fn written<L: Lanes>(workspace: &Workspace<L>, extent: Extent, write_row: WriteRow<'_>) -> Maps<L::Value> {
+    let Extent { rows, columns, channels, rim } = extent;
+    let stride = extent.stride::<L::Value>();
+    let line = extent.framed().columns * stride;
+    let lines = (CHUNK / (columns * channels)).max(1);
+    workspace.maps(extent, |maps| {
+        clear_rim(extent, maps);
+        let inside = maps[rim * line..][..rows * line].par_chunks_mut(lines * line).enumerate();
+        inside.for_each(|(chunk, some)| {
+            let mut row = vec![0.0; columns * channels];
+            for (index, to) in some.chunks_exact_mut(line).enumerate() {
+                write_row(chunk * lines + index, &mut row);
+                let pixels = to[rim * stride..].chunks_exact_mut(stride).zip(row.chunks_exact(channels));
+                for (to, from) in pixels {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = L::from_f32(from));
+                }
+            }
+        });
+    })
+}
+
+/// `values` holds all channels of all pixels side by side.
+fn narrowed<L: Lanes>(workspace: &Workspace<L>, extent: Extent, values: &[f32]) -> Maps<L::Value> {
+    let length = extent.columns * extent.channels;
+    written(workspace, extent, &|row, to| to.copy_from_slice(&values[row * length..][..length]))
+}
+
+/// Calls with all channels of each pixel, of maps without a rim.
+fn each_pixel<L: Lanes>(maps: &Maps<L::Value>, each: &mut dyn FnMut(&[f32])) {
+    let extent = maps.extent();
+    assert_eq!(extent.rim, 0, "rim");
+    let mut wide = vec![0.0; extent.channels];
+    for pixel in maps.values().chunks_exact(extent.stride::<L::Value>()) {
+        wide.iter_mut().zip(pixel).for_each(|(to, &from)| *to = L::to_f32(from));
+        each(&wide);
+    }
+}
+
+/// All channels of all pixels side by side.
 fn widened<L: Lanes>(maps: &Maps<L::Value>) -> Vec<f32> {
-    maps.values().iter().map(|&value| L::to_f32(value)).collect()
+    let mut values = Vec::with_capacity(maps.extent().values());
+    each_pixel::<L>(maps, &mut |pixel| values.extend_from_slice(pixel));
+    values
 }
 
 /// One convolution by itself, f32, its sums as they are written down: for measuring what it puts out.
@@ -259,10 +325,13 @@ trait SingleLayer: Send + Sync {
 
 impl<L: Lanes<Value = f32>> SingleLayer for Conv<L> {
     fn run(&self, input: &[f32], extent: Extent) -> (Extent, Vec<f32>) {
-        let out = self.output(extent);
-        let mut output = vec![0.0; out.values()];
-        self.run(input, extent, After { shortcut: Shortcut::None, relu: false }, &mut output, &Workspace::new());
-        (out, output)
+        let workspace = Workspace::<L>::new();
+        let input = narrowed(&workspace, extent, input);
+        let after = After { shortcut: Shortcut::None, relu: false, rim: 0 };
+        let output = workspace.maps(self.output(extent), |output| {
+            self.run(input.values(), extent, after, output, &workspace);
+        });
+        (output.extent(), widened::<L>(&output))
     }
 }
 
@@ -287,10 +356,12 @@ impl Single {
 
 /// The stem's pooling, f32.
 pub(super) fn max_pool(input: &[f32], extent: Extent) -> (Extent, Vec<f32>) {
-    let out = pool::output(extent);
-    let mut output = vec![0.0; out.values()];
-    pool::max_pool::<Portable>(input, extent, &mut output);
-    (out, output)
+    let workspace = Workspace::<Portable>::new();
+    let input = narrowed(&workspace, extent, input);
+    let output = workspace.maps(pool::output(extent), |output| {
+        pool::max_pool::<Portable>(input.values(), extent, output);
+    });
+    (output.extent(), widened::<Portable>(&output))
 }
 
 #[cfg(test)]

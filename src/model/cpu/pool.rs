@@ -7,22 +7,24 @@ use super::maps::Extent;
 
 /// What [`max_pool`] makes of a picture.
 pub(super) fn output(input: Extent) -> Extent {
-    Extent { rows: input.rows.div_ceil(2), columns: input.columns.div_ceil(2), ..input }
+    Extent::new(input.rows.div_ceil(2), input.columns.div_ceil(2), input.channels)
 }
 
 /// 3 x 3, stride 2, padding 1 with minus infinity, as ResNet's stem has it. `output` has half the rows and columns,
 /// rounded up. What is not finite comes out as NaN, so that a broken input never ends as a clean number.
 pub(super) fn max_pool<L: Lanes>(input: &[L::Value], extent: Extent, output: &mut [L::Value]) {
-    let columns_out = extent.columns.div_ceil(2);
-    output.par_chunks_mut(columns_out * extent.channels).enumerate().for_each(|(y, line)| {
+    let (out, stride) = (self::output(extent), extent.stride::<L::Value>());
+    assert_eq!((input.len(), output.len()), (extent.room::<L::Value>(), out.room::<L::Value>()), "maps");
+    output.par_chunks_mut(out.columns * stride).enumerate().for_each(|(y, line)| {
         // SAFETY: the lanes are those of the caller.
-        unsafe { L::dispatch(Line::<L> { input, extent, y, line }) }
+        unsafe { L::dispatch(Line::<L> { input, extent, stride, y, line }) }
     });
 }
 
 struct Line<'a, L: Lanes> {
     input: &'a [L::Value],
     extent: Extent,
+    stride: usize,
     y: usize,
     line: &'a mut [L::Value],
 }
@@ -32,9 +34,10 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Extent { rows, columns, channels } = self.extent;
+        let Extent { rows, columns, channels, .. } = self.extent;
+        let stride = self.stride;
         let source_rows = (2 * self.y).saturating_sub(1)..(2 * self.y + 2).min(rows);
-        for (x, pixel) in self.line.chunks_exact_mut(channels).enumerate() {
+        for (x, pixel) in self.line.chunks_exact_mut(stride).enumerate() {
             let source_columns = (2 * x).saturating_sub(1)..(2 * x + 2).min(columns);
             let mut channel = 0;
             // SAFETY: all places lie inside the picture and the pixel.
@@ -45,7 +48,7 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
                     let mut broken = L::zero();
                     for source_y in source_rows.clone() {
                         for source_x in source_columns.clone() {
-                            let at = (source_y * columns + source_x) * channels + channel;
+                            let at = (source_y * columns + source_x) * stride + channel;
                             let value = L::load_values(self.input.as_ptr().add(at));
                             best = L::larger(best, value);
                             broken = L::fma(value, L::zero(), broken);
@@ -55,11 +58,11 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
                     channel += L::WIDTH;
                 }
             }
-            for (channel, to) in pixel.iter_mut().enumerate().skip(channel) {
+            for (channel, to) in pixel[..channels].iter_mut().enumerate().skip(channel) {
                 let (mut best, mut broken) = (f32::NEG_INFINITY, 0.0);
                 for source_y in source_rows.clone() {
                     for source_x in source_columns.clone() {
-                        let value = L::to_f32(self.input[(source_y * columns + source_x) * channels + channel]);
+                        let value = L::to_f32(self.input[(source_y * columns + source_x) * stride + channel]);
                         best = if value > best { value } else { best };
                         broken += value * 0.0;
                     }

@@ -24,3 +24,11 @@ pub(super) fn with_scratch<L: Lanes, R>(then: impl FnOnce(&mut Scratch<L::Value>
         then(entry.downcast_mut().expect("keyed by its type"))
     })
 }
+
+/// The first `length` values of a buffer that grows as needed; what they hold is left over from before.
+pub(super) fn sized<V: Copy + Default>(buffer: &mut Vec<V>, length: usize) -> &mut [V] {
+    if buffer.len() < length {
+        buffer.resize(length, V::default());
+    }
+    &mut buffer[..length]
+}

@@ -30,7 +30,7 @@ impl Example {
         let depth = channels[0] * kernel * kernel;
         let weight: Vec<f32> = wave(depth * channels[1], 0.1).iter().map(|w| w / (depth as f32).sqrt()).collect();
         let (scale, shift) = (wave(channels[1], 0.2), wave(channels[1], 0.3));
-        let extent = Extent { rows, columns, channels: channels[0] };
+        let extent = Extent::new(rows, columns, channels[0]);
         let device = Device::Cpu;
         let planes = Tensor::from_vec(wave(extent.values(), 0.4), (1, channels[0], rows, columns), &device).unwrap();
         let kernel_tensor = Tensor::from_slice(&weight, (channels[1], channels[0], kernel, kernel), &device).unwrap();
@@ -51,18 +51,69 @@ impl Example {
     fn run<L: Lanes>(&self, short_cuts: bool) -> Vec<f32> {
         let folded = Folded { weight: &self.weight, scale: self.scale.clone(), shift: self.shift.clone() };
         let conv = Conv::<L>::new(&self.shape, folded, short_cuts);
-        let narrow = |values: &[f32]| values.iter().map(|&v| L::from_f32(v)).collect::<Vec<_>>();
-        let (input, shortcut) = (narrow(&self.input), narrow(&self.shortcut));
-        let mut output = vec![L::from_f32(f32::NAN); conv.output(self.extent).values()];
-        let after = After { shortcut: Shortcut::Maps(&shortcut), relu: true };
-        conv.run(&input, self.extent, after, &mut output, &Workspace::new());
-        let output: Vec<f32> = output.into_iter().map(L::to_f32).collect();
-        let mut onto = shortcut;
-        let after = After { shortcut: Shortcut::Output, relu: true };
-        conv.run(&input, self.extent, after, &mut onto, &Workspace::new());
-        let same = onto.into_iter().zip(&output).all(|(a, b)| L::to_f32(a).to_bits() == b.to_bits());
+        let workspace = Workspace::<L>::new();
+        let out = conv.output(self.extent);
+        let input = narrowed(&workspace, self.extent, &self.input);
+        let mut shortcut = narrowed(&workspace, out, &self.shortcut);
+        let output = workspace.maps(out, |output| {
+            output.fill(L::from_f32(f32::NAN));
+            let after = After { shortcut: Shortcut::Maps(shortcut.values()), relu: true, rim: 0 };
+            conv.run(input.values(), self.extent, after, output, &workspace);
+        });
+        let output = widened::<L>(&output);
+        let after = After { shortcut: Shortcut::Output, relu: true, rim: 0 };
+        let onto = shortcut.values_mut().expect("no other handle");
+        conv.run(input.values(), self.extent, after, onto, &workspace);
+        let same = widened::<L>(&shortcut).iter().zip(&output).all(|(a, b)| a.to_bits() == b.to_bits());
         assert!(same, "in the shortcut's place: {:?}", self.shape);
         output
+    }
+
+    /// The sums alone, of an input with a rim to an output with one, whose zeros are looked at and taken off.
+    fn run_bare<L: Lanes>(&self, rims: [usize; 2]) -> Vec<f32> {
+        let folded = Folded { weight: &self.weight, scale: self.scale.clone(), shift: self.shift.clone() };
+        let conv = Conv::<L>::new(&self.shape, folded, false);
+        let workspace = Workspace::<L>::new();
+        let extent = self.extent.with_rim(rims[0]);
+        let input = narrowed(&workspace, extent, &self.input);
+        let out = conv.output(extent).with_rim(rims[1]);
+        let output = workspace.maps(out, |output| {
+            output.fill(L::from_f32(f32::NAN));
+            let after = After { shortcut: Shortcut::None, relu: false, rim: rims[1] };
+            conv.run(input.values(), extent, after, output, &workspace);
+        });
+        let (stride, line) = (out.stride::<L::Value>(), out.framed().columns);
+        let mut inside = Vec::new();
+        for (pixel, values) in output.values().chunks_exact(stride).enumerate() {
+            let within = |at: usize, length: usize| (rims[1]..length + rims[1]).contains(&at);
+            let values = values[..out.channels].iter().map(|&value| L::to_f32(value));
+            if within(pixel / line, out.rows) && within(pixel % line, out.columns) {
+                inside.extend(values);
+            } else {
+                assert!(values.into_iter().all(|value| value == 0.0), "{pixel} of {:?}", self.shape);
+            }
+        }
+        inside
+    }
+
+    /// Windows read where they lie, and lines written apart, give the same bits as gathered windows and lines side by side.
+    #[track_caller]
+    fn check_rims(&self) {
+        let mut ways = 0;
+        for isa in Isa::available() {
+            let gathered = with_lanes!(isa, L => self.run_bare::<L>([0, 0]));
+            let (wanted, leaves) = with_lanes!(isa, L => {
+                let (scale, shift) = (self.scale.clone(), self.shift.clone());
+                let conv = Conv::<L>::new(&self.shape, Folded { weight: &self.weight, scale, shift }, false);
+                (conv.wanted_rim(self.extent), conv.leaves_rim(self.extent))
+            });
+            for rims in [[wanted, 0], [0, if leaves { 2 } else { 0 }], [wanted, usize::from(leaves)]] {
+                let same = with_lanes!(isa, L => self.run_bare::<L>(rims)) == gathered;
+                assert!(same, "{isa:?} {:?} with rims of {rims:?}", self.shape);
+                ways += usize::from(rims != [0, 0]);
+            }
+        }
+        assert!(ways > 0, "nothing with a rim: {:?}", self.shape);
     }
 
     /// On every instruction set; Winograd's way loses some digits, half precision most.
@@ -99,6 +150,28 @@ fn a_long_inner_dimension_is_summed_in_slices() {
     Example::new([5, 5], [1100, 40], 1, 1).check();
     Example::new([3, 4], [512, 33], 1, 1).check();
     Example::new([4, 4], [130, 20], 3, 2).check();
+}
+
+/// Pixels of so many channels do not lie side by side.
+#[test]
+fn many_channels_are_read_and_written_with_room_between() {
+    Example::new([5, 7], [512, 1024], 1, 1).check();
+    Example::new([5, 7], [1024, 512], 1, 2).check();
+    Example::new([6, 5], [512, 70], 3, 2).check();
+    Example::new([6, 5], [512, 512], 3, 1).check();
+}
+
+/// Twelve columns come out, which is a whole number of register tiles everywhere.
+#[test]
+fn windows_are_read_where_they_lie() {
+    Example::new([9, 24], [3, 64], 7, 2).check_rims();
+    Example::new([5, 12], [40, 33], 3, 1).check_rims();
+    Example::new([6, 24], [130, 40], 3, 2).check_rims();
+    // Too many channels for a row of a window in one slice, and so many that pixels do not lie side by side.
+    Example::new([4, 24], [200, 40], 3, 2).check_rims();
+    Example::new([4, 24], [512, 40], 3, 2).check_rims();
+    Example::new([5, 24], [600, 512], 1, 2).check_rims();
+    Example::new([5, 12], [64, 512], 1, 1).check_rims();
 }
 
 #[test]
@@ -146,17 +219,20 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
+fn pooled<L: Lanes>(extent: Extent, values: &[f32]) -> Vec<f32> {
+    let workspace = Workspace::<L>::new();
+    let values = narrowed(&workspace, extent, values);
+    widened::<L>(&workspace.maps(pool::output(extent), |output| pool::max_pool::<L>(values.values(), extent, output)))
+}
+
 #[test]
 fn pooling_pads_with_minus_infinity() {
     let input = [-5.0f32, -2.0, -3.0, -4.0, -9.0, -6.0, -7.0, -8.0, -1.0];
-    let extent = Extent { rows: 3, columns: 3, channels: 17 };
+    let extent = Extent::new(3, 3, 17);
     let spread: Vec<f32> = input.iter().flat_map(|&v| (0..17).map(move |c| v * (c + 1) as f32)).collect();
     for isa in Isa::available() {
         let got: Vec<f32> = with_lanes!(isa, L => {
-            let values: Vec<_> = spread.iter().map(|&v| L::from_f32(v)).collect();
-            let mut output = vec![L::from_f32(0.0); 4 * 17];
-            pool::max_pool::<L>(&values, extent, &mut output);
-            output.into_iter().map(L::to_f32).collect()
+            pooled::<L>(extent, &spread)
         });
         let expected: Vec<f32> =
             [-2.0f32, -2.0, -4.0, -1.0].iter().flat_map(|&v| (0..17).map(move |c| v * (c + 1) as f32)).collect();
@@ -173,10 +249,7 @@ fn nan_is_not_washed_out_by_relu_or_pooling() {
             let got = with_lanes!(isa, L => example.run::<L>(short_cuts));
             assert!(got[12 * 64].is_nan(), "{isa:?}");
             let pooled: Vec<f32> = with_lanes!(isa, L => {
-                let values: Vec<_> = got.iter().map(|&v| L::from_f32(v)).collect();
-                let mut output = vec![L::from_f32(0.0); 9 * 64];
-                pool::max_pool::<L>(&values, Extent { rows: 5, columns: 5, channels: 64 }, &mut output);
-                output.into_iter().map(L::to_f32).collect()
+                pooled::<L>(Extent::new(5, 5, 64), &got)
             });
             assert!(pooled[4 * 64].is_nan(), "{isa:?}");
         }
@@ -197,15 +270,22 @@ fn the_second_picture_takes_no_new_buffers() {
                 (shape, Folded { weight, scale: vec![0.05; channels], shift: vec![0.1; channels] })
             });
             let convs = Convs::<L>::new(layers);
-            let extent = Extent { rows: 64, columns: 64, channels: 3 };
+            let extent = Extent::new(64, 64, 3);
             let picture = wave(extent.values(), 0.7);
             let buffers = || (convs.workspace.activations.count(), convs.workspace.singles.count());
-            let first = convs.forward(&plan, &picture, extent, None);
+            let forward = || {
+                let mut values = Vec::new();
+                let write_row = |row: usize, to: &mut [f32]| to.copy_from_slice(&picture[row * 192..][..192]);
+                convs.forward(&plan, extent, &write_row, None, &mut |pixel| values.extend_from_slice(pixel));
+                values
+            };
+            let first = forward();
+            assert!(!first.is_empty());
             let after_first = buffers();
             // Four are alive at a time (a block's input, its two inner maps, its shortcut, which becomes its output), and the first
             // ones are too small for what comes later; never one for each of the 21 layers.
             assert!(after_first.0 <= 8, "{isa:?}: {after_first:?}");
-            assert_eq!(convs.forward(&plan, &picture, extent, None), first);
+            assert_eq!(forward(), first);
             assert_eq!(buffers(), after_first, "{isa:?}");
         });
     }

@@ -12,8 +12,9 @@ use rayon::prelude::*;
 use super::super::resnet::ConvShape;
 use super::lanes::{Job, Lanes};
 use super::maps::{Arena, Extent};
-use super::product::{End, Grid, Packed, Product, panel_columns};
-use super::scratch::with_scratch;
+use super::product::{Lines, Packed, Product, panel_columns};
+use super::scratch::{sized, with_scratch};
+use super::tile::{End, Grid, Runs};
 
 /// What a tile's input has more than its output along an edge.
 const RIM: usize = 2;
@@ -21,10 +22,10 @@ const RIM: usize = 2;
 const OUT: usize = 4;
 const OUT_OF_MANY: usize = 2;
 const MANY_PAIRS: usize = 512 * 512;
-/// Tiles whose transformed inputs and products stay in a core's own cache; and from how many such blocks on a picture is
-/// shared by blocks.
-const BLOCK_TILES: usize = 12;
-const BLOCKS_FROM: usize = 12;
+/// Tiles from which on they are shared by blocks whose transformed inputs and products stay in a core's own cache.
+const BLOCKS_FROM: usize = 144;
+/// Register tiles of a block at most: each block reads all weights once.
+const BLOCK_HEIGHT: usize = 2;
 /// Columns of a product that are worth a task where there are few tiles.
 const TASK_COLUMNS: usize = 256;
 /// With fewer, the transforms cost more than the products save.
@@ -48,7 +49,7 @@ pub(super) struct Winograd<L: Lanes> {
     /// Edge of a tile's output.
     out: usize,
     /// One product per position of the tile.
-    weights: Vec<Packed<L::Single>>,
+    weights: Packed<L::Single>,
 }
 
 /// Tiles of a picture, row by row.
@@ -58,6 +59,18 @@ struct Tiling {
     out: usize,
     columns: usize,
     count: usize,
+}
+
+impl Tiling {
+    fn new(out: usize, extent: Extent) -> Self {
+        let columns = extent.columns.div_ceil(out);
+        Self { out, columns, count: extent.rows.div_ceil(out) * columns }
+    }
+
+    /// Row and column of the tile's first output.
+    fn place(self, tile: usize) -> [usize; 2] {
+        [tile / self.columns * self.out, tile % self.columns * self.out]
+    }
 }
 
 /// Which way the values of a tile go, with the edges of its output and input.
@@ -84,7 +97,7 @@ fn transformed<L: Lanes, const IN: usize>(
     weight: &[f32],
     scale: &[f32],
     points: &[[f64; 3]; IN],
-) -> Vec<Packed<L::Single>> {
+) -> Packed<L::Single> {
     let ConvShape { channels_in, channels_out, .. } = *shape;
     // Per channel out, point by point: the kernels of all channels in.
     let at_points = |(out, kernels): (usize, &[f32])| -> Vec<f32> {
@@ -103,14 +116,9 @@ fn transformed<L: Lanes, const IN: usize>(
         spread
     };
     let spread: Vec<Vec<f32>> = weight.par_chunks(9 * channels_in).enumerate().map(at_points).collect();
-    (0..IN * IN)
-        .into_par_iter()
-        .map(|position| {
-            Packed::new(channels_in, channels_out, |out, values| {
-                values.copy_from_slice(&spread[out][position * channels_in..][..channels_in]);
-            })
-        })
-        .collect()
+    Packed::new(IN * IN, channels_in, channels_out, |position, out, values| {
+        values.copy_from_slice(&spread[out][position * channels_in..][..channels_in]);
+    })
 }
 
 impl<L: Lanes> Winograd<L> {
@@ -135,18 +143,21 @@ impl<L: Lanes> Winograd<L> {
     }
 
     pub(super) fn run(&self, input: &[L::Value], extent: Extent, bias: &[f32], end: End<L::Value>, arena: &Arena<f32>) {
-        let out = self.out;
-        let columns = extent.columns.div_ceil(out);
-        let tiling = Tiling { out, columns, count: extent.rows.div_ceil(out) * columns };
+        let tiling = Tiling::new(self.out, extent);
         let job = Picture::<L> { tiling, input, extent, bias, end };
-        if tiling.count >= BLOCKS_FROM * BLOCK_TILES {
-            (0..tiling.count.div_ceil(BLOCK_TILES)).into_par_iter().with_max_len(1).for_each(|block| {
-                let tiles = block * BLOCK_TILES..((block + 1) * BLOCK_TILES).min(tiling.count);
+        if tiling.count >= BLOCKS_FROM {
+            // Two blocks for each thread, if it can be.
+            let height = tiling.count / (2 * L::TILE_ROWS * rayon::current_num_threads());
+            let block_tiles = L::TILE_ROWS * height.clamp(1, BLOCK_HEIGHT);
+            (0..tiling.count.div_ceil(block_tiles)).into_par_iter().with_max_len(1).for_each(|block| {
+                let tiles = block * block_tiles..((block + 1) * block_tiles).min(tiling.count);
                 with_scratch::<L::Single, _>(|scratch| {
-                    let planes = self.planes(BLOCK_TILES, [&mut scratch.rows, &mut scratch.sums]);
+                    let [spread, products] = self.lengths(block_tiles);
+                    let (spread, products) = (sized(&mut scratch.rows, spread), sized(&mut scratch.sums, products));
+                    let planes = self.planes(block_tiles, spread, products);
                     tiles.clone().for_each(|tile| job.spread_out(tile, tiles.start, planes));
-                    (0..self.weights.len()).for_each(|position| {
-                        self.multiply(position, 0..self.weights[position].panels(), planes, tiles.len());
+                    (0..self.weights.products()).for_each(|position| {
+                        self.multiply(position, 0..self.weights.panels(), planes, tiles.len());
                     });
                     tiles.clone().for_each(|tile| job.gather_in(tile, tiles.start, planes, self.channels_out));
                 });
@@ -155,15 +166,14 @@ impl<L: Lanes> Winograd<L> {
         }
         // Few tiles come with many channels: each of the three steps is shared by itself.
         let count = tiling.count.next_multiple_of(L::TILE_ROWS);
-        let mut buffers = [self.channels_in, self.channels_out]
-            .map(|channels| arena.take(self.weights.len() * count * stride(channels)));
+        let mut buffers = self.lengths(count).map(|length| arena.take(length));
         let [spread, products] = &mut buffers;
-        let planes = self.planes(count, [spread, products]);
-        let panels = self.weights[0].panels();
+        let planes = self.planes(count, spread, products);
+        let panels = self.weights.panels();
         let task_panels = panels.div_ceil(panels.div_ceil(TASK_COLUMNS / panel_columns::<L::Single>()).max(1));
         let parts = panels.div_ceil(task_panels);
         (0..tiling.count).into_par_iter().with_max_len(1).for_each(|tile| job.spread_out(tile, 0, planes));
-        (0..self.weights.len() * parts).into_par_iter().with_max_len(1).for_each(|task| {
+        (0..self.weights.products() * parts).into_par_iter().with_max_len(1).for_each(|task| {
             let panel = task % parts * task_panels;
             self.multiply(task / parts, panel..(panel + task_panels).min(panels), planes, tiling.count);
         });
@@ -174,17 +184,16 @@ impl<L: Lanes> Winograd<L> {
         buffers.into_iter().for_each(|buffer| arena.give(buffer));
     }
 
-    /// Room in two buffers for `count` tiles.
-    fn planes(&self, count: usize, buffers: [&mut Vec<f32>; 2]) -> Planes {
-        let grid = |buffer: &mut Vec<f32>, channels: usize| {
-            let stride = stride(channels);
-            let length = self.weights.len() * count * stride;
-            if buffer.len() < length {
-                buffer.resize(length, 0.0);
-            }
-            Grid { start: buffer.as_mut_ptr(), stride }
-        };
-        let [spread, products] = buffers;
+    /// What `count` tiles take: transformed inputs, and products.
+    fn lengths(&self, count: usize) -> [usize; 2] {
+        [self.channels_in, self.channels_out].map(|channels| self.weights.products() * count * stride(channels))
+    }
+
+    /// `spread` and `products` are as long as [`Winograd::lengths`] says.
+    fn planes(&self, count: usize, spread: &mut [f32], products: &mut [f32]) -> Planes {
+        let [least_spread, least_products] = self.lengths(count);
+        assert!(spread.len() >= least_spread && products.len() >= least_products, "room for {count} tiles");
+        let grid = |values: &mut [f32], channels| Grid { start: values.as_mut_ptr(), stride: stride(channels) };
         Planes { count, spread: grid(spread, self.channels_in), products: grid(products, self.channels_out) }
     }
 
@@ -194,11 +203,16 @@ impl<L: Lanes> Winograd<L> {
         unsafe {
             L::Single::dispatch(Product {
                 rows: planes.spread.at(position * planes.count, 0),
+                taken: Lines::all(0),
+                runs: Runs::one(self.channels_in),
                 count: tiles,
-                weights: &self.weights[position],
+                far: false,
+                weights: &self.weights,
+                product: position,
                 panels,
                 bias: None,
                 end: End { shortcut: None, relu: false, output: planes.products.at(position * planes.count, 0) },
+                written: Lines::all(0),
                 sums: &mut Vec::new(),
             });
         }
@@ -279,33 +293,51 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Job<L> for Transform<'_, L, OU
 
 impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     /// `B^T d B` of one tile, all channels.
-    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
     unsafe fn spread_out(&self, input: &[L::Value]) {
-        let Extent { rows, columns, channels } = self.extent;
-        let (top, left) = (self.tile / self.tiling.columns * OUT, self.tile % self.tiling.columns * OUT);
+        let Extent { rows, columns, .. } = self.extent;
+        let [top, left] = self.tiling.place(self.tile);
+        // The tile begins one pixel above and left of its outputs.
+        let is_inside = top >= 1 && left >= 1 && top + OUT < rows && left + OUT < columns;
+        // SAFETY: passed on.
+        unsafe { if is_inside { self.spread_channels::<true>(input) } else { self.spread_channels::<false>(input) } }
+    }
+
+    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
+    #[inline(always)]
+    unsafe fn spread_channels<const INSIDE: bool>(&self, input: &[L::Value]) {
+        let Extent { rows, columns, channels, .. } = self.extent;
+        let [top, left] = self.tiling.place(self.tile);
+        let stride = self.extent.stride::<L::Value>();
+        let (line, to_line) = (columns * stride, IN * self.plane);
+        // Of the tile's first pixel, which may lie outside.
+        let from = input.as_ptr().wrapping_add(top * line + left * stride);
+        let from = from.wrapping_sub(line + stride);
         for channel in (0..channels).step_by(L::WIDTH) {
             // SAFETY: only pixels inside the picture are read, only this tile's rows of the planes written.
             unsafe {
                 let mut half = [[L::zero(); IN]; IN];
+                let mut from_column = from.wrapping_add(channel);
                 for (c, column) in half.iter_mut().enumerate() {
                     let mut d = [L::zero(); IN];
+                    let mut from = from_column;
                     for (r, d) in d.iter_mut().enumerate() {
-                        // The tile begins one pixel above and left of its outputs.
-                        let (y, x) = (top + r, left + c);
-                        if (1..=rows).contains(&y) && (1..=columns).contains(&x) {
-                            let at = ((y - 1) * columns + x - 1) * channels + channel;
-                            *d = L::load_values(input.as_ptr().add(at));
+                        if INSIDE || ((1..=rows).contains(&(top + r)) && (1..=columns).contains(&(left + c))) {
+                            *d = L::load_values(from);
                         }
+                        from = from.wrapping_add(line);
                     }
                     *column = to_points::<L, IN>(d);
+                    from_column = from_column.wrapping_add(stride);
                 }
-                let to = self.spread.at(self.tile - self.first, channel).start;
+                let mut to_row = self.spread.at(self.tile - self.first, channel).start;
                 for r in 0..IN {
-                    let line = to_points::<L, IN>(std::array::from_fn(|c| half[c][r]));
-                    for (c, value) in line.into_iter().enumerate() {
-                        L::store(to.add((r * IN + c) * self.plane), value);
+                    let mut to = to_row;
+                    for value in to_points::<L, IN>(std::array::from_fn(|c| half[c][r])) {
+                        L::store(to, value);
+                        to = to.wrapping_add(self.plane);
                     }
+                    to_row = to_row.wrapping_add(to_line);
                 }
             }
         }
@@ -315,31 +347,41 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
     unsafe fn gather_in(&self, bias: &[f32], end: End<L::Value>) {
-        let End { shortcut, relu, output } = end;
-        let Extent { rows, columns, channels } = self.extent;
-        let (top, left) = (self.tile / self.tiling.columns * OUT, self.tile % self.tiling.columns * OUT);
+        let relu = end.relu;
+        let Extent { rows, columns, channels, .. } = self.extent;
+        let [top, left] = self.tiling.place(self.tile);
+        let (rows_here, columns_here) = (OUT.min(rows - top), OUT.min(columns - left));
+        let first = top * columns + left;
+        let from_line = IN * self.plane;
         for channel in (0..channels).step_by(L::WIDTH) {
             // SAFETY: only this tile's rows of the planes are read, only pixels inside the picture written.
             unsafe {
-                let from = self.spread.at(self.tile - self.first, channel).start;
+                let mut from_column = self.spread.at(self.tile - self.first, channel).start;
                 let mut half = [[L::zero(); OUT]; IN];
-                for (c, column) in half.iter_mut().enumerate() {
-                    let m = std::array::from_fn(|r| L::load(from.add((r * IN + c) * self.plane)));
+                for column in &mut half {
+                    let mut from = from_column;
+                    let mut m = [L::zero(); IN];
+                    for m in &mut m {
+                        *m = L::load(from);
+                        from = from.wrapping_add(from_line);
+                    }
                     *column = from_points::<L, OUT, IN>(m);
+                    from_column = from_column.wrapping_add(self.plane);
                 }
                 let bias = L::load(bias.as_ptr().add(channel));
-                for r in 0..OUT.min(rows - top) {
+                let to = end.at(first, channel);
+                for r in 0..rows_here {
                     let line = from_points::<L, OUT, IN>(std::array::from_fn(|c| half[c][r]));
-                    for (c, value) in line.into_iter().enumerate().take(OUT.min(columns - left)) {
-                        let at = ((top + r) * columns + left + c) * channels + channel;
+                    let to = to.at(r * columns, 0);
+                    for (c, value) in line.into_iter().enumerate().take(columns_here) {
                         let mut value = L::add(value, bias);
-                        if let Some(shortcut) = shortcut {
-                            value = L::add(value, L::load_values(shortcut.start.add(at)));
+                        if let Some(shortcut) = to.shortcut {
+                            value = L::add(value, L::load_values(shortcut.at(c, 0).start));
                         }
                         if relu {
                             value = L::larger(L::zero(), value);
                         }
-                        L::store_values(output.start.add(at), value);
+                        L::store_values(to.output.at(c, 0).start, value);
                     }
                 }
             }
