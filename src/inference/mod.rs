@@ -12,11 +12,13 @@ mod start;
 mod unfinished;
 mod warnings;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::SOFTWARE;
@@ -97,6 +99,10 @@ pub trait SliceNetwork: Sync {
     fn input_side(&self) -> usize {
         INPUT_SIZE
     }
+    /// As [`Network::slices_at_once`].
+    fn slices_at_once(&self, _threads: usize) -> usize {
+        1
+    }
     /// As [`Network::forward_slices`].
     fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError>;
     /// As [`Network::forward_case`].
@@ -112,6 +118,9 @@ impl SliceNetwork for Network {
     }
     fn input_side(&self) -> usize {
         self.card().network.input_side
+    }
+    fn slices_at_once(&self, threads: usize) -> usize {
+        self.slices_at_once(threads)
     }
     fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
         self.forward_slices(planes, count)
@@ -332,15 +341,23 @@ impl Run<'_> {
         }
         self.go_on(&mut waiting, ctx, on_event);
         let mut pending = Pending::new(waiting);
-        while let Some(index) = pending.take_next(self.subject.focus.load(Ordering::Relaxed)) {
+        let at_once = self.network.slices_at_once(self.subject.threads.max(1));
+        loop {
+            let focus = self.subject.focus.load(Ordering::Relaxed);
+            let Some(first) = pending.take_next(focus) else { return Ok(()) };
+            // What is being read is soonest there when all threads work on it alone.
+            let more = if first.abs_diff(focus) <= NEIGHBOURHOOD { 0 } else { at_once.saturating_sub(1) };
+            let indices: Vec<usize> =
+                std::iter::once(first).chain(std::iter::from_fn(|| pending.take_next(focus)).take(more)).collect();
             ctx.check()?;
-            on_event(Event::Running(index));
-            let finding = self.slice(index)?;
+            indices.iter().for_each(|index| on_event(Event::Running(*index)));
+            let findings = self.some(&indices)?;
             ctx.check()?;
-            self.leave(index, &finding);
-            self.keep(index, finding, ctx, on_event);
+            for (index, finding) in indices.into_iter().zip(findings) {
+                self.leave(index, &finding);
+                self.keep(index, finding, ctx, on_event);
+            }
         }
-        Ok(())
     }
 
     /// Takes over what was scored before the same analysis was stopped.
@@ -376,22 +393,45 @@ impl Run<'_> {
         ctx.progress(done, total);
     }
 
-    /// One slice through preprocessing and network.
-    fn slice(&mut self, index: usize) -> Result<SliceFinding, ModelError> {
+    /// Some slices through preprocessing and network.
+    fn some(&mut self, indices: &[usize]) -> Result<Vec<SliceFinding>, ModelError> {
         let preparing = Instant::now();
-        let slices = self.subject.loaded.volume.slices();
-        let (Some(slice), Some(Some(crop))) = (slices.get(index), self.plan.crops.get(index)) else {
+        let (slices, plan, side) = (self.subject.loaded.volume.slices(), &self.plan, self.network.input_side());
+        let crop_of = |index: usize| plan.crops.get(index).and_then(Option::as_ref);
+        let input = |index: &usize| Some(network_input(slices.get(*index)?, crop_of(*index)?, side));
+        let inputs: Vec<Option<Vec<f32>>> =
+            self.pool.install(|| indices.par_iter().with_max_len(1).map(input).collect());
+        let planes = match inputs.as_slice() {
+            [Some(one)] => Cow::Borrowed(one.as_slice()),
+            all => Cow::Owned(all.iter().flatten().map(Vec::as_slice).collect::<Vec<_>>().concat()),
+        };
+        self.spent.preprocess += preparing.elapsed();
+        let computing = Instant::now();
+        let (network, count) = (self.network, inputs.iter().flatten().count());
+        let answers = match count {
+            0 => Vec::new(),
+            _ => self.pool.install(|| network.forward_slices(&planes, count))?,
+        };
+        let mut answers = answers.into_iter();
+        self.spent.in_network += computing.elapsed();
+        let mut findings = Vec::with_capacity(indices.len());
+        for (&index, input) in indices.iter().zip(&inputs) {
+            findings.push(match input {
+                Some(_) => self.finding(index, answers.next())?,
+                None => excluded(Exclusion::EmptySlice, Vec::new()),
+            });
+        }
+        Ok(findings)
+    }
+
+    /// What the network's answer says of a slice; its features are kept for the case.
+    fn finding(&mut self, index: usize, answer: Option<SliceForward>) -> Result<SliceFinding, ModelError> {
+        let answer = answer.ok_or_else(|| ModelError::Forward("it gave no answer for a slice".into()))?;
+        let SliceForward { logit, features, cam, cam_size } = answer;
+        let Some(Some(crop)) = self.plan.crops.get(index) else {
             return Ok(excluded(Exclusion::EmptySlice, Vec::new()));
         };
-        let network = self.network;
-        let input = network_input(slice, crop, network.input_side());
-        self.spent.preprocess += preparing.elapsed();
         let flags = crop.flags.clone();
-        let computing = Instant::now();
-        let forward = self.pool.install(|| network.forward_slices(&input, 1))?.pop();
-        self.spent.in_network += computing.elapsed();
-        let forward = forward.ok_or_else(|| ModelError::Forward("it gave no answer for a slice".into()))?;
-        let SliceForward { logit, features, cam, cam_size } = forward;
         if cam.len() != cam_size * cam_size {
             let have = cam.len();
             return Err(ModelError::Forward(format!("a map of {have} values is not {cam_size} x {cam_size}")));

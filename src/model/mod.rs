@@ -227,6 +227,11 @@ impl Network {
         self.forward_pictures(planes, count, self.card.network.input_side)
     }
 
+    /// How many pictures [`Network::forward_slices`] takes through the layers at a time with so many threads.
+    pub fn slices_at_once(&self, threads: usize) -> usize {
+        self.placed.backbone.batch(threads)
+    }
+
     /// As [`Network::forward_slices`] for pictures of another edge length; the heatmap's edge is a 32nd of it, rounded up.
     ///
     /// # Errors

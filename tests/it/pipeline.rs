@@ -31,6 +31,10 @@ struct FakeNetwork {
     /// Seen by `forward_case`: the first feature of each slice.
     case_order: Mutex<Vec<f32>>,
     threads: AtomicUsize,
+    /// 0 counts as 1.
+    at_once: usize,
+    /// Slices of each call.
+    counts: Mutex<Vec<usize>>,
 }
 
 impl SliceNetwork for FakeNetwork {
@@ -40,9 +44,24 @@ impl SliceNetwork for FakeNetwork {
     fn device_note(&self) -> Option<&str> {
         Some("CUDA 0 could not be used")
     }
+    fn slices_at_once(&self, _threads: usize) -> usize {
+        self.at_once.max(1)
+    }
     fn forward_slices(&self, planes: &[f32], count: usize) -> Result<Vec<SliceForward>, ModelError> {
-        assert_eq!((planes.len(), count), (3 * INPUT_SIZE * INPUT_SIZE, 1));
+        assert_eq!(planes.len(), 3 * INPUT_SIZE * INPUT_SIZE * count);
         self.threads.store(rayon::current_num_threads(), Ordering::Relaxed);
+        self.counts.lock().expect("not poisoned").push(count);
+        planes.chunks_exact(3 * INPUT_SIZE * INPUT_SIZE).map(|one| self.slice(one)).collect()
+    }
+    fn forward_case(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
+        let first: Vec<f32> = features.iter().map(|f| f[0]).collect();
+        *self.case_order.lock().expect("not poisoned") = first.clone();
+        Ok(CaseForward { logit: first.iter().sum(), attribution: first })
+    }
+}
+
+impl FakeNetwork {
+    fn slice(&self, planes: &[f32]) -> Result<SliceForward, ModelError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.fails_at == Some(call) {
             return Err(ModelError::Forward("out of memory".into()));
@@ -55,12 +74,7 @@ impl SliceNetwork for FakeNetwork {
             cam[i / INPUT_SIZE / cell * GRID + i % INPUT_SIZE / cell] += (value - 0.9).max(0.0);
         }
         let logit = if self.not_finite_at == Some(call) { f32::NAN } else { mean };
-        Ok(vec![SliceForward { logit, features: vec![mean; 4], cam, cam_size: GRID }])
-    }
-    fn forward_case(&self, features: &[Vec<f32>]) -> Result<CaseForward, ModelError> {
-        let first: Vec<f32> = features.iter().map(|f| f[0]).collect();
-        *self.case_order.lock().expect("not poisoned") = first.clone();
-        Ok(CaseForward { logit: first.iter().sum(), attribution: first })
+        Ok(SliceForward { logit, features: vec![mean; 4], cam, cam_size: GRID })
     }
 }
 
@@ -185,6 +199,40 @@ fn slices_follow_the_reader() {
 }
 
 #[test]
+fn slices_far_from_the_reader_go_through_the_network_together() {
+    let (loaded, focus) = (bony_series(30), AtomicUsize::new(10));
+    let one_by_one = run(&FakeNetwork::default(), &loaded, &focus, &JobCtx::detached(), &mut |_| {}).expect("it runs");
+    let together = FakeNetwork { at_once: 4, ..FakeNetwork::default() };
+    let mut order = Vec::new();
+    let findings =
+        run(&together, &loaded, &focus, &JobCtx::detached(), &mut |event| order.extend(running(&event))).expect("runs");
+    assert_eq!((&findings.slices, &findings.case), (&one_by_one.slices, &one_by_one.case));
+    // What is being read alone, the other 21 by fours.
+    assert_eq!(order[..9], [10, 11, 9, 12, 8, 13, 7, 14, 6]);
+    let counts = together.counts.lock().expect("not poisoned").clone();
+    assert_eq!(counts, [[1; 9].as_slice(), &[4; 5], &[1]].concat());
+    order.sort_unstable();
+    assert!(order.into_iter().eq(0..30));
+}
+
+/// What was not finished when the reader stopped it is done again, and nothing of it is kept.
+#[test]
+fn several_slices_are_dropped_together() {
+    let (loaded, ctx) = (bony_series(30), JobCtx::detached());
+    let network = FakeNetwork { at_once: 4, ..FakeNetwork::default() };
+    let done = Cell::new(0);
+    let error = run(&network, &loaded, &AtomicUsize::new(0), &ctx, &mut |event| match event {
+        // In the midst of the first four of the overview.
+        Event::Running(16) => ctx.cancel(),
+        Event::Slice(..) => done.set(done.get() + 1),
+        _ => {}
+    })
+    .expect_err("cancelled");
+    assert!(error.is_cancelled());
+    assert_eq!((done.get(), network.calls.load(Ordering::Relaxed)), (5, 9));
+}
+
+#[test]
 fn events_tell_everything_that_the_findings_hold() {
     let loaded = bony_series(5);
     let (mut names, mut kept, mut case) = (Vec::new(), vec![SliceState::NotRun; 5], None);
@@ -273,7 +321,7 @@ fn a_stopped_analysis_goes_on_where_it_was_and_ends_the_same() {
             loaded: &loaded,
             model: &model,
             focus: &focus,
-            threads: 1,
+            threads: 3,
             load_seconds: 0.0,
             force: false,
             resume,

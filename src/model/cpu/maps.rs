@@ -82,7 +82,7 @@ pub(super) fn clear_rim<V: Value>(extent: Extent, maps: &mut [V]) {
 /// Bytes between addresses that few lines of a cache can hold together.
 const CROWDED: usize = 2048;
 
-/// The buffers of pictures on their way through the network, one or several at a time.
+/// The buffers of a picture on its way through the network.
 pub(super) struct Workspace<L: Lanes> {
     pub(super) activations: Arc<Arena<L::Value>>,
     /// For what is f32 whatever the activations are.

@@ -27,7 +27,7 @@ mod tile;
 mod winograd;
 
 use std::convert::Infallible;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use conv::{After, Conv, Shortcut};
 #[cfg(target_arch = "x86_64")]
@@ -178,7 +178,8 @@ impl Backbone {
 
 struct Convs<L: Lanes> {
     convs: Vec<Conv<L>>,
-    workspace: Workspace<L>,
+    /// Those that no picture uses, with the thread that last did.
+    workspaces: Mutex<Vec<(Option<usize>, Workspace<L>)>>,
 }
 
 impl<L: Lanes> Convs<L> {
@@ -186,7 +187,22 @@ impl<L: Lanes> Convs<L> {
         let layers: Vec<_> = layers.collect();
         // In the order of the layers, whichever is ready first.
         let convs = layers.into_par_iter().map(|(shape, folded)| Conv::new(shape, folded, true)).collect();
-        Self { convs, workspace: Workspace::new() }
+        Self { convs, workspaces: Mutex::default() }
+    }
+
+    /// Calls with a workspace that nobody else has, of this thread if there is one: then much of it is still in its core's cache.
+    fn with_workspace<R>(&self, then: impl FnOnce(&Workspace<L>) -> R) -> R {
+        let free = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = rayon::current_thread_index();
+        let taken = {
+            let mut free = free();
+            let own = free.iter().rposition(|(of, _)| *of == thread);
+            own.or(free.len().checked_sub(1)).map(|index| free.swap_remove(index).1)
+        };
+        let workspace = taken.unwrap_or_else(Workspace::new);
+        let result = then(&workspace);
+        free().push((thread, workspace));
+        result
     }
 }
 
@@ -199,12 +215,14 @@ impl<L: Lanes> Engine for Convs<L> {
         seen: Option<&mut Vec<Activation>>,
         each: &mut dyn FnMut(&[f32]),
     ) -> Extent {
-        let Self { convs, workspace } = self;
+        let convs = self.convs.as_slice();
         let rim = convs.first().map_or(0, |stem| stem.wanted_rim(extent));
-        let input = written(workspace, extent.with_rim(rim), write_row);
-        let Ok(maps) = walk(plan, &mut Pass { convs, workspace, seen }, &input);
-        each_pixel::<L>(&maps, each);
-        maps.extent()
+        self.with_workspace(|workspace| {
+            let input = written(workspace, extent.with_rim(rim), write_row);
+            let Ok(maps) = walk(plan, &mut Pass { convs, workspace, seen }, &input);
+            each_pixel::<L>(&maps, each);
+            maps.extent()
+        })
     }
 }
 

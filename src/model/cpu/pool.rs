@@ -36,9 +36,11 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
     unsafe fn run(self) {
         let Extent { rows, columns, channels, .. } = self.extent;
         let stride = self.stride;
+        let row_values = columns * stride;
         let source_rows = (2 * self.y).saturating_sub(1)..(2 * self.y + 2).min(rows);
         for (x, pixel) in self.line.chunks_exact_mut(stride).enumerate() {
             let source_columns = (2 * x).saturating_sub(1)..(2 * x + 2).min(columns);
+            let from = self.input[(source_rows.start * columns + source_columns.start) * stride..].as_ptr();
             let mut channel = 0;
             // SAFETY: all places lie inside the picture and the pixel.
             unsafe {
@@ -46,13 +48,16 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
                     let mut best = L::splat(f32::NEG_INFINITY);
                     // Zero, or NaN where a value is NaN or infinite: the comparison alone would lose it.
                     let mut broken = L::zero();
-                    for source_y in source_rows.clone() {
-                        for source_x in source_columns.clone() {
-                            let at = (source_y * columns + source_x) * stride + channel;
-                            let value = L::load_values(self.input.as_ptr().add(at));
+                    let mut from_row = from.wrapping_add(channel);
+                    for _ in source_rows.clone() {
+                        let mut from = from_row;
+                        for _ in source_columns.clone() {
+                            let value = L::load_values(from);
                             best = L::larger(best, value);
                             broken = L::fma(value, L::zero(), broken);
+                            from = from.wrapping_add(stride);
                         }
+                        from_row = from_row.wrapping_add(row_values);
                     }
                     L::store_values(pixel.as_mut_ptr().add(channel), L::add(best, broken));
                     channel += L::WIDTH;

@@ -272,7 +272,11 @@ fn the_second_picture_takes_no_new_buffers() {
             let convs = Convs::<L>::new(layers);
             let extent = Extent::new(64, 64, 3);
             let picture = wave(extent.values(), 0.7);
-            let buffers = || (convs.workspace.activations.count(), convs.workspace.singles.count());
+            let buffers = || {
+                let workspaces = convs.workspaces.lock().unwrap();
+                let [(_, workspace)] = workspaces.as_slice() else { panic!("one workspace") };
+                (workspace.activations.count(), workspace.singles.count())
+            };
             let forward = || {
                 let mut values = Vec::new();
                 let write_row = |row: usize, to: &mut [f32]| to.copy_from_slice(&picture[row * 192..][..192]);

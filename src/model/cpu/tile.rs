@@ -26,7 +26,9 @@ impl<T> Grid<T> {
     /// That place lies in the same allocation.
     #[inline(always)]
     pub(super) unsafe fn at(self, row: usize, column: usize) -> Self {
-        Self { start: unsafe { self.start.add(row * self.stride + column) }, ..self }
+        // Within an allocation nothing overflows, and the checks would cost some hundred instructions for each register tile.
+        let values = row.wrapping_mul(self.stride).wrapping_add(column);
+        Self { start: unsafe { self.start.add(values) }, ..self }
     }
 
     pub(super) fn bytes(self) -> Grid<u8> {
@@ -295,7 +297,7 @@ impl<L: Lanes> Tile<L> {
                         let right: [L::Vector; V] =
                             std::array::from_fn(|v| L::operand(weights.add(v * L::WIDTH * L::PAIR)));
                         for m in 0..M {
-                            let left = L::repeat(rows.add(m * stride));
+                            let left = L::repeat(rows.add(m.wrapping_mul(stride)));
                             for v in 0..V {
                                 sums[m][v] = L::multiply_add(left, right[v], sums[m][v]);
                             }
