@@ -4,6 +4,8 @@
 //! is compiled once for each instruction set: its `run` must be `#[inline(always)]`, so that it becomes part of a function
 //! for which the compiler may use those instructions.
 
+#[cfg(test)]
+pub(super) mod emulated;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 

@@ -1,0 +1,137 @@
+//! The lanes of processors that multiply bfloat16, in plain Rust: so that the ways of pairs and of whole blocks are tested
+//! on machines without such instructions.
+
+use super::{Bf16, Job, Lanes, Portable, TileProduct};
+
+/// As AVX-512 BF16 works: pairs.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Pairs;
+/// As AMX works: pairs, whole blocks of them at a time.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Blocks;
+
+const WIDTH: usize = <Portable as Lanes>::WIDTH;
+type Vector = <Portable as Lanes>::Vector;
+
+fn to_f32(value: Bf16) -> f32 {
+    f32::from_bits(u32::from(value.0) << 16)
+}
+
+fn from_f32(value: f32) -> Bf16 {
+    if value.is_nan() {
+        return Bf16(0x7fc0);
+    }
+    let bits = value.to_bits();
+    Bf16((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+}
+
+/// A pair of values in the place of one number.
+fn pair(values: [Bf16; 2]) -> f32 {
+    f32::from_bits(u32::from(values[0].0) | u32::from(values[1].0) << 16)
+}
+
+fn apart(pair: f32) -> [f32; 2] {
+    let bits = pair.to_bits();
+    [Bf16(bits as u16), Bf16((bits >> 16) as u16)].map(to_f32)
+}
+
+/// What both share.
+macro_rules! bf16_in_plain_rust {
+    () => {
+        type Value = Bf16;
+        type Vector = Vector;
+        type Single = Portable;
+        const WIDTH: usize = WIDTH;
+        const PAIR: usize = 2;
+        const TILE_VECTORS: usize = 2;
+
+        fn zero() -> Vector {
+            Portable::zero()
+        }
+        unsafe fn load(from: *const f32) -> Vector {
+            unsafe { Portable::load(from) }
+        }
+        unsafe fn store(to: *mut f32, vector: Vector) {
+            unsafe { Portable::store(to, vector) }
+        }
+        unsafe fn load_values(from: *const Bf16) -> Vector {
+            unsafe { from.cast::<[Bf16; WIDTH]>().read_unaligned().map(to_f32) }
+        }
+        unsafe fn store_values(to: *mut Bf16, vector: Vector) {
+            unsafe { to.cast::<[Bf16; WIDTH]>().write_unaligned(vector.map(from_f32)) }
+        }
+        unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
+            unsafe {
+                for at in 0..WIDTH {
+                    to.add(2 * at).write(from_f32(*a.add(at)));
+                    to.add(2 * at + 1).write(from_f32(*b.add(at)));
+                }
+            }
+        }
+        unsafe fn repeat(from: *const Bf16) -> Vector {
+            unsafe { [pair([*from, *from.add(1)]); WIDTH] }
+        }
+        unsafe fn operand(from: *const Bf16) -> Vector {
+            unsafe { std::array::from_fn(|at| pair([*from.add(2 * at), *from.add(2 * at + 1)])) }
+        }
+        unsafe fn multiply_add(left: Vector, right: Vector, sum: Vector) -> Vector {
+            std::array::from_fn(|at| {
+                let ([a, b], [c, d]) = (apart(left[at]), apart(right[at]));
+                sum[at] + a * c + b * d
+            })
+        }
+        unsafe fn splat(value: f32) -> Vector {
+            unsafe { Portable::splat(value) }
+        }
+        unsafe fn add(a: Vector, b: Vector) -> Vector {
+            unsafe { Portable::add(a, b) }
+        }
+        unsafe fn sub(a: Vector, b: Vector) -> Vector {
+            unsafe { Portable::sub(a, b) }
+        }
+        unsafe fn fma(a: Vector, b: Vector, c: Vector) -> Vector {
+            unsafe { Portable::fma(a, b, c) }
+        }
+        unsafe fn larger(a: Vector, b: Vector) -> Vector {
+            unsafe { Portable::larger(a, b) }
+        }
+        fn to_f32(value: Bf16) -> f32 {
+            to_f32(value)
+        }
+        fn from_f32(value: f32) -> Bf16 {
+            from_f32(value)
+        }
+        unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
+            unsafe { job.run() }
+        }
+    };
+}
+
+impl Lanes for Pairs {
+    bf16_in_plain_rust!();
+    const TILE_ROWS: usize = 4;
+}
+
+impl Lanes for Blocks {
+    bf16_in_plain_rust!();
+    const TILE_ROWS: usize = 6;
+    const BLOCK: usize = 16;
+
+    unsafe fn multiply_tile(product: TileProduct<Bf16>) {
+        let TileProduct { rows, vectors, left, weights, steps, from, to } = product;
+        assert!(steps > 0 && steps.is_multiple_of(Self::BLOCK), "{steps} steps");
+        let columns = vectors * WIDTH;
+        unsafe {
+            for row in 0..rows {
+                for column in 0..columns {
+                    let mut sum = *from.0.add(row * from.1 + column);
+                    for step in 0..2 * steps {
+                        let weight = weights.add((step / 2 * columns + column) * 2 + step % 2);
+                        sum += to_f32(*left.0.add(row * left.1 + step)) * to_f32(*weight);
+                    }
+                    to.0.add(row * to.1 + column).write(sum);
+                }
+            }
+        }
+    }
+}
