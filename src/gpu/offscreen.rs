@@ -250,7 +250,8 @@ impl Offscreen {
         self.device
             .poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LONGEST_WAIT) })
             .map_err(device_error)?;
-        rx.try_recv().map_err(device_error)?.map_err(device_error)
+        // Where the window's thread polled the same device at that moment, it has taken the answer along and is about to give it.
+        rx.recv_timeout(LONGEST_WAIT).map_err(device_error)?.map_err(device_error)
     }
 }
 
