@@ -20,6 +20,24 @@ impl Value for f32 {}
 pub(super) struct Bf16(pub(super) u16);
 impl Value for Bf16 {}
 
+impl Bf16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+
+    /// To the nearest, ties to even; NaN stays NaN.
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        if value.is_nan() {
+            return Self(0x7fc0);
+        }
+        let bits = value.to_bits();
+        let round = 0x7fff + (bits >> 16 & 1);
+        Self((bits.wrapping_add(round) >> 16) as u16)
+    }
+}
+
 /// One instruction set and one precision of activations and weights. Sums are always f32.
 ///
 /// # Safety
@@ -355,17 +373,11 @@ pub(super) mod x86 {
             }
             #[inline(always)]
             fn to_f32(value: Bf16) -> f32 {
-                f32::from_bits(u32::from(value.0) << 16)
+                value.to_f32()
             }
             #[inline(always)]
             fn from_f32(value: f32) -> Bf16 {
-                if value.is_nan() {
-                    return Bf16(0x7fc0);
-                }
-                // To the nearest, ties to even.
-                let bits = value.to_bits();
-                let round = 0x7fff + (bits >> 16 & 1);
-                Bf16((bits.wrapping_add(round) >> 16) as u16)
+                Bf16::from_f32(value)
             }
         };
     }

@@ -13,18 +13,6 @@ pub(in super::super) struct Blocks;
 const WIDTH: usize = <Portable as Lanes>::WIDTH;
 type Vector = <Portable as Lanes>::Vector;
 
-fn to_f32(value: Bf16) -> f32 {
-    f32::from_bits(u32::from(value.0) << 16)
-}
-
-fn from_f32(value: f32) -> Bf16 {
-    if value.is_nan() {
-        return Bf16(0x7fc0);
-    }
-    let bits = value.to_bits();
-    Bf16((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16)
-}
-
 /// A pair of values in the place of one number.
 fn pair(values: [Bf16; 2]) -> f32 {
     f32::from_bits(u32::from(values[0].0) | u32::from(values[1].0) << 16)
@@ -32,7 +20,7 @@ fn pair(values: [Bf16; 2]) -> f32 {
 
 fn apart(pair: f32) -> [f32; 2] {
     let bits = pair.to_bits();
-    [Bf16(bits as u16), Bf16((bits >> 16) as u16)].map(to_f32)
+    [Bf16(bits as u16), Bf16((bits >> 16) as u16)].map(Bf16::to_f32)
 }
 
 /// What both share.
@@ -55,16 +43,16 @@ macro_rules! bf16_in_plain_rust {
             unsafe { Portable::store(to, vector) }
         }
         unsafe fn load_values(from: *const Bf16) -> Vector {
-            unsafe { from.cast::<[Bf16; WIDTH]>().read_unaligned().map(to_f32) }
+            unsafe { from.cast::<[Bf16; WIDTH]>().read_unaligned().map(Bf16::to_f32) }
         }
         unsafe fn store_values(to: *mut Bf16, vector: Vector) {
-            unsafe { to.cast::<[Bf16; WIDTH]>().write_unaligned(vector.map(from_f32)) }
+            unsafe { to.cast::<[Bf16; WIDTH]>().write_unaligned(vector.map(Bf16::from_f32)) }
         }
         unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
             unsafe {
                 for at in 0..WIDTH {
-                    to.add(2 * at).write(from_f32(*a.add(at)));
-                    to.add(2 * at + 1).write(from_f32(*b.add(at)));
+                    to.add(2 * at).write(Bf16::from_f32(*a.add(at)));
+                    to.add(2 * at + 1).write(Bf16::from_f32(*b.add(at)));
                 }
             }
         }
@@ -96,10 +84,10 @@ macro_rules! bf16_in_plain_rust {
             unsafe { Portable::larger(a, b) }
         }
         fn to_f32(value: Bf16) -> f32 {
-            to_f32(value)
+            value.to_f32()
         }
         fn from_f32(value: f32) -> Bf16 {
-            from_f32(value)
+            Bf16::from_f32(value)
         }
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {
             unsafe { job.run() }
@@ -127,7 +115,7 @@ impl Lanes for Blocks {
                     let mut sum = *from.0.add(row * from.1 + column);
                     for step in 0..2 * steps {
                         let weight = weights.add((step / 2 * columns + column) * 2 + step % 2);
-                        sum += to_f32(*left.0.add(row * left.1 + step)) * to_f32(*weight);
+                        sum += (*left.0.add(row * left.1 + step)).to_f32() * (*weight).to_f32();
                     }
                     to.0.add(row * to.1 + column).write(sum);
                 }
