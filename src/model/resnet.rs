@@ -176,10 +176,10 @@ impl<'a> Pictures<'a> {
         Extent::new(self.side, self.side, 3)
     }
 
-    /// For the first of them: a row, `(column, channel)`, as [`write_row`] has it.
-    fn row_writer(self) -> impl Fn(usize, &mut [f32]) + Sync {
+    /// For the first of them: a row, as [`write_row`] has it.
+    fn row_writer(self) -> impl Fn(usize, usize, &mut [f32]) + Sync {
         let Self { planes, side, mean, std, .. } = self;
-        move |row, line| write_row(planes, side, mean, std, row, line)
+        move |row, pixel_values, line| write_row((planes, side), mean, std, row, pixel_values, line)
     }
 
     fn on_device(self, device: &Device) -> Result<Tensor> {
@@ -335,22 +335,29 @@ fn normalised(pictures: Pictures<'_>) -> Vec<f32> {
 pub(super) fn channels_last(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let mut values = vec![0.0; planes.len()];
     let rows = values.par_chunks_exact_mut(3 * side).enumerate();
-    rows.for_each(|(row, line)| write_row(planes, side, mean, std, row, line));
+    rows.for_each(|(row, line)| write_row((planes, side), mean, std, row, 3, line));
     values
 }
 
-/// One row of it, of three planes.
-fn write_row(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3], row: usize, line: &mut [f32]) {
+/// One row of it, of three planes; `pixel_values` from one pixel's first to the next one's, of which three are written.
+fn write_row(
+    (planes, side): (&[f32], usize),
+    mean: [f32; 3],
+    std: [f32; 3],
+    row: usize,
+    pixel_values: usize,
+    line: &mut [f32],
+) {
     /// Pixels whose divisions are done together.
     const SOME: usize = 64;
     for (channel, plane) in planes.chunks_exact(side * side).take(3).enumerate() {
         let from = &plane[row * side..(row + 1) * side];
-        for (pixels, from) in line.chunks_mut(3 * SOME).zip(from.chunks(SOME)) {
+        for (pixels, from) in line.chunks_mut(pixel_values * SOME).zip(from.chunks(SOME)) {
             let mut normal = [0.0; SOME];
             for (to, value) in normal.iter_mut().zip(from) {
                 *to = (value - mean[channel]) / std[channel];
             }
-            for (pixel, value) in pixels.chunks_exact_mut(3).zip(normal) {
+            for (pixel, value) in pixels.chunks_exact_mut(pixel_values).zip(normal) {
                 pixel[channel] = value;
             }
         }

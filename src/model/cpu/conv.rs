@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
 use super::Folded;
-use super::lanes::Lanes;
+use super::blocks::{together, together_of};
+use super::lanes::{Lanes, Value};
 use super::maps::{Extent, Workspace, clear_rim};
 use super::product::{Lines, Packed, Product, SLICE_STEPS, inner_steps, panel_columns};
 use super::scratch::with_scratch;
@@ -18,7 +19,7 @@ use super::winograd::Winograd;
 const GATHERED_VALUES: usize = 672 * 1024;
 /// Runs below this many values are copied in steps of eight, which is quicker than calling for each.
 const SHORT_RUN: usize = 64;
-/// Rows of a task: all of the last maps of ResNet-50 at 384 x 384.
+/// Rows of a task: all of the last maps of ResNet-50 at 384 x 384; by tile registers, which are done sooner, twice as many.
 const TASK_ROWS: usize = 144;
 /// Tasks for each thread where the picture is small.
 const TASKS_PER_THREAD: usize = 2;
@@ -62,9 +63,11 @@ impl<L: Lanes> Conv<L> {
             Kind::Winograd(Winograd::new(shape, weight, &scale))
         } else {
             let area = kernel * kernel;
-            Kind::Direct(Packed::new(1, area * channels_in, channels_out, |_, column, values| {
+            let [pixel, row] = in_depth::<L>(shape);
+            Kind::Direct(Packed::new(1, kernel * row, channels_out, |_, column, values| {
                 let kernels = &weight[column * channels_in * area..][..channels_in * area];
-                for (position, values) in values.chunks_exact_mut(channels_in).enumerate() {
+                for position in 0..area {
+                    let values = &mut values[position / kernel * row + position % kernel * pixel..][..channels_in];
                     let of_channels = kernels.iter().skip(position).step_by(area);
                     values.iter_mut().zip(of_channels).for_each(|(value, weight)| *value = weight * scale[column]);
                 }
@@ -97,12 +100,34 @@ impl<L: Lanes> Conv<L> {
     /// Whether it can write an output with a rim.
     pub(super) fn leaves_rim(&self, input: Extent) -> bool {
         let out = self.output(input);
-        matches!(self.kind, Kind::Direct(_)) && out.columns.is_multiple_of(L::TILE_ROWS)
+        matches!(self.kind, Kind::Direct(_)) && together_of::<L>(out.columns).is_some()
     }
 
-    /// Whether the windows of each register tile's pixels lie equally far apart, and their values one by one.
+    /// Whether the windows of pixels in a register tile lie equally far apart, and their values so that a product can take them
+    /// as they are, given the rim.
     fn windows_lie_in_steps(&self, input: Extent) -> bool {
-        L::PAIR == 1 && self.output(input).columns.is_multiple_of(L::TILE_ROWS)
+        let out = self.output(input);
+        let ConvShape { stride, padding, .. } = self.shape;
+        // What a row of a window is filled up with is read from the pixels behind it, with weights of zero.
+        let last = (out.columns - 1) * stride * input.stride::<L::Value>() + in_depth::<L>(&self.shape)[1];
+        let line = input.with_rim(padding).framed().columns * input.stride::<L::Value>();
+        together_of::<L>(out.columns).is_some() && last <= line && self.runs(input).is_some()
+    }
+
+    /// How the inner dimension lies in a picture with the rim that it needs; none where it does not lie in whole blocks.
+    fn runs(&self, input: Extent) -> Option<Runs> {
+        let ConvShape { channels_in, kernel, padding, .. } = self.shape;
+        let stride = input.stride::<L::Value>();
+        let [pixel, row] = in_depth::<L>(&self.shape);
+        let down = input.with_rim(padding).framed().columns * stride;
+        let whole = L::PAIR * L::BLOCK;
+        if pixel == stride && row / L::PAIR <= SLICE_STEPS {
+            // The pixels of a window's row lie side by side.
+            let runs = Runs { count: kernel, steps: row / L::PAIR, across: 1, right: 0, down };
+            return row.is_multiple_of(whole).then_some(runs);
+        }
+        let runs = Runs { count: kernel * kernel, steps: channels_in / L::PAIR, across: kernel, right: stride, down };
+        channels_in.is_multiple_of(whole).then_some(runs)
     }
 
     /// Activations with [`Extent::stride`] from pixel to pixel.
@@ -119,6 +144,10 @@ impl<L: Lanes> Conv<L> {
         assert_eq!(output.len(), out.room::<L::Value>(), "output");
         assert!(after.rim == 0 || self.leaves_rim(extent), "rim");
         clear_rim(out, output);
+        if !out.channels.is_multiple_of(L::Value::GROUP) {
+            let pixels = output.chunks_exact_mut(out.stride::<L::Value>());
+            pixels.for_each(|pixel| pixel[out.channels..].fill(L::Value::default()));
+        }
         let stride = out.stride::<L::Value>();
         let output = Grid { start: output.as_mut_ptr(), stride };
         let shortcut = match after.shortcut {
@@ -139,7 +168,10 @@ impl<L: Lanes> Conv<L> {
     fn direct(&self, weights: &Packed<L>, input: &[L::Value], extent: Extent, out: Extent, end: End<L::Value>) {
         let pixels = out.pixels();
         let in_place = self.in_place(input, extent);
-        let (task_rows, task_panels) = self.task(pixels, weights.panels(), in_place.is_some());
+        let is_in_lines = out.rim > 0 || in_place.is_some_and(|left| left.taken.gap > 0);
+        let of_line = together_of::<L>(out.columns).filter(|_| is_in_lines);
+        let together = of_line.unwrap_or(together::<L>());
+        let (task_rows, task_panels) = self.task(pixels, weights.panels(), together, in_place.is_some());
         let panel_tasks = weights.panels().div_ceil(task_panels);
         // One by one: cores of a shared machine, or of two kinds, are not equally fast, and none should wait for another's share.
         (0..pixels.div_ceil(task_rows) * panel_tasks).into_par_iter().with_max_len(1).for_each(|task| {
@@ -157,6 +189,7 @@ impl<L: Lanes> Conv<L> {
                     L::dispatch(Product {
                         rows,
                         taken,
+                        together,
                         runs,
                         count,
                         far,
@@ -191,23 +224,19 @@ impl<L: Lanes> Conv<L> {
             return None;
         }
         let (columns, length) = (extent.framed().columns, self.output(extent).columns);
-        let down = columns * pixel;
-        let runs = if pixel == channels_in && kernel * channels_in <= SLICE_STEPS {
-            // The pixels of a window's row lie side by side.
-            Runs { count: kernel, steps: kernel * channels_in, across: 1, right: 0, down }
-        } else {
-            Runs { count: kernel * kernel, steps: channels_in, across: kernel, right: pixel, down }
-        };
         // Counted in steps of `stride` pixels, a line of the input is as long as `columns` even where `stride` is 2, since
         // the next output's line is `stride` lines further.
         let taken = Lines { first: 0, length, gap: columns - length };
-        Some(Left { rows: Grid { start, stride: stride * pixel }, taken, runs, far: false })
+        let rows = Grid { start, stride: stride * pixel };
+        self.runs(extent).map(|runs| Left { rows, taken, runs, far: false })
     }
 
     /// Rows and panels of one task. How the work is cut changes no sum.
-    fn task(&self, pixels: usize, panels: usize, in_place: bool) -> (usize, usize) {
-        let depth = if in_place { 1 } else { self.shape.kernel * self.shape.kernel * self.shape.channels_in };
-        let rows = (GATHERED_VALUES / depth).clamp(2 * L::TILE_ROWS, TASK_ROWS) / L::TILE_ROWS * L::TILE_ROWS;
+    fn task(&self, pixels: usize, panels: usize, together: usize, in_place: bool) -> (usize, usize) {
+        let depth = if in_place { 1 } else { self.shape.kernel * in_depth::<L>(&self.shape)[1] };
+        let tile_rows = if L::BLOCK > 1 { 2 * together } else { L::TILE_ROWS };
+        let most = if L::BLOCK > 1 { 2 * TASK_ROWS } else { TASK_ROWS };
+        let rows = (GATHERED_VALUES / depth).clamp(2 * tile_rows, most) / tile_rows * tile_rows;
         let tasks = pixels.div_ceil(rows);
         let parts = (TASKS_PER_THREAD * rayon::current_num_threads())
             .div_ceil(tasks)
@@ -228,7 +257,8 @@ impl<L: Lanes> Conv<L> {
         let ConvShape { channels_in, kernel, stride, padding, .. } = self.shape;
         // Zeros that are there need not be made.
         let (extent, padding) = (extent.framed(), padding - extent.rim);
-        let depth = kernel * kernel * channels_in;
+        let [pixel_values, row_values] = in_depth::<L>(&self.shape);
+        let depth = kernel * row_values;
         // One line further per row, so that rows do not fall on the same lines of the cache.
         let row_stride = depth.next_multiple_of(64 / size_of::<L::Value>()) + 64 / size_of::<L::Value>();
         let length = range.len() * row_stride;
@@ -236,18 +266,23 @@ impl<L: Lanes> Conv<L> {
             rows.resize(length, L::Value::default());
         }
         let pixel_stride = extent.stride::<L::Value>();
-        let run = kernel * channels_in;
+        let run = kernel * pixel_values;
+        let is_short = run < SHORT_RUN && pixel_values == pixel_stride;
         for (pixel, row) in range.zip(rows.chunks_exact_mut(row_stride)) {
             let origin = (pixel / columns_out * stride, pixel % columns_out * stride);
             let inside = |at: usize, length: usize| at >= padding && at + kernel <= length + padding;
-            if run < SHORT_RUN && inside(origin.0, extent.rows) && inside(origin.1, extent.columns) {
-                let first = ((origin.0 - padding) * extent.columns + origin.1 - padding) * channels_in;
+            if is_short && inside(origin.0, extent.rows) && inside(origin.1, extent.columns) {
+                let first = ((origin.0 - padding) * extent.columns + origin.1 - padding) * pixel_values;
                 for kernel_row in 0..kernel {
-                    let from = &input[first + kernel_row * extent.columns * channels_in..];
-                    copy_run(from, &mut row[kernel_row * run..], run);
+                    let from = &input[first + kernel_row * extent.columns * pixel_values..];
+                    let to = &mut row[kernel_row * row_values..];
+                    copy_run(from, to, run);
+                    to[run..row_values].fill(L::Value::default());
                 }
             } else {
-                let window = Window { extent, pixel_stride, origin, kernel, padding };
+                let channels = channels_in;
+                let window =
+                    Window { extent, pixel_stride, origin, kernel, padding, channels, pixel_values, row_values };
                 window.gather(input, &mut row[..depth]);
             }
             row[depth..].fill(L::Value::default());
@@ -281,6 +316,17 @@ fn copy_run<T: Copy>(from: &[T], to: &mut [T], length: usize) {
     }
 }
 
+/// Values of a pixel and of a window's row of pixels in the inner dimension of a product: filled up so that rows can be read
+/// where they lie.
+fn in_depth<L: Lanes>(shape: &ConvShape) -> [usize; 2] {
+    let ConvShape { channels_in, kernel, .. } = *shape;
+    if kernel == 1 {
+        return [channels_in; 2];
+    }
+    let pixel = channels_in.next_multiple_of(L::Value::GROUP);
+    [pixel, (kernel * pixel).next_multiple_of(L::PAIR * L::BLOCK)]
+}
+
 /// A window of one picture whose unpadded top left is `origin`.
 struct Window {
     extent: Extent,
@@ -288,18 +334,21 @@ struct Window {
     origin: (usize, usize),
     kernel: usize,
     padding: usize,
+    channels: usize,
+    /// As [`in_depth`] has them.
+    pixel_values: usize,
+    row_values: usize,
 }
 
 impl Window {
     /// Copies it; what lies outside the picture becomes zero.
     fn gather<T: Copy + Default>(&self, input: &[T], row: &mut [T]) {
-        let Self { extent, pixel_stride, origin, kernel, padding } = *self;
-        let channels = extent.channels;
+        let Self { extent, pixel_stride, origin, kernel, padding, channels, pixel_values, row_values } = *self;
         let first = origin.1.max(padding) - padding;
         let last = (origin.1 + kernel).saturating_sub(padding).min(extent.columns);
-        let before = (first + padding - origin.1) * channels;
-        let length = last.saturating_sub(first) * channels;
-        for (kernel_row, target) in row.chunks_exact_mut(kernel * channels).enumerate() {
+        let before = (first + padding - origin.1) * pixel_values;
+        let length = last.saturating_sub(first) * pixel_values;
+        for (kernel_row, target) in row.chunks_exact_mut(row_values).enumerate() {
             let y = (origin.0 + kernel_row).checked_sub(padding).filter(|&y| y < extent.rows);
             let Some(y) = y.filter(|_| length > 0) else {
                 target.fill(T::default());
@@ -307,12 +356,15 @@ impl Window {
             };
             let from = &input[(y * extent.columns + first) * pixel_stride..];
             target[..before].fill(T::default());
-            if pixel_stride == channels {
+            if pixel_stride == pixel_values {
                 // The columns of a window lie side by side, so a whole kernel row is one copy.
                 target[before..before + length].copy_from_slice(&from[..length]);
             } else {
-                let pixels = target[before..before + length].chunks_exact_mut(channels);
-                pixels.zip(from.chunks(pixel_stride)).for_each(|(to, from)| to.copy_from_slice(&from[..channels]));
+                let pixels = target[before..before + length].chunks_exact_mut(pixel_values);
+                pixels.zip(from.chunks(pixel_stride)).for_each(|(to, from)| {
+                    to[..channels].copy_from_slice(&from[..channels]);
+                    to[channels..].fill(T::default());
+                });
             }
             target[before + length..].fill(T::default());
         }

@@ -12,13 +12,21 @@ mod tiles;
 use super::Precision;
 
 /// What a forward pass keeps of an activation.
-pub(super) trait Value: bytemuck::Pod + Default + Send + Sync {}
-impl Value for f32 {}
+pub(super) trait Value: bytemuck::Pod + Default + Send + Sync {
+    /// Channels of a pixel are filled up to whole groups with zeros.
+    const GROUP: usize;
+}
+impl Value for f32 {
+    const GROUP: usize = 1;
+}
 /// bfloat16: the upper half of an f32.
 #[derive(Clone, Copy, Default, PartialEq, Debug, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(transparent)]
 pub(super) struct Bf16(pub(super) u16);
-impl Value for Bf16 {}
+impl Value for Bf16 {
+    /// So that windows begin with whole pairs, and a row of the stem's window, 7 pixels of 3 channels, fits one block.
+    const GROUP: usize = 4;
+}
 
 impl Bf16 {
     #[inline(always)]
@@ -68,6 +76,14 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn load_values(from: *const Self::Value) -> Self::Vector;
     /// Writes `WIDTH` values, rounded to the nearest.
     unsafe fn store_values(to: *mut Self::Value, vector: Self::Vector);
+    /// Writes twice as many.
+    #[inline(always)]
+    unsafe fn store_two(to: *mut Self::Value, [first, second]: [Self::Vector; 2]) {
+        unsafe {
+            Self::store_values(to, first);
+            Self::store_values(to.add(Self::WIDTH), second);
+        }
+    }
     /// Reads `WIDTH` numbers each of `a` and `b`, which are neighbours along the inner dimension, and writes them as a right
     /// operand; where one value is an inner step, `b` is not read.
     unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Self::Value);
@@ -88,38 +104,46 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn prefetch(_address: *const u8) {}
     /// The same, not nearer than the second cache.
     unsafe fn prefetch_far(_address: *const u8) {}
-    /// Makes tile registers ready for so many rows.
-    #[inline(always)]
-    unsafe fn begin_tiles(_rows: usize) {}
-    #[inline(always)]
-    unsafe fn end_tiles() {}
     /// Turns `BLOCK` rows of `WIDTH` pairs of values to `WIDTH` rows of `BLOCK` pairs, where there are tile registers; strides are
     /// values from row to row.
     #[inline(always)]
     unsafe fn transpose_pairs(_from: *const Self::Value, _stride: usize, _to: *mut Self::Value, _to_stride: usize) {
         unreachable!("no tile registers");
     }
-    /// `to = from + left * weights` by tile registers, where there are such.
+    /// Makes tile registers ready for so many rows in the upper half of a tile of sums and in the lower, where there are such.
     #[inline(always)]
-    unsafe fn multiply_tile(_product: TileProduct<Self::Value>) {
+    unsafe fn begin_tiles(_rows: [usize; 2]) {
+        unreachable!("no tile registers");
+    }
+    #[inline(always)]
+    unsafe fn end_tiles() {}
+    /// Sets the sums in the tile registers to zero, of the upper half and, if so, the lower one; `VECTORS` vectors of each row.
+    #[inline(always)]
+    unsafe fn zero_tiles<const LOWER: bool, const VECTORS: usize>() {
+        unreachable!("no tile registers");
+    }
+    /// Sets them to what lies there; `stride` is in values from row to row, here as below.
+    #[inline(always)]
+    unsafe fn load_tiles<const LOWER: bool, const VECTORS: usize>(_from: [*const f32; 2], _stride: usize) {
+        unreachable!("no tile registers");
+    }
+    /// Adds the product of one block.
+    #[inline(always)]
+    unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
+        _left: [*const Self::Value; 2],
+        _stride: usize,
+        _weights: *const Self::Value,
+    ) {
+        unreachable!("no tile registers");
+    }
+    #[inline(always)]
+    unsafe fn store_tiles<const LOWER: bool, const VECTORS: usize>(_to: [*mut f32; 2], _stride: usize) {
         unreachable!("no tile registers");
     }
     fn to_f32(value: Self::Value) -> f32;
     fn from_f32(value: f32) -> Self::Value;
     /// Runs `job` with these instructions.
     unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output;
-}
-
-/// What [`Lanes::multiply_tile`] multiplies. Each side is a start and the values from row to row.
-pub(super) struct TileProduct<V> {
-    pub(super) rows: usize,
-    pub(super) vectors: usize,
-    pub(super) left: (*const V, usize),
-    pub(super) weights: *const V,
-    /// Whole blocks, at least one.
-    pub(super) steps: usize,
-    pub(super) from: (*const f32, usize),
-    pub(super) to: (*mut f32, usize),
 }
 
 /// A loop that is compiled for each instruction set.
@@ -231,8 +255,7 @@ macro_rules! single_values {
 pub(super) mod x86 {
     use std::arch::x86_64::*;
 
-    use super::tiles::{self, Place};
-    use super::{Bf16, Job, Lanes, TileProduct};
+    use super::{Bf16, Job, Lanes, tiles};
 
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512;
@@ -348,6 +371,13 @@ pub(super) mod x86 {
                 }
             }
             #[inline(always)]
+            unsafe fn store_two(to: *mut Bf16, [first, second]: [__m512; 2]) {
+                unsafe {
+                    let both: __m512bh = _mm512_cvtne2ps_pbh(second, first);
+                    _mm512_storeu_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(both));
+                }
+            }
+            #[inline(always)]
             unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Bf16) {
                 unsafe {
                     let half = |from| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(Self::load(from)));
@@ -437,7 +467,11 @@ pub(super) mod x86 {
         const TILE_ROWS: usize = 2 * tiles::ROWS;
         const BLOCK: usize = tiles::PAIRS;
         #[inline(always)]
-        unsafe fn begin_tiles(rows: usize) {
+        unsafe fn transpose_pairs(from: *const Bf16, stride: usize, to: *mut Bf16, to_stride: usize) {
+            unsafe { transpose_16_by_16(from.cast(), stride / 2, to.cast(), to_stride / 2) }
+        }
+        #[inline(always)]
+        unsafe fn begin_tiles(rows: [usize; 2]) {
             unsafe { tiles::begin(rows) }
         }
         #[inline(always)]
@@ -445,16 +479,25 @@ pub(super) mod x86 {
             unsafe { tiles::end() }
         }
         #[inline(always)]
-        unsafe fn transpose_pairs(from: *const Bf16, stride: usize, to: *mut Bf16, to_stride: usize) {
-            unsafe { transpose_16_by_16(from.cast(), stride / 2, to.cast(), to_stride / 2) }
+        unsafe fn zero_tiles<const LOWER: bool, const VECTORS: usize>() {
+            unsafe { tiles::zero::<LOWER, VECTORS>() }
         }
         #[inline(always)]
-        unsafe fn multiply_tile(product: TileProduct<Bf16>) {
-            let TileProduct { rows, vectors, left, weights, steps, from, to } = product;
-            let left = Place { start: left.0.cast(), stride: left.1 * size_of::<Bf16>() };
-            let [from, to] = [(from.0, from.1), (to.0.cast_const(), to.1)]
-                .map(|(start, stride)| Place { start: start.cast(), stride: stride * size_of::<f32>() });
-            unsafe { tiles::multiply(rows, vectors, left, weights.cast(), steps / Self::BLOCK, from, to) }
+        unsafe fn load_tiles<const LOWER: bool, const VECTORS: usize>(from: [*const f32; 2], stride: usize) {
+            unsafe { tiles::load::<LOWER, VECTORS>(from.map(<*const f32>::cast), stride * size_of::<f32>()) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
+            left: [*const Bf16; 2],
+            stride: usize,
+            weights: *const Bf16,
+        ) {
+            let left = left.map(<*const Bf16>::cast);
+            unsafe { tiles::multiply::<LOWER, VECTORS>(left, stride * size_of::<Bf16>(), weights.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store_tiles<const LOWER: bool, const VECTORS: usize>(to: [*mut f32; 2], stride: usize) {
+            unsafe { tiles::store::<LOWER, VECTORS>(to.map(<*mut f32>::cast), stride * size_of::<f32>()) }
         }
         #[inline(always)]
         unsafe fn dispatch<J: Job<Self>>(job: J) -> J::Output {

@@ -47,16 +47,16 @@ impl Extent {
         self.rim * (self.framed().columns + 1)
     }
 
-    /// Values from pixel to pixel in a buffer of activations. Where channels are many it is a line of the cache more than there
-    /// are: pixels a multiple of 2 KiB apart would push each other out of it.
-    pub(super) fn stride<V>(self) -> usize {
+    /// Values from pixel to pixel in a buffer of activations: whole groups. Where channels are many it is a line of the cache more
+    /// than there are: pixels a multiple of 2 KiB apart would push each other out of it.
+    pub(super) fn stride<V: Value>(self) -> usize {
         let line = LINE / size_of::<V>();
         let crowded = (self.channels * size_of::<V>()).is_multiple_of(CROWDED);
-        self.channels + if crowded { line } else { 0 }
+        self.channels.next_multiple_of(V::GROUP) + if crowded { line } else { 0 }
     }
 
     /// Length of a buffer of activations, the rim included.
-    pub(super) fn room<V>(self) -> usize {
+    pub(super) fn room<V: Value>(self) -> usize {
         self.framed().pixels() * self.stride::<V>()
     }
 }

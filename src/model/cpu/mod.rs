@@ -1,12 +1,13 @@
 //! The backbone on the CPU: channels last, batch norm folded into the weights, bias, shortcut and ReLU done while the sums
 //! are in registers, buffers used again.
 //!
-//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `tile` what the registers hold at a
-//! time, `product` the matrix product under every convolution, `conv` a convolution as such a product over windows, read where they lie or gathered, `winograd`
-//! the shorter way for 3 x 3 kernels, `pool` the stem's pooling, `learn` convolutions with their gradients, `maps` activations
-//! and `buffer` the memory under them and under the weights, `scratch` what a thread keeps.
-//! Unsafe code lives in `lanes` (instructions), `tile`, `product`, `winograd`, `pool` and `learn` (pointers into grids whose sizes
-//! their callers check) and nowhere else.
+//! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `tile` what vector registers hold at
+//! a time, `product` the matrix product under every convolution, `blocks` the same by tile registers, `conv` a convolution as
+//! such a product over windows, read where they lie or gathered, `winograd` the shorter way for 3 x 3 kernels, `pool` the
+//! stem's pooling, `learn` convolutions with their gradients, `maps` activations and `buffer` the memory under them and under
+//! the weights, `scratch` what a thread keeps.
+//! Unsafe code lives in `lanes` (instructions), `tile`, `product`, `blocks`, `winograd`, `pool` and `learn` (pointers into grids
+//! whose sizes their callers check) and nowhere else.
 //!
 //! Few sums wait for a multiplication and many for memory. So what is needed next (weights, rows, the place of the output) is
 //! asked for while other sums are being made, pixels do not lie a multiple of a page apart, long buffers lie in large pages,
@@ -15,6 +16,7 @@
 //! A sum runs up its inner dimension in one order however the work is cut, so a result is the same to the last bit on any
 //! number of threads of one machine; other instruction sets round otherwise.
 
+mod blocks;
 mod buffer;
 mod conv;
 mod lanes;
@@ -134,8 +136,9 @@ pub(super) struct Backbone {
     isa: Isa,
 }
 
-/// Writes a row of a picture, `(column, channel)`, normalised.
-pub(super) type WriteRow<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+/// Writes the row of that number of a picture, `(column, channel)`, normalised; the second number is that of values from one
+/// pixel's first to the next one's, which may be more than channels.
+pub(super) type WriteRow<'a> = &'a (dyn Fn(usize, usize, &mut [f32]) + Sync);
 
 trait Engine: Send + Sync {
     /// One picture to the last block's maps, which are returned in extent and whose pixels, all channels of each, go to `each`;
@@ -298,22 +301,44 @@ fn written<L: Lanes>(workspace: &Workspace<L>, extent: Extent, write_row: WriteR
         clear_rim(extent, maps);
         let inside = maps[rim * line..][..rows * line].par_chunks_mut(lines * line).enumerate();
         inside.for_each(|(chunk, some)| {
-            let mut row = vec![0.0; columns * channels];
+            let mut row = vec![0.0; columns * stride];
             for (index, to) in some.chunks_exact_mut(line).enumerate() {
-                write_row(chunk * lines + index, &mut row);
-                let pixels = to[rim * stride..].chunks_exact_mut(stride).zip(row.chunks_exact(channels));
-                for (to, from) in pixels {
-                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = L::from_f32(from));
-                }
+                write_row(chunk * lines + index, stride, &mut row);
+                // SAFETY: the lanes are those of the caller.
+                unsafe { L::dispatch(Narrow::<L> { from: &row, to: &mut to[rim * stride..][..columns * stride] }) }
             }
         });
     })
 }
 
+/// Values as the lanes keep them.
+struct Narrow<'a, L: Lanes> {
+    from: &'a [f32],
+    to: &'a mut [L::Value],
+}
+
+impl<L: Lanes> Job<L> for Narrow<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let mut vectors = self.to.chunks_exact_mut(L::WIDTH).zip(self.from.chunks_exact(L::WIDTH));
+        // SAFETY: both chunks are as long as a vector.
+        vectors.by_ref().for_each(|(to, from)| unsafe { L::store_values(to.as_mut_ptr(), L::load(from.as_ptr())) });
+        let whole = self.from.len() / L::WIDTH * L::WIDTH;
+        let rest = self.to[whole..].iter_mut().zip(&self.from[whole..]);
+        rest.for_each(|(to, &from)| *to = L::from_f32(from));
+    }
+}
+
 /// `values` holds all channels of all pixels side by side.
 fn narrowed<L: Lanes>(workspace: &Workspace<L>, extent: Extent, values: &[f32]) -> Maps<L::Value> {
     let length = extent.columns * extent.channels;
-    written(workspace, extent, &|row, to| to.copy_from_slice(&values[row * length..][..length]))
+    written(workspace, extent, &|row, pixel_values, to| {
+        let pixels = values[row * length..][..length].chunks_exact(extent.channels);
+        let to = to.chunks_exact_mut(pixel_values).zip(pixels);
+        to.for_each(|(to, pixel)| to[..extent.channels].copy_from_slice(pixel));
+    })
 }
 
 /// Calls with all channels of each pixel, of maps without a rim.

@@ -74,6 +74,7 @@ impl<L: Lanes> Job<L> for Line<'_, L> {
                 }
                 *to = L::from_f32(best + broken);
             }
+            pixel[channels..].fill(L::Value::default());
         }
     }
 }

@@ -5,9 +5,10 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::blocks::{Blocks, Ready, in_halves, together};
 use super::buffer::Buffer;
 use super::lanes::{Job, Lanes};
-use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Ready, Runs, Slice, Tile, ZEROS, finish, prefetch};
+use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Runs, Slice, Tile, ZEROS, finish, prefetch};
 
 /// Inner steps whose weights (of one panel) and rows (of one tile) stay in the nearest caches.
 pub(super) const SLICE_STEPS: usize = 512;
@@ -60,7 +61,7 @@ impl<L: Lanes> Packed<L> {
         self.columns.div_ceil(panel_columns::<L>())
     }
 
-    fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         inner_steps::<L>(self.depth)
     }
 
@@ -70,7 +71,7 @@ impl<L: Lanes> Packed<L> {
     }
 
     /// The weights from this panel and inner step on: the panel's own, the next panels, the next products. None behind the last.
-    fn weights_from(&self, product: usize, panel: usize, step: usize) -> &[L::Value] {
+    pub(super) fn weights_from(&self, product: usize, panel: usize, step: usize) -> &[L::Value] {
         if panel >= self.panels() {
             return self.values.get((product + 1) * self.length()..).unwrap_or_default();
         }
@@ -80,7 +81,7 @@ impl<L: Lanes> Packed<L> {
     }
 
     /// The panel's first column and its number of columns.
-    fn panel(&self, panel: usize) -> (usize, usize) {
+    pub(super) fn panel(&self, panel: usize) -> (usize, usize) {
         let first = panel * panel_columns::<L>();
         (first, (self.columns - first).min(panel_columns::<L>()))
     }
@@ -111,7 +112,7 @@ impl Lines {
     }
 
     #[inline(always)]
-    fn row(self, row: usize) -> usize {
+    pub(super) fn row(self, row: usize) -> usize {
         let row = self.first + row;
         row + row / self.length * self.gap
     }
@@ -123,8 +124,9 @@ impl Lines {
 pub(super) struct Product<'a, L: Lanes> {
     /// Rows of at least the weights' depth, filled up to whole pairs with anything finite.
     pub(super) rows: Grid<L::Value>,
-    /// Which of them; the rows of one register tile lie side by side.
+    /// Which of them; so many as `together` says lie side by side, here and where they are written.
     pub(super) taken: Lines,
+    pub(super) together: usize,
     pub(super) runs: Runs,
     pub(super) count: usize,
     /// Whether the rows were not read just before, so that they come from far away.
@@ -147,9 +149,12 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
 
     #[inline(always)]
     unsafe fn run(self) {
+        if L::BLOCK > 1 {
+            // SAFETY: passed on.
+            return unsafe { self.run_in_blocks() };
+        }
         let (all, panels) = (self.weights.steps(), self.panels.len());
         let room = self.count * panels * panel_columns::<L>();
-        let mut ready = Ready::<L>::default();
         let mut first_step = 0;
         while first_step < all {
             let slice = self.slice(first_step);
@@ -163,7 +168,7 @@ impl<L: Lanes> Job<L> for Product<'_, L> {
                     if slice.by_rows { (index / panels, index % panels) } else { (index % tiles, index / tiles) };
                 // SAFETY: passed on; `sums` was made large enough where there is more than one slice, and is not touched
                 // where there is one.
-                unsafe { self.tile(slice, tile, panel, sums, &mut ready) };
+                unsafe { self.tile(slice, tile, panel, sums) };
             }
             first_step += slice.steps();
         }
@@ -189,12 +194,12 @@ impl<L: Lanes> Product<'_, L> {
     /// The instruction set of `L` is there; rows, panel and output are as large as the fields say, `sums` as large as what is
     /// kept between slices.
     #[inline(always)]
-    unsafe fn tile(&self, slice: Slice, tile: usize, panel: usize, sums: Grid<f32>, ready: &mut Ready<L>) {
+    unsafe fn tile(&self, slice: Slice, tile: usize, panel: usize, sums: Grid<f32>) {
         let row = tile * L::TILE_ROWS;
         let tile_rows = (self.count - row).min(L::TILE_ROWS);
         let (column, columns) = self.weights.panel(self.panels.start + panel);
         let vectors = columns.div_ceil(L::WIDTH);
-        let in_registers = L::BLOCK == 1 && columns == vectors * L::WIDTH;
+        let in_registers = columns == vectors * L::WIDTH;
         // The runs of a window begin where they are; a single one begins where the slice does.
         let first_value = if self.runs.count == 1 { slice.first_step * L::PAIR } else { 0 };
         // SAFETY: passed on.
@@ -207,9 +212,6 @@ impl<L: Lanes> Product<'_, L> {
             let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
             let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
             let needed = if slice.is_last { end.needed() } else { [None; 2] };
-            if L::BLOCK > 1 {
-                prefetch::<L>(tile_rows, columns * size_of::<L::Value>(), needed);
-            }
             let sums = Tile::<L> {
                 rows: self.rows.at(self.taken.row(row), first_value),
                 step: L::PAIR,
@@ -227,7 +229,6 @@ impl<L: Lanes> Product<'_, L> {
                 to: if slice.is_last { done } else { partial },
                 end: (slice.is_last && in_registers).then_some(end),
             };
-            ready.for_rows(tile_rows);
             sums.run_rows(tile_rows, vectors);
             if slice.is_last && !in_registers {
                 finish::<L>(done, tile_rows, columns, end);
@@ -245,7 +246,7 @@ impl<L: Lanes> Product<'_, L> {
             let start = self.rows.start.wrapping_add(self.taken.row(next_row) * self.rows.stride);
             let values = L::TILE_ROWS.min(self.count - next_row) * self.rows.stride;
             let (part, parts) = if slice.by_rows { (panel, panels) } else { (0, 1) };
-            return Ahead::share(start, values, slice, part, parts);
+            return Ahead::share(start, values, slice.asks(), part, parts);
         }
         let (next, step) = match panel + 1 < panels {
             _ if slice.by_rows => (panels, 0),
@@ -260,7 +261,7 @@ impl<L: Lanes> Product<'_, L> {
         } else {
             (panel_values, tile, tiles)
         };
-        Ahead::share(next.as_ptr(), values.min(next.len()), slice, part, parts)
+        Ahead::share(next.as_ptr(), values.min(next.len()), slice.asks(), part, parts)
     }
 }
 
@@ -341,15 +342,31 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                             copy(own, to, tile_rows, columns);
                         }
                     }
-                    let tile = Tile::<L> {
-                        rows: Grid {
-                            start: left.start.add(tile * left.tile + first_step * left.step).cast_mut(),
+                    let weights = right.as_ptr().add(place(panel, first_step));
+                    let start = left.start.add(tile * left.tile + first_step * left.step);
+                    let from = if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } };
+                    if L::BLOCK > 1 {
+                        let halves = in_halves(tile_rows, together::<L>());
+                        let blocks = Blocks::<L> {
+                            left: [start, start.wrapping_add(halves[0] * left.row)],
                             stride: left.row,
-                        },
+                            runs: Runs::one(slice.steps),
+                            weights,
+                            ahead: [Ahead::NOTHING; 2],
+                        };
+                        ready.for_rows(halves);
+                        blocks.run(halves, vectors, add.then_some(to), to);
+                        if aside {
+                            copy(to, own, tile_rows, columns);
+                        }
+                        continue;
+                    }
+                    let tile = Tile::<L> {
+                        rows: Grid { start: start.cast_mut(), stride: left.row },
                         step: left.step,
                         runs: Runs::one(slice.steps),
                         slice,
-                        weights: right.as_ptr().add(place(panel, first_step)),
+                        weights,
                         ahead: {
                             let (next, step) = match panel + 1 < self.panels.end {
                                 true => (panel + 1, first_step),
@@ -357,15 +374,14 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                             };
                             let next = right.get(place(next, step)..).filter(|_| step < steps).unwrap_or_default();
                             let values = slice.steps * panel_columns::<L>() * L::PAIR;
-                            Ahead::share(next.as_ptr(), values.min(next.len()), slice, tile, tiles)
+                            Ahead::share(next.as_ptr(), values.min(next.len()), slice.asks(), tile, tiles)
                         },
                         needed: [Some(own.bytes()), None],
                         needed_bytes: columns * size_of::<f32>(),
-                        from: if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } },
+                        from,
                         to,
                         end: None,
                     };
-                    ready.for_rows(tile_rows);
                     tile.run_rows(tile_rows, vectors);
                     if aside {
                         copy(to, own, tile_rows, columns);

@@ -281,7 +281,10 @@ fn network<L: Lanes>(side: usize) -> Vec<f32> {
         (shape, Folded { weight, scale: vec![1.0; channels], shift: wave(channels, 0.2) })
     });
     let picture = wave(3 * side * side, 0.7);
-    let write_row = |row: usize, to: &mut [f32]| to.copy_from_slice(&picture[row * 3 * side..][..3 * side]);
+    let write_row = |row: usize, pixel_values: usize, to: &mut [f32]| {
+        let pixels = picture[row * 3 * side..][..3 * side].chunks_exact(3);
+        to.chunks_exact_mut(pixel_values).zip(pixels).for_each(|(to, pixel)| to[..3].copy_from_slice(pixel));
+    };
     let mut values = Vec::new();
     let each = &mut |pixel: &[f32]| values.extend_from_slice(pixel);
     Convs::<L>::new(layers).forward(&plan, Extent::new(side, side, 3), &write_row, None, each);
@@ -336,7 +339,10 @@ fn the_second_picture_takes_no_new_buffers() {
             };
             let forward = || {
                 let mut values = Vec::new();
-                let write_row = |row: usize, to: &mut [f32]| to.copy_from_slice(&picture[row * 192..][..192]);
+                let write_row = |row: usize, pixel_values: usize, to: &mut [f32]| {
+                    let pixels = picture[row * 192..][..192].chunks_exact(3);
+                    to.chunks_exact_mut(pixel_values).zip(pixels).for_each(|(to, pixel)| to[..3].copy_from_slice(pixel));
+                };
                 convs.forward(&plan, extent, &write_row, None, &mut |pixel| values.extend_from_slice(pixel));
                 values
             };

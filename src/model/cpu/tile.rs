@@ -1,10 +1,8 @@
 //! A tile of sums, as large as a processor's registers hold: where its two sides lie, what is asked for on the way, what is
 //! made of the sums.
 
-use std::marker::PhantomData;
-
 use super::buffer::LINE;
-use super::lanes::{Lanes, TileProduct};
+use super::lanes::Lanes;
 
 /// A grid of values that one task reads or writes: `stride` values from row to row.
 #[derive(Clone, Copy)]
@@ -88,7 +86,7 @@ impl Runs {
 
     /// Values from a row's first to the run's first.
     #[inline(always)]
-    fn start(self, run: usize) -> usize {
+    pub(super) fn start(self, run: usize) -> usize {
         run / self.across * self.down + run % self.across * self.right
     }
 }
@@ -110,6 +108,11 @@ impl Slice {
     pub(super) fn steps(self) -> usize {
         self.runs * self.steps
     }
+
+    /// How often a tile asks for memory.
+    pub(super) fn asks(self) -> usize {
+        self.runs * self.steps.div_ceil(ASK_STEPS)
+    }
 }
 
 /// Inner steps between one asking for memory that is needed later and the next.
@@ -119,21 +122,33 @@ const ASK_STEPS: usize = 8;
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     line: *const u8,
-    /// Asked for every [`ASK_STEPS`] steps.
+    /// Each time.
     lines: usize,
 }
 
 impl Ahead {
     pub(super) const NOTHING: Self = Self { line: std::ptr::null(), lines: 0 };
 
-    /// What one of `parts` tiles asks of so many values while it goes through the slice.
+    /// What one of `parts` tiles asks of so many values, `asks` times.
     #[inline(always)]
-    pub(super) fn share<V>(start: *const V, values: usize, slice: Slice, part: usize, parts: usize) -> Self {
+    pub(super) fn share<V>(start: *const V, values: usize, asks: usize, part: usize, parts: usize) -> Self {
         let all = (values * size_of::<V>()).div_ceil(LINE);
-        let times = slice.runs * slice.steps.div_ceil(ASK_STEPS);
-        let lines = all.div_ceil(parts * times);
-        let first = part * times * lines;
+        let lines = all.div_ceil(parts * asks);
+        let first = part * asks * lines;
         if first >= all { Self::NOTHING } else { Self { line: start.cast::<u8>().wrapping_add(first * LINE), lines } }
+    }
+
+    /// A few lines now and then: many at once would stand before what the sums need next.
+    ///
+    /// # Safety
+    /// The instruction set of `L` is there.
+    #[inline(always)]
+    pub(super) unsafe fn ask<L: Lanes>(&mut self) {
+        for _ in 0..self.lines {
+            // SAFETY: a prefetch reads nothing that the program could see.
+            unsafe { L::prefetch_far(self.line) }
+            self.line = self.line.wrapping_add(LINE);
+        }
     }
 }
 
@@ -160,43 +175,7 @@ pub(super) const MAX_ROWS: usize = 32;
 
 const MAX_REGISTER_ROWS: usize = 12;
 
-/// Tile registers and the rows they are ready for.
-pub(super) struct Ready<L: Lanes> {
-    rows: usize,
-    lanes: PhantomData<L>,
-}
-
-impl<L: Lanes> Default for Ready<L> {
-    #[inline(always)]
-    fn default() -> Self {
-        Self { rows: 0, lanes: PhantomData }
-    }
-}
-
-impl<L: Lanes> Ready<L> {
-    /// # Safety
-    /// The instruction set of `L` is there.
-    #[inline(always)]
-    pub(super) unsafe fn for_rows(&mut self, rows: usize) {
-        if L::BLOCK > 1 && self.rows != rows {
-            self.rows = rows;
-            // SAFETY: passed on.
-            unsafe { L::begin_tiles(rows) }
-        }
-    }
-}
-
-impl<L: Lanes> Drop for Ready<L> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if L::BLOCK > 1 && self.rows > 0 {
-            // SAFETY: they were made ready, so they are there.
-            unsafe { L::end_tiles() }
-        }
-    }
-}
-
-/// One tile of sums, as large as the registers hold: `to = from + rows * weights`, or what `end` makes of the sums.
+/// One tile of sums, as large as the vector registers hold: `to = from + rows * weights`, or what `end` makes of the sums.
 pub(super) struct Tile<L: Lanes> {
     pub(super) rows: Grid<L::Value>,
     /// Values from one inner step of a row to the next.
@@ -221,17 +200,7 @@ impl<L: Lanes> Tile<L> {
     pub(super) unsafe fn run_rows(&self, rows: usize, vectors: usize) {
         // SAFETY: passed on.
         unsafe {
-            if L::BLOCK > 1 {
-                L::multiply_tile(TileProduct {
-                    rows,
-                    vectors,
-                    left: (self.rows.start, self.rows.stride),
-                    weights: self.weights,
-                    steps: self.slice.steps,
-                    from: (self.from.start, self.from.stride),
-                    to: (self.to.start, self.to.stride),
-                });
-            } else if vectors == 1 {
+            if vectors == 1 {
                 self.run_vectors::<1>(rows);
             } else {
                 self.run_vectors::<2>(rows);
@@ -279,17 +248,13 @@ impl<L: Lanes> Tile<L> {
             let stride = self.rows.stride;
             let Slice { first_run, runs, steps, .. } = self.slice;
             let mut weights = self.weights;
-            let Ahead { mut line, lines } = self.ahead;
-            let rows_at_once = M.div_ceil(runs * steps.div_ceil(ASK_STEPS));
+            let mut ahead = self.ahead;
+            let rows_at_once = M.div_ceil(self.slice.asks());
             let mut asked = 0;
             for run in first_run..first_run + runs {
                 let mut rows = self.rows.start.cast_const().add(self.runs.start(run));
                 for first in (0..steps).step_by(ASK_STEPS) {
-                    // A few lines now and then: many at once would stand before what the sums need next.
-                    for _ in 0..lines {
-                        L::prefetch_far(line);
-                        line = line.wrapping_add(LINE);
-                    }
+                    ahead.ask::<L>();
                     let some = rows_at_once.min(M - asked);
                     prefetch::<L>(some, self.needed_bytes, self.needed.map(|grid| grid.map(|grid| grid.at(asked, 0))));
                     asked += some;

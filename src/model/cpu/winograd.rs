@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::resnet::ConvShape;
+use super::blocks::together;
 use super::lanes::{Job, Lanes};
 use super::maps::{Arena, Extent};
 use super::product::{Lines, Packed, Product, panel_columns};
@@ -204,6 +205,7 @@ impl<L: Lanes> Winograd<L> {
             L::Single::dispatch(Product {
                 rows: planes.spread.at(position * planes.count, 0),
                 taken: Lines::all(0),
+                together: together::<L::Single>(),
                 runs: Runs::one(self.channels_in),
                 count: tiles,
                 far: false,

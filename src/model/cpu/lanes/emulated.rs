@@ -1,7 +1,9 @@
 //! The lanes of processors that multiply bfloat16, in plain Rust: so that the ways of pairs and of whole blocks are tested
 //! on machines without such instructions.
 
-use super::{Bf16, Job, Lanes, Portable, TileProduct};
+use std::cell::RefCell;
+
+use super::{Bf16, Job, Lanes, Portable};
 
 /// As AVX-512 BF16 works: pairs.
 #[derive(Clone, Copy)]
@@ -105,20 +107,68 @@ impl Lanes for Blocks {
     const TILE_ROWS: usize = 6;
     const BLOCK: usize = 16;
 
-    unsafe fn multiply_tile(product: TileProduct<Bf16>) {
-        let TileProduct { rows, vectors, left, weights, steps, from, to } = product;
-        assert!(steps > 0 && steps.is_multiple_of(Self::BLOCK), "{steps} steps");
-        let columns = vectors * WIDTH;
-        unsafe {
-            for row in 0..rows {
-                for column in 0..columns {
-                    let mut sum = *from.0.add(row * from.1 + column);
-                    for step in 0..2 * steps {
-                        let weight = weights.add((step / 2 * columns + column) * 2 + step % 2);
-                        sum += (*left.0.add(row * left.1 + step)).to_f32() * (*weight).to_f32();
-                    }
-                    to.0.add(row * to.1 + column).write(sum);
+    unsafe fn begin_tiles(rows: [usize; 2]) {
+        assert!((1..=Self::TILE_ROWS / 2).contains(&rows[0]) && rows[1] <= Self::TILE_ROWS / 2, "{rows:?} rows");
+        TILES.set(Tiles { rows, ..Tiles::default() });
+    }
+    unsafe fn end_tiles() {
+        TILES.take();
+    }
+    unsafe fn zero_tiles<const LOWER: bool, const VECTORS: usize>() {
+        TILES.with_borrow_mut(|tiles| tiles.each::<LOWER, VECTORS>(|_, _, _, sum| *sum = 0.0));
+    }
+    unsafe fn load_tiles<const LOWER: bool, const VECTORS: usize>(from: [*const f32; 2], stride: usize) {
+        TILES.with_borrow_mut(|tiles| {
+            tiles.each::<LOWER, VECTORS>(|half, row, column, sum| {
+                *sum = unsafe { *from[half].add(row * stride + column) };
+            });
+        });
+    }
+    unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
+        left: [*const Bf16; 2],
+        stride: usize,
+        weights: *const Bf16,
+    ) {
+        TILES.with_borrow_mut(|tiles| {
+            tiles.each::<LOWER, VECTORS>(|half, row, column, sum| {
+                for step in 0..2 * Self::BLOCK {
+                    let weight = (step / 2 * VECTORS * WIDTH + column) * 2 + step % 2;
+                    *sum += unsafe { *left[half].add(row * stride + step) }.to_f32()
+                        * unsafe { *weights.add(weight) }.to_f32();
                 }
+            });
+        });
+    }
+    unsafe fn store_tiles<const LOWER: bool, const VECTORS: usize>(to: [*mut f32; 2], stride: usize) {
+        TILES.with_borrow_mut(|tiles| {
+            tiles.each::<LOWER, VECTORS>(|half, row, column, sum| unsafe {
+                to[half].add(row * stride + column).write(*sum)
+            });
+        });
+    }
+}
+
+thread_local! {
+    static TILES: RefCell<Tiles> = RefCell::default();
+}
+
+/// Tile registers: sums of both halves, and the rows they are ready for.
+#[derive(Default)]
+struct Tiles {
+    rows: [usize; 2],
+    sums: [[[f32; 2 * WIDTH]; Blocks::TILE_ROWS / 2]; 2],
+}
+
+impl Tiles {
+    /// Calls with half, row in it, column and sum.
+    fn each<const LOWER: bool, const VECTORS: usize>(&mut self, mut then: impl FnMut(usize, usize, usize, &mut f32)) {
+        assert!(self.rows[0] > 0 && LOWER == (self.rows[1] > 0), "ready for {:?} rows", self.rows);
+        for (half, rows) in self.rows.into_iter().enumerate() {
+            for (row, sums) in self.sums[half].iter_mut().take(rows).enumerate() {
+                sums.iter_mut()
+                    .take(VECTORS * WIDTH)
+                    .enumerate()
+                    .for_each(|(column, sum)| then(half, row, column, sum));
             }
         }
     }

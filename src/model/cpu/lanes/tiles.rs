@@ -2,12 +2,16 @@
 //! sums in f32.
 //!
 //! Rust has no stable intrinsics for them, so the instructions stand in `asm!`. Tiles and their configuration are a state of
-//! the thread: [`begin`] sets it, [`multiply`] uses it, [`end`] clears it, all within one job.
+//! the thread that compilers know nothing of and leave alone: [`begin`] sets it up, [`load`], [`multiply`] and [`store`] use it,
+//! [`end`] clears it, all within one job.
+//!
+//! Sums are in registers 0 and 1 for the upper rows, in 2 and 3 for the lower ones; the left side in 4 and 5, the right one in
+//! 6 and 7.
 
 use std::arch::asm;
 use std::sync::LazyLock;
 
-/// Rows of a tile register; two of them lie above each other in a tile of sums.
+/// Rows of a tile register at most; two of them lie above each other in a tile of sums.
 pub(super) const ROWS: usize = 16;
 /// Pairs of bfloat16 in a row of a tile register.
 pub(super) const PAIRS: usize = 16;
@@ -50,42 +54,27 @@ struct Config {
 }
 
 impl Config {
-    /// Sums in registers 0 and 1 for the upper rows, 2 and 3 for the lower; the left side in 4 and 5, the right in 6 and 7.
-    const fn new(rows: usize) -> Self {
-        let upper = if rows < ROWS { rows } else { ROWS };
-        let heights = [upper, upper, rows - upper, rows - upper, upper, rows - upper, PAIRS, PAIRS];
+    /// For so many rows in the upper and the lower registers.
+    fn new([upper, lower]: [usize; 2]) -> Self {
+        let heights = [upper, upper, lower, lower, upper, lower, PAIRS, PAIRS];
         let mut config = Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
-        let mut register = 0;
-        while register < heights.len() {
-            if heights[register] > 0 {
-                config.row_bytes[register] = 64;
-                config.rows[register] = heights[register] as u8;
-            }
-            register += 1;
+        for (register, height) in heights.into_iter().enumerate().filter(|(_, height)| *height > 0) {
+            config.row_bytes[register] = 64;
+            config.rows[register] = height as u8;
         }
         config
     }
 }
 
-static CONFIGS: [Config; 2 * ROWS] = {
-    let mut all = [const { Config::new(1) }; 2 * ROWS];
-    let mut rows = 1;
-    while rows <= 2 * ROWS {
-        all[rows - 1] = Config::new(rows);
-        rows += 1;
-    }
-    all
-};
-
-/// Makes the registers ready for tiles of 1 to 32 rows.
+/// Makes the registers ready for tiles of 1 to 16 upper rows and of 0 to 16 lower ones.
 ///
 /// # Safety
 /// [`available`] has said yes.
-#[inline(always)]
-pub(super) unsafe fn begin(rows: usize) {
-    let config: *const Config = &CONFIGS[rows - 1];
+pub(super) unsafe fn begin(rows: [usize; 2]) {
+    assert!((1..=ROWS).contains(&rows[0]) && rows[1] <= ROWS, "{rows:?} rows");
+    let config = Config::new(rows);
     // SAFETY: reads the 64 bytes of a configuration and changes nothing but tiles.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) config, options(nostack, readonly, preserves_flags)) }
+    unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack, readonly, preserves_flags)) }
 }
 
 /// # Safety
@@ -96,112 +85,113 @@ pub(super) unsafe fn end() {
     unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) }
 }
 
-/// A place in memory and the bytes from row to row.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) start: *const u8,
-    pub(super) stride: usize,
-}
-
-/// `to = from + left * weights` for `rows` rows and `vectors` (1 or 2) vectors of 16 columns; `weights` holds, for each pair of
-/// the inner dimension, the pairs of all columns side by side. `blocks` of 16 pairs, at least one.
+/// Sets the sums of both halves and of one or two vectors of columns to zero.
 ///
 /// # Safety
-/// [`begin`] was called for as many rows; all places have the rows and columns.
+/// As for [`load`].
 #[inline(always)]
-pub(super) unsafe fn multiply(
-    rows: usize,
-    vectors: usize,
-    left: Place,
+pub(super) unsafe fn zero<const LOWER: bool, const VECTORS: usize>() {
+    // SAFETY: changes nothing but tiles.
+    unsafe {
+        asm!("tilezero tmm0", options(nostack, nomem, preserves_flags));
+        if VECTORS > 1 {
+            asm!("tilezero tmm1", options(nostack, nomem, preserves_flags));
+        }
+        if LOWER {
+            asm!("tilezero tmm2", options(nostack, nomem, preserves_flags));
+        }
+        if LOWER && VECTORS > 1 {
+            asm!("tilezero tmm3", options(nostack, nomem, preserves_flags));
+        }
+    }
+}
+
+/// Sets the sums of both halves and of one or two vectors of columns. `stride` are bytes from row to row.
+///
+/// # Safety
+/// [`begin`] was called for rows in both halves, or in the upper one alone; all places have the rows and columns.
+#[inline(always)]
+pub(super) unsafe fn load<const LOWER: bool, const VECTORS: usize>(from: [*const u8; 2], stride: usize) {
+    // SAFETY: passed on.
+    unsafe {
+        asm!("tileloadd tmm0, [{} + {}]", in(reg) from[0], in(reg) stride, options(nostack, readonly, preserves_flags));
+        if VECTORS > 1 {
+            asm!("tileloadd tmm1, [{} + {} + 64]", in(reg) from[0], in(reg) stride, options(nostack, readonly, preserves_flags));
+        }
+        if LOWER {
+            asm!("tileloadd tmm2, [{} + {}]", in(reg) from[1], in(reg) stride, options(nostack, readonly, preserves_flags));
+        }
+        if LOWER && VECTORS > 1 {
+            asm!("tileloadd tmm3, [{} + {} + 64]", in(reg) from[1], in(reg) stride, options(nostack, readonly, preserves_flags));
+        }
+    }
+}
+
+/// Adds the product of 16 pairs of the inner dimension. `weights` holds, for each pair, the pairs of all columns side by side.
+///
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+pub(super) unsafe fn multiply<const LOWER: bool, const VECTORS: usize>(
+    left: [*const u8; 2],
+    stride: usize,
     weights: *const u8,
-    blocks: usize,
-    from: Place,
-    to: Place,
 ) {
-    // Sums of up to 16 rows by 16 columns, and what more there is for more of either: loads before the loop, loads and
-    // products in it, stores after it.
+    // Loads before products: where another thread has half of the core, the quickest order by a tenth; else all are alike.
     macro_rules! product {
-        ($vectors:literal, [$($load:literal),*], [$($more:literal),*], [$($store:literal),*]) => {
+        ([$($load:literal),*], [$($more:literal),*], [$($product:literal),*]) => {
             asm!(
-                "tileloadd tmm0, [{from} + {from_stride}]",
+                "tileloadd tmm4, [{upper} + {stride}]",
                 $($load,)*
-                "2:",
-                "tileloadd tmm4, [{left} + {left_stride}]",
                 "tileloadd tmm6, [{weights} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
                 $($more,)*
-                "add {left}, 64",
-                "add {lower}, 64",
-                "add {weights}, {block}",
-                "dec {blocks}",
-                "jnz 2b",
-                "tilestored [{to} + {to_stride}], tmm0",
-                $($store,)*
-                left = inout(reg) left.start => _,
-                lower = inout(reg) left.start.wrapping_add(ROWS * left.stride) => _,
-                left_stride = in(reg) left.stride,
-                weights = inout(reg) weights => _,
-                row = in(reg) 64 * $vectors as usize,
-                block = const 64 * PAIRS * $vectors,
-                blocks = inout(reg) blocks => _,
-                from = inout(reg) from.start => _,
-                from_stride = in(reg) from.stride,
-                to = inout(reg) to.start => _,
-                to_stride = in(reg) to.stride,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                $($product,)*
+                upper = in(reg) left[0],
+                lower = in(reg) left[1],
+                stride = in(reg) stride,
+                weights = in(reg) weights,
+                row = in(reg) 64 * VECTORS,
+                options(nostack, readonly, preserves_flags),
             )
         };
     }
     // SAFETY: passed on.
     unsafe {
-        match (rows > ROWS, vectors > 1) {
+        match (LOWER, VECTORS > 1) {
             (true, true) => product!(
-                2,
-                [
-                    "tileloadd tmm1, [{from} + {from_stride} + 64]",
-                    "lea {from}, [{from} + 8*{from_stride}]",
-                    "lea {from}, [{from} + 8*{from_stride}]",
-                    "tileloadd tmm2, [{from} + {from_stride}]",
-                    "tileloadd tmm3, [{from} + {from_stride} + 64]"
-                ],
-                [
-                    "tileloadd tmm7, [{weights} + {row} + 64]",
-                    "tileloadd tmm5, [{lower} + {left_stride}]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tdpbf16ps tmm3, tmm5, tmm7"
-                ],
-                [
-                    "tilestored [{to} + {to_stride} + 64], tmm1",
-                    "lea {to}, [{to} + 8*{to_stride}]",
-                    "lea {to}, [{to} + 8*{to_stride}]",
-                    "tilestored [{to} + {to_stride}], tmm2",
-                    "tilestored [{to} + {to_stride} + 64], tmm3"
-                ]
+                ["tileloadd tmm5, [{lower} + {stride}]"],
+                ["tileloadd tmm7, [{weights} + {row} + 64]"],
+                ["tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm1, tmm4, tmm7", "tdpbf16ps tmm3, tmm5, tmm7"]
             ),
-            (true, false) => product!(
-                1,
-                [
-                    "lea {from}, [{from} + 8*{from_stride}]",
-                    "lea {from}, [{from} + 8*{from_stride}]",
-                    "tileloadd tmm2, [{from} + {from_stride}]"
-                ],
-                ["tileloadd tmm5, [{lower} + {left_stride}]", "tdpbf16ps tmm2, tmm5, tmm6"],
-                [
-                    "lea {to}, [{to} + 8*{to_stride}]",
-                    "lea {to}, [{to} + 8*{to_stride}]",
-                    "tilestored [{to} + {to_stride}], tmm2"
-                ]
-            ),
+            (true, false) => product!(["tileloadd tmm5, [{lower} + {stride}]"], [], ["tdpbf16ps tmm2, tmm5, tmm6"]),
             (false, true) => product!(
-                2,
-                ["tileloadd tmm1, [{from} + {from_stride} + 64]"],
-                ["tileloadd tmm7, [{weights} + {row} + 64]", "tdpbf16ps tmm1, tmm4, tmm7"],
-                ["tilestored [{to} + {to_stride} + 64], tmm1"]
+                ["/* {lower} */"],
+                ["tileloadd tmm7, [{weights} + {row} + 64]"],
+                ["tdpbf16ps tmm1, tmm4, tmm7"]
             ),
-            (false, false) => product!(1, [], [], []),
+            (false, false) => product!(["/* {lower} */"], [], []),
+        }
+    }
+}
+
+/// Writes the sums.
+///
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+pub(super) unsafe fn store<const LOWER: bool, const VECTORS: usize>(to: [*mut u8; 2], stride: usize) {
+    // SAFETY: passed on.
+    unsafe {
+        asm!("tilestored [{} + {}], tmm0", in(reg) to[0], in(reg) stride, options(nostack, preserves_flags));
+        if VECTORS > 1 {
+            asm!("tilestored [{} + {} + 64], tmm1", in(reg) to[0], in(reg) stride, options(nostack, preserves_flags));
+        }
+        if LOWER {
+            asm!("tilestored [{} + {}], tmm2", in(reg) to[1], in(reg) stride, options(nostack, preserves_flags));
+        }
+        if LOWER && VECTORS > 1 {
+            asm!("tilestored [{} + {} + 64], tmm3", in(reg) to[1], in(reg) stride, options(nostack, preserves_flags));
         }
     }
 }
