@@ -98,6 +98,17 @@ pub(super) trait Layers {
         residual: Option<Self::Maps>,
         relu: bool,
     ) -> std::result::Result<Self::Maps, Self::Error>;
+    /// The end of a block whose output has another shape than its input: convolution `own` of `inner` and convolution `shortcut`
+    /// of the block's input, added, then ReLU.
+    fn end_of_block(
+        &mut self,
+        [own, shortcut]: [usize; 2],
+        inner: &Self::Maps,
+        input: &Self::Maps,
+    ) -> std::result::Result<Self::Maps, Self::Error> {
+        let shortcut = self.conv(shortcut, input, None, false)?;
+        self.conv(own, inner, Some(shortcut), true)
+    }
     fn max_pool(&mut self, input: &Self::Maps) -> std::result::Result<Self::Maps, Self::Error>;
     /// Called with the output of the stem (`stem`) and of every block (`layer1.0` to `layer4.2`).
     fn reached(&mut self, _name: &str, _maps: &Self::Maps) -> std::result::Result<(), Self::Error> {
@@ -124,8 +135,11 @@ pub(super) fn walk<L: Layers>(plan: &Plan, layers: &mut L, input: &L::Maps) -> s
                 inner = layers.conv(index + middle, &inner, None, true)?;
             }
             let downsamples = (block == 0 && stage > 0) || channels != wide;
-            let shortcut = if downsamples { layers.conv(index + own, &maps, None, false)? } else { maps };
-            maps = layers.conv(index + own - 1, &inner, Some(shortcut), true)?;
+            let last = index + own - 1;
+            maps = match downsamples {
+                true => layers.end_of_block([last, last + 1], &inner, &maps)?,
+                false => layers.conv(last, &inner, Some(maps), true)?,
+            };
             layers.reached(&format!("layer{}.{block}", stage + 1), &maps)?;
             index += if downsamples { own + 1 } else { own };
             channels = wide;

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::lanes::Lanes;
-use super::product::{Product, panel_columns};
+use super::product::{Product, Side, panel_columns};
 use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Runs, ZEROS, finish, prefetch};
 
 /// Bytes of weights that stay in a core's own cache beside what else is read and written.
@@ -69,14 +69,28 @@ impl<L: Lanes> Drop for Ready<L> {
     }
 }
 
-/// Both sides of one tile of sums.
-pub(super) struct Blocks<L: Lanes> {
-    /// First rows of the upper half and of the lower, and values from row to row.
-    pub(super) left: [*const L::Value; 2],
+/// The left side of a tile: first rows of the upper half and of the lower, values from row to row.
+#[derive(Clone, Copy)]
+pub(super) struct Halves<V> {
+    pub(super) rows: [*const V; 2],
     pub(super) stride: usize,
     /// Whole blocks each.
     pub(super) runs: Runs,
-    pub(super) weights: *const L::Value,
+}
+
+impl<V> Halves<V> {
+    pub(super) const NONE: Self =
+        Self { rows: [std::ptr::null(); 2], stride: 0, runs: Runs { count: 0, ..Runs::one(0) } };
+}
+
+/// Both sides of one tile of sums.
+pub(super) struct Blocks<L: Lanes> {
+    /// One after the other in the inner dimension.
+    pub(super) left: [Halves<L::Value>; 2],
+    /// The first block of both vectors of columns, values from one inner step to the next, and from block to block.
+    pub(super) weights: [*const L::Value; 2],
+    pub(super) weight_row: usize,
+    pub(super) weight_block: usize,
     /// Asked for at each block.
     pub(super) ahead: [Ahead; 2],
 }
@@ -110,17 +124,20 @@ impl<L: Lanes> Blocks<L> {
                 Some(from) => L::load_tiles::<LOWER, V>([from.start, lower(from)], from.stride),
                 None => L::zero_tiles::<LOWER, V>(),
             }
-            for run in 0..self.runs.count {
-                let start = self.runs.start(run);
-                let [mut upper_row, mut lower_row] =
-                    [self.left[0].wrapping_add(start), self.left[1].wrapping_add(start)];
-                for _ in 0..self.runs.steps / L::BLOCK {
-                    first.ask::<L>();
-                    second.ask::<L>();
-                    L::multiply_tiles::<LOWER, V>([upper_row, lower_row], self.stride, weights);
-                    upper_row = upper_row.wrapping_add(L::BLOCK * L::PAIR);
-                    lower_row = lower_row.wrapping_add(L::BLOCK * L::PAIR);
-                    weights = weights.wrapping_add(V * L::WIDTH * L::PAIR * L::BLOCK);
+            for Halves { rows: [upper_start, lower_start], stride, runs } in self.left {
+                for run in 0..runs.count {
+                    let start = runs.start(run);
+                    let [mut upper_row, mut lower_row] =
+                        [upper_start.wrapping_add(start), lower_start.wrapping_add(start)];
+                    for _ in 0..runs.steps / L::BLOCK {
+                        first.ask::<L>();
+                        second.ask::<L>();
+                        L::multiply_tiles::<LOWER, V>([upper_row, lower_row], stride, weights, self.weight_row);
+                        upper_row = upper_row.wrapping_add(L::BLOCK * L::PAIR);
+                        lower_row = lower_row.wrapping_add(L::BLOCK * L::PAIR);
+                        weights =
+                            [weights[0].wrapping_add(self.weight_block), weights[1].wrapping_add(self.weight_block)];
+                    }
                 }
             }
             L::store_tiles::<LOWER, V>([to.start, lower(to)], to.stride);
@@ -128,11 +145,29 @@ impl<L: Lanes> Blocks<L> {
     }
 }
 
+/// The sums of one tile, each row on lines of its own.
+#[repr(align(64))]
+struct Done([MaybeUninit<f32>; MAX_ROWS * MAX_PANEL]);
+
 /// The rows of one tile.
 struct Rows<L: Lanes> {
     halves: [usize; 2],
-    left: [*const L::Value; 2],
+    left: [Halves<L::Value>; 2],
     ends: [End<L::Value>; 2],
+}
+
+impl<V: Copy> Side<V> {
+    /// # Safety
+    /// The rows are there.
+    #[inline(always)]
+    unsafe fn halves(self, [upper, lower]: [usize; 2]) -> Halves<V> {
+        let Self { rows, taken, runs } = self;
+        // SAFETY: passed on.
+        unsafe {
+            let [upper, lower] = [rows.at(taken.row(upper), 0), rows.at(taken.row(lower), 0)];
+            Halves { rows: [upper.start, lower.start], stride: rows.stride, runs }
+        }
+    }
 }
 
 impl<L: Lanes> Product<'_, L> {
@@ -144,8 +179,8 @@ impl<L: Lanes> Product<'_, L> {
         let panels = self.panels.len();
         let panel_bytes = self.weights.steps() * panel_columns::<L>() * L::PAIR * size_of::<L::Value>();
         let mut ready = Ready::<L>::default();
-        let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
-        let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
+        let mut done = Done([MaybeUninit::uninit(); MAX_ROWS * MAX_PANEL]);
+        let done = Grid { start: done.0.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
         // SAFETY: passed on.
         unsafe {
             if panels * panel_bytes <= WEIGHTS_IN_CACHE {
@@ -181,7 +216,10 @@ impl<L: Lanes> Product<'_, L> {
         unsafe {
             Rows {
                 halves,
-                left: [self.rows.at(self.taken.row(row), 0).start, self.rows.at(self.taken.row(lower), 0).start],
+                left: [
+                    Side { rows: self.rows, taken: self.taken, runs: self.runs }.halves([row, lower]),
+                    self.more.map_or(Halves::NONE, |side| side.halves([row, lower])),
+                ],
                 ends: [self.end.at(self.written.row(row), 0), self.end.at(self.written.row(lower), 0)],
             }
         }
@@ -201,11 +239,13 @@ impl<L: Lanes> Product<'_, L> {
         };
         let is_whole = columns == 2 * L::WIDTH;
         let [upper, lower] = rows.halves;
+        let weights = self.weights.weights_from(self.product, self.panels.start + panel, 0).as_ptr();
+        let tile_values = L::BLOCK * L::WIDTH * L::PAIR;
         let blocks = Blocks::<L> {
             left: rows.left,
-            stride: self.rows.stride,
-            runs: self.runs,
-            weights: self.weights.weights_from(self.product, self.panels.start + panel, 0).as_ptr(),
+            weights: [weights, weights.wrapping_add(tile_values)],
+            weight_row: L::WIDTH * L::PAIR,
+            weight_block: vectors * tile_values,
             ahead,
         };
         // SAFETY: passed on.
@@ -240,7 +280,7 @@ impl<L: Lanes> Product<'_, L> {
 
     /// Times that a tile asks for memory.
     fn asks(&self) -> usize {
-        self.runs.count * self.runs.steps / L::BLOCK
+        self.weights.steps() / L::BLOCK
     }
 
     /// The next panel's weights, while this one's are used by all rows.

@@ -9,7 +9,7 @@ use super::Folded;
 use super::blocks::{together, together_of};
 use super::lanes::{Lanes, Value};
 use super::maps::{Extent, Workspace, clear_rim};
-use super::product::{Lines, Packed, Product, SLICE_STEPS, inner_steps, panel_columns};
+use super::product::{Lines, Packed, Product, SLICE_STEPS, Side, inner_steps, panel_columns};
 use super::scratch::with_scratch;
 use super::tile::{End, Grid, Runs};
 use super::winograd::Winograd;
@@ -52,6 +52,10 @@ pub(super) struct Conv<L: Lanes> {
 enum Kind<L: Lanes> {
     Direct(Packed<L>),
     Winograd(Winograd<L>),
+    /// With the weights of the convolution whose output is added, behind its own in the inner dimension.
+    Joined(Packed<L>),
+    /// Whose weights another one has.
+    Part,
 }
 
 impl<L: Lanes> Conv<L> {
@@ -75,6 +79,38 @@ impl<L: Lanes> Conv<L> {
         };
         bias.resize(channels_out.next_multiple_of(L::WIDTH), 0.0);
         Self { shape: shape.clone(), kind, bias }
+    }
+
+    /// Whether two convolutions whose outputs are added can be one product: those at the end of a bottleneck, by tile registers,
+    /// which write their sums to memory anyhow and so need not fetch those of the shortcut.
+    pub(super) fn can_join(shape: &ConvShape, shortcut: &ConvShape) -> bool {
+        let is_whole = |shape: &ConvShape| shape.kernel == 1 && shape.channels_in.is_multiple_of(L::PAIR * L::BLOCK);
+        let is = |shape: &ConvShape, name: &str| shape.name.ends_with(name);
+        L::BLOCK > 1
+            && (is(shape, ".conv3.weight") && is(shortcut, ".downsample.0.weight"))
+            && (is_whole(shape) && is_whole(shortcut) && shape.stride == 1)
+    }
+
+    /// Both of [`Conv::can_join`]: to be run by [`Conv::run_joined`].
+    pub(super) fn joined([shape, shortcut]: [&ConvShape; 2], [own, other]: [Folded<'_>; 2]) -> [Self; 2] {
+        let (depth, more) = (shape.channels_in, shortcut.channels_in);
+        let channels = shape.channels_out;
+        let packed = Packed::new(1, depth + more, channels, |_, column, values| {
+            let (own_values, other_values) = values.split_at_mut(depth);
+            for (values, of) in [(own_values, &own), (other_values, &other)] {
+                let weights = &of.weight[column * values.len()..][..values.len()];
+                values.iter_mut().zip(weights).for_each(|(value, weight)| *value = weight * of.scale[column]);
+            }
+        });
+        let mut bias: Vec<f32> = own.shift.iter().zip(&other.shift).map(|(a, b)| a + b).collect();
+        bias.resize(channels.next_multiple_of(L::WIDTH), 0.0);
+        let part = Self { shape: shortcut.clone(), kind: Kind::Part, bias: Vec::new() };
+        [Self { shape: shape.clone(), kind: Kind::Joined(packed), bias }, part]
+    }
+
+    /// The shortcut that is part of this one.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.kind, Kind::Joined(_))
     }
 
     /// Without a rim.
@@ -160,15 +196,42 @@ impl<L: Lanes> Conv<L> {
         };
         let end = End { shortcut, relu: after.relu, output };
         match &self.kind {
-            Kind::Direct(weights) => self.direct(weights, input, extent, out, end),
+            Kind::Direct(weights) => self.direct(weights, (input, extent), None, out, end),
             Kind::Winograd(winograd) => winograd.run(input, extent, &self.bias, end, &workspace.singles),
+            Kind::Joined(_) | Kind::Part => unreachable!("run by run_joined"),
         }
     }
 
-    fn direct(&self, weights: &Packed<L>, input: &[L::Value], extent: Extent, out: Extent, end: End<L::Value>) {
+    /// One that is joined: of `input`, plus its other `part` of what comes with it, then ReLU.
+    pub(super) fn run_joined(
+        &self,
+        (input, extent): (&[L::Value], Extent),
+        (part, more, of_more): (&Self, &[L::Value], Extent),
+        output: &mut [L::Value],
+    ) {
+        let Kind::Joined(weights) = &self.kind else { unreachable!("not joined") };
+        let out = self.output(extent);
+        assert_eq!((extent.channels, input.len()), (self.shape.channels_in, extent.room::<L::Value>()), "input");
+        assert_eq!((of_more.channels, more.len()), (part.shape.channels_in, of_more.room::<L::Value>()), "shortcut");
+        assert_eq!((part.output(of_more), output.len()), (out, out.room::<L::Value>()), "output");
+        let output = Grid { start: output.as_mut_ptr(), stride: out.stride::<L::Value>() };
+        let end = End { shortcut: None, relu: true, output };
+        self.direct(weights, (input, extent), Some((part, more, of_more)), out, end);
+    }
+
+    fn direct(
+        &self,
+        weights: &Packed<L>,
+        (input, extent): (&[L::Value], Extent),
+        more: Option<(&Self, &[L::Value], Extent)>,
+        out: Extent,
+        end: End<L::Value>,
+    ) {
         let pixels = out.pixels();
         let in_place = self.in_place(input, extent);
-        let is_in_lines = out.rim > 0 || in_place.is_some_and(|left| left.taken.gap > 0);
+        let more_in_place = more.and_then(|(part, input, extent)| part.in_place(input, extent));
+        let is_apart = |left: Option<Left<L>>| left.is_some_and(|left| left.taken.gap > 0);
+        let is_in_lines = out.rim > 0 || is_apart(in_place) || is_apart(more_in_place);
         let of_line = together_of::<L>(out.columns).filter(|_| is_in_lines);
         let together = of_line.unwrap_or(together::<L>());
         let (task_rows, task_panels) = self.task(pixels, weights.panels(), together, in_place.is_some());
@@ -182,6 +245,10 @@ impl<L: Lanes> Conv<L> {
                     Some(left) => Left { taken: Lines { first, ..left.taken }, ..left },
                     None => self.gather(input, extent, out.columns, first..first + count, &mut scratch.rows),
                 };
+                let more = more.map(|(part, input, extent)| match more_in_place {
+                    Some(left) => left.side(first),
+                    None => part.gather(input, extent, out.columns, first..first + count, &mut scratch.left).side(0),
+                });
                 let panels = panel..(panel + task_panels).min(weights.panels());
                 // SAFETY: every task writes rows and columns of its own; lengths were checked in `run`, and a tile's rows are
                 // of one line of the picture wherever lines do not follow each other.
@@ -191,6 +258,7 @@ impl<L: Lanes> Conv<L> {
                         taken,
                         together,
                         runs,
+                        more,
                         count,
                         far,
                         weights,
@@ -303,6 +371,13 @@ struct Left<L: Lanes> {
     taken: Lines,
     runs: Runs,
     far: bool,
+}
+
+impl<L: Lanes> Left<L> {
+    /// From a row on.
+    fn side(self, first: usize) -> Side<L::Value> {
+        Side { rows: self.rows, taken: Lines { first, ..self.taken }, runs: self.runs }
+    }
 }
 
 /// Copies `length` values, and where both sides have room some more.

@@ -127,12 +127,14 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn load_tiles<const LOWER: bool, const VECTORS: usize>(_from: [*const f32; 2], _stride: usize) {
         unreachable!("no tile registers");
     }
-    /// Adds the product of one block.
+    /// Adds the product of one block. `weights` are those of the first vector of columns and of the second, `row` the values from
+    /// one inner step of them to the next.
     #[inline(always)]
     unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
         _left: [*const Self::Value; 2],
         _stride: usize,
-        _weights: *const Self::Value,
+        _weights: [*const Self::Value; 2],
+        _row: usize,
     ) {
         unreachable!("no tile registers");
     }
@@ -490,10 +492,12 @@ pub(super) mod x86 {
         unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
             left: [*const Bf16; 2],
             stride: usize,
-            weights: *const Bf16,
+            weights: [*const Bf16; 2],
+            row: usize,
         ) {
-            let left = left.map(<*const Bf16>::cast);
-            unsafe { tiles::multiply::<LOWER, VECTORS>(left, stride * size_of::<Bf16>(), weights.cast()) }
+            const BYTES: usize = size_of::<Bf16>();
+            let [left, weights] = [left, weights].map(|two| two.map(<*const Bf16>::cast));
+            unsafe { tiles::multiply::<LOWER, VECTORS>(left, stride * BYTES, weights, row * BYTES) }
         }
         #[inline(always)]
         unsafe fn store_tiles<const LOWER: bool, const VECTORS: usize>(to: [*mut f32; 2], stride: usize) {

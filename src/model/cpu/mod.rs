@@ -187,10 +187,18 @@ struct Convs<L: Lanes> {
 
 impl<L: Lanes> Convs<L> {
     fn new<'a>(layers: impl Iterator<Item = (&'a ConvShape, Folded<'a>)>) -> Self {
-        let layers: Vec<_> = layers.collect();
+        let mut layers = layers.peekable();
+        let mut alone_or_joined = Vec::new();
+        while let Some(layer) = layers.next() {
+            let other = layers.next_if(|(shape, _)| Conv::<L>::can_join(layer.0, shape));
+            alone_or_joined.push((layer, other));
+        }
         // In the order of the layers, whichever is ready first.
-        let convs = layers.into_par_iter().map(|(shape, folded)| Conv::new(shape, folded, true)).collect();
-        Self { convs, workspaces: Mutex::default() }
+        let convs = alone_or_joined.into_par_iter().map(|((shape, own), other)| match other {
+            Some((shortcut, other)) => Vec::from(Conv::joined([shape, shortcut], [own, other])),
+            None => vec![Conv::new(shape, own, true)],
+        });
+        Self { convs: convs.flatten_iter().collect(), workspaces: Mutex::default() }
     }
 
     /// Calls with a workspace that nobody else has, of this thread if there is one: then much of it is still in its core's cache.
@@ -272,6 +280,23 @@ impl<L: Lanes> Layers for Pass<'_, L> {
         Ok(self.workspace.maps(out.with_rim(rim), |output| {
             let shortcut = residual.as_ref().map_or(Shortcut::None, |maps| Shortcut::Maps(maps.values()));
             conv.run(input.values(), extent, After { shortcut, relu, rim }, output, self.workspace);
+        }))
+    }
+
+    fn end_of_block(
+        &mut self,
+        [own, shortcut]: [usize; 2],
+        inner: &Self::Maps,
+        input: &Self::Maps,
+    ) -> Result<Self::Maps, Infallible> {
+        let (conv, part) = (&self.convs[own], &self.convs[shortcut]);
+        if !conv.is_joined() {
+            let shortcut = self.conv(shortcut, input, None, false)?;
+            return self.conv(own, inner, Some(shortcut), true);
+        }
+        Ok(self.workspace.maps(conv.output(inner.extent()), |output| {
+            let more = (part, input.values(), input.extent());
+            conv.run_joined((inner.values(), inner.extent()), more, output);
         }))
     }
 

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::blocks::{Blocks, Ready, in_halves, together};
+use super::blocks::{Blocks, Halves, Ready, in_halves, together};
 use super::buffer::Buffer;
 use super::lanes::{Job, Lanes};
 use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Runs, Slice, Tile, ZEROS, finish, prefetch};
@@ -14,8 +14,8 @@ use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Runs, Slice, Tile, ZERO
 pub(super) const SLICE_STEPS: usize = 512;
 
 /// The right sides of one or more products of one size, each `depth` by `columns`, cut into panels as wide as a register
-/// tile; in a panel the columns of one inner step (one value, or a pair) lie side by side. Short panels and the last step are
-/// filled up with zeros.
+/// tile; in a panel the columns of one inner step (one value, or a pair) lie side by side, or in a block those of one vector, step
+/// by step, before those of the next. Short panels and the last step are filled up with zeros.
 pub(super) struct Packed<L: Lanes> {
     values: Buffer<L::Value>,
     depth: usize,
@@ -39,12 +39,18 @@ impl<L: Lanes> Packed<L> {
                 let firsts = (0..columns).step_by(panel_columns::<L>());
                 for (first, panel) in firsts.zip(values.chunks_mut(steps * panel_columns::<L>() * L::PAIR)) {
                     let count = (columns - first).min(panel_columns::<L>());
-                    let step_values = count.next_multiple_of(L::WIDTH) * L::PAIR;
+                    let tile_values = L::BLOCK * L::WIDTH * L::PAIR;
+                    let block_values = count.div_ceil(L::WIDTH) * tile_values;
                     for column in 0..count {
                         fill(product, first + column, &mut column_values);
-                        for (step, values) in panel.chunks_exact_mut(step_values).zip(column_values.chunks(L::PAIR)) {
-                            let places = step[column * L::PAIR..].iter_mut().zip(values);
-                            places.for_each(|(place, value)| *place = L::from_f32(*value));
+                        let blocks = panel.chunks_exact_mut(block_values);
+                        for (block, values) in blocks.zip(column_values.chunks(L::BLOCK * L::PAIR)) {
+                            let tile = &mut block[column / L::WIDTH * tile_values..][..tile_values];
+                            let steps = tile.chunks_exact_mut(L::WIDTH * L::PAIR);
+                            for (step, values) in steps.zip(values.chunks(L::PAIR)) {
+                                let places = step[column % L::WIDTH * L::PAIR..].iter_mut().zip(values);
+                                places.for_each(|(place, value)| *place = L::from_f32(*value));
+                            }
                         }
                     }
                 }
@@ -118,6 +124,14 @@ impl Lines {
     }
 }
 
+/// Rows and how the inner dimension lies in them.
+#[derive(Clone, Copy)]
+pub(super) struct Side<V> {
+    pub(super) rows: Grid<V>,
+    pub(super) taken: Lines,
+    pub(super) runs: Runs,
+}
+
 /// `output = rows * weights + bias + shortcut`, then ReLU, for `count` rows and some panels.
 ///
 /// The sums begin with the bias and run up the inner dimension, so they do not depend on how the work is cut.
@@ -128,6 +142,8 @@ pub(super) struct Product<'a, L: Lanes> {
     pub(super) taken: Lines,
     pub(super) together: usize,
     pub(super) runs: Runs,
+    /// What follows in the inner dimension, from elsewhere; only tile registers take it.
+    pub(super) more: Option<Side<L::Value>>,
     pub(super) count: usize,
     /// Whether the rows were not read just before, so that they come from far away.
     pub(super) far: bool,
@@ -347,11 +363,13 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                     let from = if add { to } else { Grid { start: ZEROS.as_ptr().cast_mut(), stride: 0 } };
                     if L::BLOCK > 1 {
                         let halves = in_halves(tile_rows, together::<L>());
+                        let step = vectors * L::WIDTH * L::PAIR;
+                        let rows = [start, start.wrapping_add(halves[0] * left.row)];
                         let blocks = Blocks::<L> {
-                            left: [start, start.wrapping_add(halves[0] * left.row)],
-                            stride: left.row,
-                            runs: Runs::one(slice.steps),
-                            weights,
+                            left: [Halves { rows, stride: left.row, runs: Runs::one(slice.steps) }, Halves::NONE],
+                            weights: [weights, weights.wrapping_add(L::WIDTH * L::PAIR)],
+                            weight_row: step,
+                            weight_block: step * L::BLOCK,
                             ahead: [Ahead::NOTHING; 2],
                         };
                         ready.for_rows(halves);

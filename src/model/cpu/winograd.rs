@@ -207,6 +207,7 @@ impl<L: Lanes> Winograd<L> {
                 taken: Lines::all(0),
                 together: together::<L::Single>(),
                 runs: Runs::one(self.channels_in),
+                more: None,
                 count: tiles,
                 far: false,
                 weights: &self.weights,

@@ -127,14 +127,16 @@ impl Lanes for Blocks {
     unsafe fn multiply_tiles<const LOWER: bool, const VECTORS: usize>(
         left: [*const Bf16; 2],
         stride: usize,
-        weights: *const Bf16,
+        weights: [*const Bf16; 2],
+        weight_row: usize,
     ) {
         TILES.with_borrow_mut(|tiles| {
             tiles.each::<LOWER, VECTORS>(|half, row, column, sum| {
                 for step in 0..2 * Self::BLOCK {
-                    let weight = (step / 2 * VECTORS * WIDTH + column) * 2 + step % 2;
-                    *sum += unsafe { *left[half].add(row * stride + step) }.to_f32()
-                        * unsafe { *weights.add(weight) }.to_f32();
+                    let left = unsafe { *left[half].add(row * stride + step) };
+                    let place = step / 2 * weight_row + column % WIDTH * 2 + step % 2;
+                    let weight = unsafe { *weights[column / WIDTH].add(place) };
+                    *sum += left.to_f32() * weight.to_f32();
                 }
             });
         });

@@ -127,7 +127,8 @@ pub(super) unsafe fn load<const LOWER: bool, const VECTORS: usize>(from: [*const
     }
 }
 
-/// Adds the product of 16 pairs of the inner dimension. `weights` holds, for each pair, the pairs of all columns side by side.
+/// Adds the product of 16 pairs of the inner dimension. `weights` holds, for each pair, the pairs of 16 columns side by side;
+/// `row` are bytes from one to the next.
 ///
 /// # Safety
 /// As for [`load`].
@@ -135,7 +136,8 @@ pub(super) unsafe fn load<const LOWER: bool, const VECTORS: usize>(from: [*const
 pub(super) unsafe fn multiply<const LOWER: bool, const VECTORS: usize>(
     left: [*const u8; 2],
     stride: usize,
-    weights: *const u8,
+    weights: [*const u8; 2],
+    row: usize,
 ) {
     // Loads before products: where another thread has half of the core, the quickest order by a tenth; else all are alike.
     macro_rules! product {
@@ -150,8 +152,9 @@ pub(super) unsafe fn multiply<const LOWER: bool, const VECTORS: usize>(
                 upper = in(reg) left[0],
                 lower = in(reg) left[1],
                 stride = in(reg) stride,
-                weights = in(reg) weights,
-                row = in(reg) 64 * VECTORS,
+                weights = in(reg) weights[0],
+                second = in(reg) weights[1],
+                row = in(reg) row,
                 options(nostack, readonly, preserves_flags),
             )
         };
@@ -161,16 +164,16 @@ pub(super) unsafe fn multiply<const LOWER: bool, const VECTORS: usize>(
         match (LOWER, VECTORS > 1) {
             (true, true) => product!(
                 ["tileloadd tmm5, [{lower} + {stride}]"],
-                ["tileloadd tmm7, [{weights} + {row} + 64]"],
+                ["tileloadd tmm7, [{second} + {row}]"],
                 ["tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm1, tmm4, tmm7", "tdpbf16ps tmm3, tmm5, tmm7"]
             ),
-            (true, false) => product!(["tileloadd tmm5, [{lower} + {stride}]"], [], ["tdpbf16ps tmm2, tmm5, tmm6"]),
-            (false, true) => product!(
-                ["/* {lower} */"],
-                ["tileloadd tmm7, [{weights} + {row} + 64]"],
-                ["tdpbf16ps tmm1, tmm4, tmm7"]
-            ),
-            (false, false) => product!(["/* {lower} */"], [], []),
+            (true, false) => {
+                product!(["tileloadd tmm5, [{lower} + {stride}]"], ["/* {second} */"], ["tdpbf16ps tmm2, tmm5, tmm6"])
+            }
+            (false, true) => {
+                product!(["/* {lower} */"], ["tileloadd tmm7, [{second} + {row}]"], ["tdpbf16ps tmm1, tmm4, tmm7"])
+            }
+            (false, false) => product!(["/* {lower} */"], ["/* {second} */"], []),
         }
     }
 }
