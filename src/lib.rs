@@ -10,7 +10,8 @@
 //! | [`jobs`] | background work: progress, cancel, panic caught, window woken | nothing of ours | |
 //! | [`files`] | files written whole or not at all, with or without a sync | nothing of ours | |
 //! | [`random`] | streams of random numbers, the same everywhere | nothing of ours | libm |
-//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry | memmap2 |
+//! | [`pages`] | memory in large pages | nothing of ours | memmap2 |
+//! | [`volume`] | [`volume::Volume`] (HU), windows, sampling, planes and slabs, the copy for the bone view, statistics | geometry, pages | |
 //! | [`study`] | what a study and a series say of themselves; plain data | geometry, volume | zeroize |
 //! | [`dicom`] | files, also in zip archives, to catalog, checks, decode, volume | study, volume, geometry, jobs | dicom-*, zip, aes, hmac, pbkdf2, sha1, zeroize |
 //! | [`findings`] | slice scores, case score, heatmaps, provenance; plain data | volume, geometry, study | |
@@ -18,7 +19,7 @@
 //! | [`truth`] | the reference standard of a study: labels, boxes, fractures; plain data | geometry | |
 //! | [`phantom`] | seeded synthetic necks with their truth | volume, geometry, study, truth, random, jobs | libm |
 //! | [`preprocess`] | the paper's windows, Otsu crop, pad, resize and the way back | findings (boxes), volume, geometry, jobs | |
-//! | [`model`] | network, its layers (also while they learn), weights, model card, device | findings (how a card's numbers are read), files, random | candle-*, gemm, safetensors, libm, memmap2 |
+//! | [`model`] | network, its layers (also while they learn), weights, model card, device | findings (how a card's numbers are read), files, random, pages | candle-*, gemm, safetensors, libm |
 //! | [`inference`] | volume to findings: order of slices, device, progress; the canal as a line | model, preprocess, findings, volume, geometry, study, jobs, phantom (to calibrate seeded weights) | |
 //! | [`evaluation`] | metrics, intervals, calibration, tables; plain numbers | random, jobs | libm |
 //! | [`training`] | data sets, augmentation, the two stages, cross-validation, checkpoints | model, preprocess, evaluation, inference, dicom, phantom, findings, study, truth, volume, geometry, files, random, jobs | candle-*, libm |
@@ -61,6 +62,7 @@ pub mod inference;
 pub mod jobs;
 pub mod measure;
 pub mod model;
+pub mod pages;
 pub mod phantom;
 pub mod plots;
 pub mod preprocess;

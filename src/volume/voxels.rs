@@ -1,16 +1,13 @@
 //! Memory for the whole numbers of slices: of a slice alone, or a part of a room that several share.
 //!
-//! The kernel hands out fresh memory page by page and clears each page first. For slices with memory of their own that takes
-//! longer than reading them from the page cache does: 512 x 512 pixels are 128 pages of 4 KiB. A room is asked for in pages
-//! of 2 MiB, and so many slices share it that it is filled.
+//! For slices with memory of their own the kernel takes longer to hand it out than reading them from the page cache takes:
+//! 512 x 512 pixels are 128 pages of 4 KiB. So many slices share a room of large pages ([`crate::pages`]) that it is filled.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use memmap2::MmapMut;
+use crate::pages::{LARGE_PAGE, Pages};
 
-/// A huge page, bytes.
-const HUGE_PAGE: usize = 2 << 20;
 /// A room of several slices is no larger, bytes.
 const ROOM_MAX: usize = 16 << 20;
 /// Of a room at most the 16th part may stay empty, where that can be had.
@@ -24,7 +21,7 @@ pub struct Voxels(Memory);
 enum Memory {
     Own(Vec<i16>),
     /// These bytes of a room.
-    Shared(Arc<MmapMut>, Range<usize>),
+    Shared(Arc<Pages>, Range<usize>),
 }
 
 impl Deref for Voxels {
@@ -67,7 +64,7 @@ impl std::fmt::Debug for Voxels {
 
 /// Room for the voxels of several slices of one size, which are written one after the other.
 pub struct Room {
-    pages: MmapMut,
+    pages: Pages,
     slice_bytes: usize,
     slices: usize,
     kept: usize,
@@ -78,24 +75,19 @@ impl Room {
     pub fn new(voxels: usize) -> Option<Self> {
         let slices = Self::slices(voxels).filter(|_| cfg!(target_os = "linux"))?;
         let slice_bytes = voxels.checked_mul(size_of::<i16>())?;
-        // Rooms of whole huge pages are laid out to begin at one.
-        let bytes = slice_bytes.checked_mul(slices)?.checked_next_multiple_of(HUGE_PAGE)?;
-        let pages = MmapMut::map_anon(bytes).ok()?;
-        // Without huge pages it is a room of small ones.
-        #[cfg(target_os = "linux")]
-        pages.advise(memmap2::Advice::HugePage).ok();
+        let pages = Pages::new(slice_bytes.checked_mul(slices)?)?;
         Some(Self { pages, slice_bytes, slices, kept: 0 })
     }
 
-    /// How many slices of so many voxels share a room: the fewest that fill whole huge pages, or those that come nearest to it.
+    /// How many slices of so many voxels share a room: the fewest that fill whole large pages, or those that come nearest to it.
     /// `None` for slices of nothing.
     pub fn slices(voxels: usize) -> Option<usize> {
         let bytes = voxels.checked_mul(size_of::<i16>()).filter(|bytes| *bytes > 0)?;
-        let (fewest, most) = ((HUGE_PAGE - HUGE_PAGE / EMPTY_PART) / bytes, ROOM_MAX / bytes);
+        let (fewest, most) = ((LARGE_PAGE - LARGE_PAGE / EMPTY_PART) / bytes, ROOM_MAX / bytes);
         // In parts of a room, so that rooms with less than one part empty are equally good.
         let empty = |slices: &usize| {
             let filled = bytes.saturating_mul(*slices);
-            let room = filled.checked_next_multiple_of(HUGE_PAGE).unwrap_or(usize::MAX);
+            let room = filled.checked_next_multiple_of(LARGE_PAGE).unwrap_or(usize::MAX);
             (room - filled).saturating_mul(EMPTY_PART) / room
         };
         let counts = || fewest.max(1)..=most.max(1);
@@ -136,7 +128,7 @@ mod tests {
 
     #[test]
     fn slices_fill_their_rooms() {
-        // 512 x 512 and 1024 x 1024 go into a huge page without a rest.
+        // 512 x 512 and 1024 x 1024 go into a large page without a rest.
         assert_eq!(Room::slices(512 * 512), Some(4));
         assert_eq!(Room::slices(1024 * 1024), Some(1));
         assert_eq!(Room::slices(2048 * 2048), Some(1));
@@ -148,7 +140,7 @@ mod tests {
         for edge in [1, 3, 64, 200, 400, 500, 768, 800, 888, 1000, 4000] {
             let bytes = edge * edge * 2;
             let filled = bytes * Room::slices(edge * edge).expect("some");
-            let room = filled.next_multiple_of(HUGE_PAGE);
+            let room = filled.next_multiple_of(LARGE_PAGE);
             assert!(filled <= ROOM_MAX.max(bytes), "{edge}");
             assert!((room - filled) * EMPTY_PART < room, "{edge}: {filled} of {room} bytes");
         }

@@ -2,15 +2,11 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use memmap2::MmapMut;
-
 use super::lanes::Value;
+use crate::pages::{LARGE_PAGE, Pages};
 
 /// Bytes of a line of the cache.
 pub(super) const LINE: usize = 64;
-/// Bytes of a large page. A forward pass reads some hundred megabytes of weights and activations once each, and with pages of
-/// 4 KiB it would stop at every page to look up where the next one lies.
-const LARGE_PAGE: usize = 2 << 20;
 
 pub(super) struct Buffer<V> {
     memory: Memory<V>,
@@ -20,19 +16,14 @@ pub(super) struct Buffer<V> {
 
 enum Memory<V> {
     Own(Vec<V>),
-    Pages(MmapMut),
+    Pages(Pages),
 }
 
 impl<V: Value> Buffer<V> {
     /// `length` zeros.
     pub(super) fn new(length: usize) -> Self {
         let bytes = length * size_of::<V>();
-        if bytes >= LARGE_PAGE
-            && let Ok(pages) = MmapMut::map_anon(bytes.next_multiple_of(LARGE_PAGE))
-        {
-            // Without large pages it is as good as any memory.
-            #[cfg(target_os = "linux")]
-            pages.advise(memmap2::Advice::HugePage).ok();
+        if let Some(pages) = (bytes >= LARGE_PAGE).then(|| Pages::new(bytes)).flatten() {
             return Self { memory: Memory::Pages(pages), range: 0..length };
         }
         let line = LINE / size_of::<V>();
