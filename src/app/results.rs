@@ -39,8 +39,14 @@ impl ResultStore {
         self.folder.join(format!("{}.{ENDING}", key.name()))
     }
 
-    /// What was kept under a key, for this series and model.
+    /// What was kept under a key, for this series and model. Reads no voxel where nothing like it was kept.
     pub fn read(&self, key: &KeptKey, loaded: &LoadedSeries, model: &Arc<ModelInfo>, force: bool) -> Option<Findings> {
+        let is_alike = |entry: &Entry| {
+            entry.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(key.likeness()))
+        };
+        if !self.entries().iter().any(is_alike) {
+            return None;
+        }
         let bytes = match fs::read(self.path(key)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

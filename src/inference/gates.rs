@@ -4,6 +4,8 @@
 //! A stop means that a trained network gives no score unless the reader asks for it all the same; then the sentence
 //! stands beside the score. An untrained network's numbers mean nothing anyhow, so there a stop is only a warning.
 
+use rayon::prelude::*;
+
 use super::{metal, noise, sharpness};
 use crate::findings::{Doubt, Findings, ModelInfo};
 use crate::preprocess::{CropPlan, SpineTrack};
@@ -57,9 +59,10 @@ pub fn of_series(series: &Series, model: &ModelInfo) -> Gates {
 /// Judges series, voxels and crops before the network sees anything.
 pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelInfo) -> Gates {
     let mut gates = of_series(series, model);
-    gates.lines.extend(voxels(volume));
+    let highest = highest(volume);
+    gates.lines.extend(voxels(volume, &highest));
     gates.lines.extend(canal(series, plan));
-    gates.lines.extend(metal::judge(series, volume, plan));
+    gates.lines.extend(metal::judge(series, volume, &highest, plan));
     gates.lines.extend(noise::judge(series, volume, plan));
     gates.lines.extend(sharpness::judge(series, volume));
     gates
@@ -90,7 +93,13 @@ fn is_phantom(series: &Series) -> bool {
     series.uid.starts_with("2.25.") && named
 }
 
-fn voxels(volume: &Volume) -> Vec<Line> {
+/// The largest value of each slice; none where all is padding.
+pub(super) fn highest(volume: &Volume) -> Vec<Option<f32>> {
+    volume.slices().par_iter().map(|slice| slice.min_max().map(|[_, high]| high)).collect()
+}
+
+/// `highest` is as [`highest`] says.
+fn voxels(volume: &Volume, highest: &[Option<f32>]) -> Vec<Line> {
     let mut lines = Vec::new();
     match air_mode(volume) {
         Some(mode) if !(AIR_HU[0]..=AIR_HU[1]).contains(&mode) => lines.push(Line::stop(
@@ -100,7 +109,7 @@ fn voxels(volume: &Volume) -> Vec<Line> {
         Some(mode) => lines.push(Line::note("Values", format!("air around the body has about {mode:.0} HU"))),
         None => lines.push(Line::note("Values", "no air lies at the pictures' edges to check the calibration by")),
     }
-    let brightest = volume.slices().iter().filter_map(|s| s.min_max()).map(|[_, high]| high).fold(f32::MIN, f32::max);
+    let brightest = highest.iter().flatten().copied().fold(f32::MIN, f32::max);
     if brightest < MIN_BRIGHTEST_HU {
         lines.push(Line::stop(
             "Values",
@@ -266,7 +275,8 @@ mod tests {
         // Fill of the scan circle says nothing; a body that fills the picture neither.
         assert_eq!(air_mode(&volume(-3024, 1200)), None);
         assert_eq!(air_mode(&volume(30, 1200)), None);
-        let lines = voxels(&volume(-700, 255));
+        let all = volume(-700, 255);
+        let lines = voxels(&all, &highest(&all));
         let stops: Vec<&str> = lines.iter().filter(|l| l.weight == Weight::Stop).map(|l| l.text.as_str()).collect();
         let stops = stops.join("; ");
         assert!(stops.contains("-690 HU") && stops.contains("255 HU"), "{stops}");

@@ -3,13 +3,12 @@
 //! closes now stays closed.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::metal::METAL;
 use super::noise::NOISE;
@@ -21,25 +20,32 @@ use crate::findings::{
 use crate::preprocess::{NO_BONE, NO_CANAL};
 use crate::study::quality::{LEVELS, Line, Weight, kernel_known};
 use crate::study::{LoadedSeries, Series};
-use crate::volume::{Slice, SlicePixels};
+use crate::volume::{Slice, SlicePixels, Volume};
 
 /// Changes with the form of the bytes and with what the same key would compute.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
+/// Of a key's name, for all but the voxels.
+const LIKENESS_DIGITS: usize = 32;
 /// No result unpacks to more.
 const MOST_BYTES: u64 = 512 << 20;
 /// Topics of the lines that come from voxels and crops.
 const TOPICS: [&str; 6] = ["Values", "Canal", LEVELS, METAL, NOISE, SHARPNESS];
 
-/// What a result belongs to; fit for a file's name, and silent about the patient.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KeptKey(String);
+/// What a result belongs to; fit for a file's name, and silent about the patient. All but the voxels is known at once; those are
+/// read when [`KeptKey::name`] is asked for the first time, which the first score need not wait for.
+#[derive(Clone)]
+pub struct KeptKey {
+    likeness: String,
+    loaded: LoadedSeries,
+    name: Arc<OnceLock<String>>,
+}
 
 impl KeptKey {
-    /// Of a series under a network; reads every voxel.
+    /// Of a series under a network.
     pub fn new(loaded: &LoadedSeries, network: &dyn SliceNetwork, model: &ModelInfo, force: bool) -> Self {
-        let mut hash = Sha256::new();
+        let mut hash = blake3::Hasher::new();
         let mut text = |text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(&(text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         };
         text(&format!("dens result {FORM}"));
@@ -50,34 +56,46 @@ impl KeptKey {
         text(if force { "forced" } else { "gated" });
         // What was measured of the sharpness is a warning only where no kernel says it.
         text(if kernel_known(&loaded.series).is_some() { "kernel known" } else { "kernel unknown" });
-        take_voxels(&mut hash, loaded);
-        Self(hex::encode(hash.finalize()))
+        take_geometry(&mut hash, loaded);
+        let likeness = hash.finalize().to_hex()[..LIKENESS_DIGITS].to_owned();
+        Self { likeness, loaded: loaded.clone(), name: Arc::default() }
     }
-    /// 64 hex digits.
+
+    /// Everything but the voxels, in hex digits: the name begins with it.
+    pub fn likeness(&self) -> &str {
+        &self.likeness
+    }
+
+    /// Hex digits, of which the last 64 stand for the voxels.
     pub fn name(&self) -> &str {
-        &self.0
+        self.name.get_or_init(|| format!("{}-{}", self.likeness, voxels(&self.loaded.volume).to_hex()))
     }
 }
 
-fn take_voxels(hash: &mut Sha256, loaded: &LoadedSeries) {
-    let number = |hash: &mut Sha256, value: f64| hash.update(value.to_bits().to_le_bytes());
+fn take_geometry(hash: &mut blake3::Hasher, loaded: &LoadedSeries) {
+    let number = |hash: &mut blake3::Hasher, value: f64| {
+        hash.update(&value.to_bits().to_le_bytes());
+    };
     let LoadedSeries { series, volume } = loaded;
     for size in [volume.slices().len(), volume.rows(), volume.columns()] {
-        hash.update((size as u64).to_le_bytes());
+        hash.update(&(size as u64).to_le_bytes());
     }
     for value in series.spacing_mm.unwrap_or([f64::NAN; 2]) {
         number(hash, value);
     }
     for slice in &series.slices {
         let Some(pose) = slice.pose else {
-            hash.update([0]);
+            hash.update(&[0]);
             continue;
         };
-        hash.update([1]);
+        hash.update(&[1]);
         for v in [pose.origin.0, pose.along_row, pose.along_column] {
             [v.x, v.y, v.z].into_iter().for_each(|value| number(hash, value));
         }
     }
+}
+
+fn voxels(volume: &Volume) -> blake3::Hash {
     let of_slice = |slice: &Arc<Slice>| {
         let mut hash = blake3::Hasher::new();
         for value in slice.padding.unwrap_or([f32::NAN; 2]) {
@@ -89,9 +107,12 @@ fn take_voxels(hash: &mut Sha256, loaded: &LoadedSeries) {
         };
         hash.finalize()
     };
-    // The first score waits for it: so all threads share it, and the voxels are taken by a hash that is quicker than SHA-256.
     let slices: Vec<_> = volume.slices().par_iter().map(of_slice).collect();
-    slices.into_iter().for_each(|slice| hash.update(slice.as_bytes()));
+    let mut all = blake3::Hasher::new();
+    slices.into_iter().for_each(|slice| {
+        all.update(slice.as_bytes());
+    });
+    all.finalize()
 }
 
 /// Why bytes give no result. None of these is more than a reason to compute anew.
@@ -425,5 +446,9 @@ mod tests {
         keys.push(KeptKey::new(&loaded, &Named("CPU"), &model, true).name().to_owned());
         let different: std::collections::BTreeSet<&String> = keys.iter().collect();
         assert_eq!(different.len(), 8, "{keys:?}");
+        // The third has other voxels and nothing else.
+        let alike = keys.iter().filter(|key| key[..LIKENESS_DIGITS] == first[..LIKENESS_DIGITS]);
+        assert_eq!(alike.collect::<Vec<_>>(), [&keys[0], &keys[2]]);
+        assert_eq!(KeptKey::new(&loaded, &Named("CPU"), &model, false).likeness(), &first[..LIKENESS_DIGITS]);
     }
 }

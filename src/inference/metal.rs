@@ -27,14 +27,21 @@ struct Metal {
     near: usize,
 }
 
-pub fn judge(series: &Series, volume: &Volume, plan: &CropPlan) -> Option<Line> {
+/// `highest` is as [`super::gates::highest`] says.
+pub fn judge(series: &Series, volume: &Volume, highest: &[Option<f32>], plan: &CropPlan) -> Option<Line> {
     let spacing_mm = series.spacing_mm.unwrap_or([1.0, 1.0]);
     let track = plan.spine.as_ref().filter(|track| track.ends.is_some());
     let found: Vec<Metal> = volume
         .slices()
         .par_iter()
+        .zip(highest)
         .enumerate()
-        .map(|(index, slice)| of_slice(slice, track.and_then(|track| middle(track, index)), spacing_mm))
+        .map(|(index, (slice, highest))| match highest {
+            Some(highest) if *highest >= METAL_HU => {
+                of_slice(slice, track.and_then(|track| middle(track, index)), spacing_mm)
+            }
+            _ => Metal::default(),
+        })
         .collect();
     if found.iter().map(|metal| metal.all).sum::<usize>() < MIN_PIXELS {
         return None;
@@ -71,9 +78,6 @@ fn middle(track: &SpineTrack, index: usize) -> Option<[f64; 2]> {
 
 fn of_slice(slice: &Slice, middle_mm: Option<[f64; 2]>, [row_mm, column_mm]: [f64; 2]) -> Metal {
     let mut metal = Metal::default();
-    if slice.min_max().is_none_or(|[_, high]| high < METAL_HU) {
-        return metal;
-    }
     for offset in 0..slice.pixels.len() {
         let dense = slice.pixels.get(offset).is_some_and(|v| v >= METAL_HU && !slice.is_padding(v));
         if !dense {
@@ -151,7 +155,7 @@ mod tests {
             outside_range: vec![false; 30],
             spine: with_track.then_some(track),
         };
-        judge(&series, &volume, &plan)
+        judge(&series, &volume, &crate::inference::gates::highest(&volume), &plan)
     }
 
     #[test]

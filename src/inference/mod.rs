@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -35,8 +35,9 @@ use crate::study::quality::{Line, Weight};
 pub use order::{COARSE_STEP, NEIGHBOURHOOD, Pending};
 pub use start::{UNTRAINED_NAME, default_network};
 pub use unfinished::Unfinished;
-use unfinished::{Scored, Spent};
+use unfinished::{Part, Scored, Spent};
 
+use gates::Gates;
 use kept::KeptKey;
 
 /// One analysis.
@@ -233,34 +234,28 @@ pub fn analyse_with(
     let planning = Instant::now();
     // As loading did, on all threads: the first score waits for it, and it takes a moment only.
     let plan = preprocess::plan(recipe, volume, spacing_mm, &series.position_mm(), ctx)?;
-    let gates = gates::before(series, volume, &plan, subject.model);
+    let spent = Spent { preprocess: planning.elapsed(), ..Spent::default() };
+    let findings = Findings::new(provenance.clone(), count);
+    let mut run = Run { network, subject, pool, plan, findings, features: vec![None; count], spent, started };
+    let resumed = subject.resume.and_then(|(key, unfinished)| unfinished.part(key));
+    let (gates, first) = run.judged_while_scoring(resumed.as_ref());
+    ctx.check()?;
     on_event(Event::Judged(gates.lines.clone()));
     let stops = gates.texts(Weight::Stop);
     if !stops.is_empty() && subject.model.trained && !subject.force {
         return Err(AnalysisError::Stopped(stops));
     }
-    on_event(Event::Started(provenance.clone()));
-    let mut findings = Findings::new(provenance, count);
-    findings.warnings = warnings::warnings(network.device_note(), &plan);
+    on_event(Event::Started(provenance));
+    run.findings.warnings = warnings::warnings(network.device_note(), &run.plan);
     let remarks = gates.texts(Weight::Warning);
-    (findings.judged, findings.doubts) = (gates.lines, gates.doubts);
+    (run.findings.judged, run.findings.doubts) = (gates.lines, gates.doubts);
     match subject.model.trained {
-        true => findings.doubts.extend(stops.into_iter().map(Doubt::quality)),
-        false => findings.warnings.extend(stops),
+        true => run.findings.doubts.extend(stops.into_iter().map(Doubt::quality)),
+        false => run.findings.warnings.extend(stops),
     }
-    findings.warnings.extend(remarks);
-    findings.doubts.iter().for_each(|doubt| on_event(Event::Doubt(doubt.clone())));
-    let mut run = Run {
-        network,
-        subject,
-        pool,
-        plan,
-        findings,
-        features: vec![None; count],
-        spent: Spent { preprocess: planning.elapsed(), ..Spent::default() },
-        started,
-    };
-    run.slices(ctx, on_event)?;
+    run.findings.warnings.extend(remarks);
+    run.findings.doubts.iter().for_each(|doubt| on_event(Event::Doubt(doubt.clone())));
+    run.slices(resumed, first, ctx, on_event)?;
     run.case(on_event);
     ctx.check()?;
     if let Some((key, unfinished)) = subject.resume {
@@ -315,6 +310,21 @@ fn provenance(network: &dyn SliceNetwork, subject: &Subject<'_>, recipe: Recipe)
     }
 }
 
+/// What the network said of some slices.
+struct Answers {
+    /// Which of them it saw.
+    seen: Vec<bool>,
+    forwards: Vec<SliceForward>,
+    preprocess: Duration,
+    in_network: Duration,
+}
+
+/// The slice that was scored before the gates had spoken.
+struct First {
+    index: usize,
+    answers: Result<Answers, ModelError>,
+}
+
 /// An analysis under way.
 struct Run<'a> {
     network: &'a dyn SliceNetwork,
@@ -330,17 +340,49 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The slices that a network is to see (display order).
+    fn waiting(&self) -> Vec<bool> {
+        (0..self.features.len()).map(|index| matches!(self.plan.crops.get(index), Some(Some(_)))).collect()
+    }
+
+    /// The quality gates, and meanwhile the slice that comes first: nobody is told of its score before the gates have spoken.
+    fn judged_while_scoring(&self, resumed: Option<&Part>) -> (Gates, Option<First>) {
+        let Subject { loaded: LoadedSeries { series, volume }, model, focus, .. } = self.subject;
+        let mut pending = Pending::new(self.waiting());
+        resumed.iter().flat_map(|part| &part.scored).for_each(|scored| pending.take(scored.index));
+        let first = pending.take_next(focus.load(Ordering::Relaxed));
+        std::thread::scope(|scope| {
+            let scoring = first.map(|index| (index, scope.spawn(move || self.answers(&[index]))));
+            let gates = gates::before(series, volume, &self.plan, model);
+            let first = scoring.map(|(index, answers)| First {
+                index,
+                answers: answers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            });
+            (gates, first)
+        })
+    }
+
     /// Everything that needs no network first, then slice by slice in the order that the reader's place asks for.
-    fn slices(&mut self, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) -> Result<(), AnalysisError> {
-        let mut waiting: Vec<bool> =
-            (0..self.features.len()).map(|i| matches!(self.plan.crops.get(i), Some(Some(_)))).collect();
+    fn slices(
+        &mut self,
+        resumed: Option<Part>,
+        first: Option<First>,
+        ctx: &JobCtx,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<(), AnalysisError> {
+        let mut waiting = self.waiting();
         for index in (0..waiting.len()).filter(|&index| !waiting[index]) {
             let outside = self.plan.outside_range.get(index) == Some(&true);
             let why = if outside { Exclusion::OutsideRange } else { Exclusion::EmptySlice };
             self.keep(index, excluded(why, Vec::new()), ctx, on_event);
         }
-        self.go_on(&mut waiting, ctx, on_event);
+        self.go_on(resumed, &mut waiting, ctx, on_event);
         let mut pending = Pending::new(waiting);
+        if let Some(First { index, answers }) = first {
+            pending.take(index);
+            on_event(Event::Running(index));
+            self.take(vec![index], answers?, ctx, on_event)?;
+        }
         let at_once = self.network.slices_at_once(self.subject.threads.max(1));
         loop {
             let focus = self.subject.focus.load(Ordering::Relaxed);
@@ -351,18 +393,14 @@ impl Run<'_> {
                 std::iter::once(first).chain(std::iter::from_fn(|| pending.take_next(focus)).take(more)).collect();
             ctx.check()?;
             indices.iter().for_each(|index| on_event(Event::Running(*index)));
-            let findings = self.some(&indices)?;
-            ctx.check()?;
-            for (index, finding) in indices.into_iter().zip(findings) {
-                self.leave(index, &finding);
-                self.keep(index, finding, ctx, on_event);
-            }
+            let answers = self.answers(&indices)?;
+            self.take(indices, answers, ctx, on_event)?;
         }
     }
 
     /// Takes over what was scored before the same analysis was stopped.
-    fn go_on(&mut self, waiting: &mut [bool], ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
-        let Some(part) = self.subject.resume.and_then(|(key, unfinished)| unfinished.part(key)) else { return };
+    fn go_on(&mut self, part: Option<Part>, waiting: &mut [bool], ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
+        let Some(part) = part else { return };
         self.spent.preprocess += part.spent.preprocess;
         self.spent.in_network += part.spent.in_network;
         self.spent.total = part.spent.total;
@@ -376,12 +414,29 @@ impl Run<'_> {
         }
     }
 
+    /// Makes findings of the network's answers and tells them.
+    fn take(
+        &mut self,
+        indices: Vec<usize>,
+        answers: Answers,
+        ctx: &JobCtx,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<(), AnalysisError> {
+        let findings = self.findings(&indices, answers)?;
+        ctx.check()?;
+        for (index, finding) in indices.into_iter().zip(findings) {
+            self.keep(index, finding.clone(), ctx, on_event);
+            self.leave(index, finding);
+        }
+        Ok(())
+    }
+
     /// Leaves a slice for the case that this analysis is stopped.
-    fn leave(&self, index: usize, finding: &SliceFinding) {
+    fn leave(&self, index: usize, finding: SliceFinding) {
         let Some((key, unfinished)) = self.subject.resume else { return };
         let features = self.features.get(index).cloned().flatten();
         let spent = Spent { total: self.spent.total + self.started.elapsed(), ..self.spent };
-        unfinished.add(key, Scored { index, finding: finding.clone(), features }, spent);
+        unfinished.add(key, Scored { index, finding, features }, spent);
     }
 
     fn keep(&mut self, index: usize, finding: SliceFinding, ctx: &JobCtx, on_event: &mut dyn FnMut(Event)) {
@@ -394,7 +449,7 @@ impl Run<'_> {
     }
 
     /// Some slices through preprocessing and network.
-    fn some(&mut self, indices: &[usize]) -> Result<Vec<SliceFinding>, ModelError> {
+    fn answers(&self, indices: &[usize]) -> Result<Answers, ModelError> {
         let preparing = Instant::now();
         let (slices, plan, side) = (self.subject.loaded.volume.slices(), &self.plan, self.network.input_side());
         let crop_of = |index: usize| plan.crops.get(index).and_then(Option::as_ref);
@@ -405,23 +460,27 @@ impl Run<'_> {
             [Some(one)] => Cow::Borrowed(one.as_slice()),
             all => Cow::Owned(all.iter().flatten().map(Vec::as_slice).collect::<Vec<_>>().concat()),
         };
-        self.spent.preprocess += preparing.elapsed();
+        let preprocess = preparing.elapsed();
         let computing = Instant::now();
         let (network, count) = (self.network, inputs.iter().flatten().count());
-        let answers = match count {
+        let forwards = match count {
             0 => Vec::new(),
             _ => self.pool.install(|| network.forward_slices(&planes, count))?,
         };
-        let mut answers = answers.into_iter();
-        self.spent.in_network += computing.elapsed();
-        let mut findings = Vec::with_capacity(indices.len());
-        for (&index, input) in indices.iter().zip(&inputs) {
-            findings.push(match input {
-                Some(_) => self.finding(index, answers.next())?,
-                None => excluded(Exclusion::EmptySlice, Vec::new()),
-            });
-        }
-        Ok(findings)
+        let seen = inputs.iter().map(Option::is_some).collect();
+        Ok(Answers { seen, forwards, preprocess, in_network: computing.elapsed() })
+    }
+
+    fn findings(&mut self, indices: &[usize], answers: Answers) -> Result<Vec<SliceFinding>, ModelError> {
+        let Answers { seen, forwards, preprocess, in_network } = answers;
+        self.spent.preprocess += preprocess;
+        self.spent.in_network += in_network;
+        let mut forwards = forwards.into_iter();
+        let finding = |(&index, seen): (&usize, bool)| match seen {
+            true => self.finding(index, forwards.next()),
+            false => Ok(excluded(Exclusion::EmptySlice, Vec::new())),
+        };
+        indices.iter().zip(seen).map(finding).collect()
     }
 
     /// What the network's answer says of a slice; its features are kept for the case.

@@ -31,6 +31,13 @@ impl Pending {
         self.waiting[next] = false;
         Some(next)
     }
+
+    /// Takes this one.
+    pub fn take(&mut self, index: usize) {
+        if let Some(waits) = self.waiting.get_mut(index) {
+            *waits = false;
+        }
+    }
 }
 
 #[cfg(test)]

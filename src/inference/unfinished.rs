@@ -34,34 +34,38 @@ pub(super) struct Part {
     pub spent: Spent,
 }
 
-/// The last few analyses that are under way or were stopped, in memory alone.
+/// The last few analyses that are under way or were stopped, by the names of their keys, in memory alone.
 #[derive(Debug, Default)]
-pub struct Unfinished(Mutex<VecDeque<(KeptKey, Part)>>);
+pub struct Unfinished(Mutex<VecDeque<(String, Part)>>);
 
 impl Unfinished {
-    fn parts(&self) -> MutexGuard<'_, VecDeque<(KeptKey, Part)>> {
+    fn parts(&self) -> MutexGuard<'_, VecDeque<(String, Part)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// What there is of an analysis.
+    /// What there is of an analysis. Reads no voxel where there is none like it.
     pub(super) fn part(&self, key: &KeptKey) -> Option<Part> {
-        self.parts().iter().find(|(of, _)| of == key).map(|(_, part)| part.clone())
+        let is_alike = self.parts().iter().any(|(of, _)| of.starts_with(key.likeness()));
+        let name = is_alike.then(|| key.name())?;
+        self.parts().iter().find(|(of, _)| of == name).map(|(_, part)| part.clone())
     }
     /// One more slice of an analysis; the oldest of too many analyses goes.
     pub(super) fn add(&self, key: &KeptKey, scored: Scored, spent: Spent) {
+        let name = key.name();
         let mut parts = self.parts();
-        let mut part = match parts.iter().position(|(of, _)| of == key).and_then(|at| parts.remove(at)) {
+        let mut part = match parts.iter().position(|(of, _)| of == name).and_then(|at| parts.remove(at)) {
             Some((_, part)) => part,
             None => Part::default(),
         };
         part.scored.push(scored);
         part.spent = spent;
-        parts.push_back((key.clone(), part));
+        parts.push_back((name.to_owned(), part));
         while parts.len() > MOST {
             parts.pop_front();
         }
     }
     /// The analysis is done.
     pub(super) fn remove(&self, key: &KeptKey) {
-        self.parts().retain(|(of, _)| of != key);
+        let name = key.name();
+        self.parts().retain(|(of, _)| of != name);
     }
 }

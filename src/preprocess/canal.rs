@@ -5,7 +5,7 @@
 
 use super::components::{Component, Neighbours, Parts, Run, components};
 use super::hu_of;
-use crate::volume::Slice;
+use crate::volume::{Slice, SlicePixels};
 
 /// Wanted edge of a cell, mm.
 const CELL_MM: f64 = 0.75;
@@ -61,6 +61,13 @@ impl Grid {
         let pixels_per_cell = |mm: f64| (CELL_MM / mm).round().clamp(1.0, 16.0) as usize;
         let (wide, high) = (pixels_per_cell(spacing_mm[1]), pixels_per_cell(spacing_mm[0]));
         let (columns, rows) = (slice.columns / wide, slice.rows / high);
+        let cell_mm = [wide as f64 * spacing_mm[1], high as f64 * spacing_mm[0]];
+        if let SlicePixels::I16(values) = &slice.pixels
+            && slice.padding.is_none_or(|[_, high]| high <= CLIP_HU[0])
+        {
+            let hu = whole_cells(values, slice.columns, [columns, rows], [wide, high])?;
+            return Some(Self { columns, rows, cell_mm, hu });
+        }
         let mut hu = vec![0.0_f32; columns * rows];
         for (row, cells) in hu.chunks_exact_mut(columns.max(1)).enumerate() {
             for line in row * high..(row + 1) * high {
@@ -76,7 +83,7 @@ impl Grid {
         }
         let share = 1.0 / (wide * high) as f32;
         hu.iter_mut().for_each(|v| *v *= share);
-        Some(Self { columns, rows, cell_mm: [wide as f64 * spacing_mm[1], high as f64 * spacing_mm[0]], hu })
+        Some(Self { columns, rows, cell_mm, hu })
     }
 
     /// The part of a half-open box.
@@ -113,9 +120,14 @@ impl Grid {
         ([sum[0] / count * self.cell_mm[0], sum[1] / count * self.cell_mm[1]], hu / count)
     }
 
+    /// 1 where a cell is above that value, else 0.
+    fn above(&self, hu: f32) -> Vec<u8> {
+        self.hu.iter().map(|&value| u8::from(value > hu)).collect()
+    }
+
     /// The mask and its four neighbours.
-    fn grown(&self, mask: &[bool]) -> Vec<bool> {
-        let add = |into: &mut [bool], from: &[bool]| into.iter_mut().zip(from).for_each(|(a, b)| *a |= b);
+    fn grown(&self, mask: &[u8]) -> Vec<u8> {
+        let add = |into: &mut [u8], from: &[u8]| into.iter_mut().zip(from).for_each(|(a, b)| *a |= b);
         let mut grown = mask.to_vec();
         let columns = self.columns.max(1);
         for (line, here) in grown.chunks_exact_mut(columns).zip(mask.chunks_exact(columns)) {
@@ -126,6 +138,41 @@ impl Grid {
         add(&mut grown, &mask[columns.min(mask.len())..]);
         grown
     }
+}
+
+/// The means of cells of whole numbers, with which no digit is lost; padding, which is clipped as air is, needs no look.
+fn whole_cells(
+    values: &[i16],
+    stride: usize,
+    [columns, rows]: [usize; 2],
+    [wide, high]: [usize; 2],
+) -> Option<Vec<f32>> {
+    let [low, top] = CLIP_HU.map(|hu| hu as i16);
+    let share = 1.0 / (wide * high) as f32;
+    let mut hu = Vec::with_capacity(columns * rows);
+    // Sums of a cell's height, 16 times 2000 at most.
+    let mut sums = vec![0_i16; columns * wide];
+    for row in 0..rows {
+        sums.fill(0);
+        for line in row * high..(row + 1) * high {
+            let values = values.get(line * stride..)?.get(..columns * wide)?;
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.wrapping_add((*value).clamp(low, top)));
+        }
+        match wide {
+            // The commonest widths, as in [`Grid::of`].
+            1 => hu.extend(sums.iter().map(|&sum| f32::from(sum) * share)),
+            2 => hu.extend(sums.as_chunks::<2>().0.iter().map(|cell| sum_of(cell) * share)),
+            3 => hu.extend(sums.as_chunks::<3>().0.iter().map(|cell| sum_of(cell) * share)),
+            _ => hu.extend(sums.chunks_exact(wide.max(1)).map(|cell| sum_of(cell) * share)),
+        }
+    }
+    Some(hu)
+}
+
+/// Of at most 16 values, so that nothing overflows.
+#[inline(always)]
+fn sum_of(cell: &[i16]) -> f32 {
+    cell.iter().fold(0_i32, |sum, value| sum.wrapping_add(i32::from(*value))) as f32
 }
 
 /// Adds a line's values, clipped, to the cells that are `wide` pixels wide.
@@ -139,7 +186,7 @@ fn add_to_cells(cells: &mut [f32], values: &[f32], wide: usize) {
 /// Looks for holes in what is denser than `bone_hu`.
 pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
     let Some(grid) = Grid::of(slice, spacing_mm) else { return Look::default() };
-    let parts = components(grid.columns, grid.rows, |offset| grid.hu[offset] > super::BODY_HU);
+    let parts = components(grid.columns, &grid.above(super::BODY_HU));
     // The largest part is the body; nothing outside its box (table, head-rest, an arm) is the neck.
     let Some(body) = parts.iter().max_by_key(|part| part.pixels) else { return Look::default() };
     if body.pixels as f64 * grid.cell_mm2() < super::MIN_BODY_MM2 {
@@ -147,7 +194,7 @@ pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
     }
     let [x0, y0, ..] = body.bounds;
     let grid = grid.cut(body.bounds);
-    let bone: Vec<bool> = grid.hu.iter().map(|&hu| hu > bone_hu).collect();
+    let bone = grid.above(bone_hu);
     let body_middle_mm = grid.columns as f64 / 2.0 * grid.cell_mm[0];
     let mut holes = Vec::new();
     let mut closed = bone.clone();
@@ -157,7 +204,7 @@ pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
             closed = grid.grown(&closed);
             grown_by += 1;
         }
-        let open = Parts::of(grid.columns, grid.rows, Neighbours::Four, |offset| !closed[offset]);
+        let open = Parts::of(grid.columns, &closed, 0, Neighbours::Four);
         let hole = |(part, of): (usize, &Component)| hole(&grid, *of, || open.runs(part), cells, worth, body_middle_mm);
         holes.extend(open.parts.iter().enumerate().filter_map(hole));
     }
@@ -165,7 +212,7 @@ pub fn look_at(slice: &Slice, spacing_mm: [f64; 2], bone_hu: f32) -> Look {
     let (x, y) = (grid.columns / 4, grid.rows / 4);
     let central = [x, y, grid.columns - x, grid.rows - y];
     let middle_mm = grid
-        .middle_mm(central, |offset| bone[offset])
+        .middle_mm(central, |offset| bone[offset] == 1)
         .or_else(|| grid.middle_mm(whole, |offset| grid.hu[offset] > super::BODY_HU));
     let moved = |[x, y]: [f64; 2]| [x + x0 as f64 * grid.cell_mm[0], y + y0 as f64 * grid.cell_mm[1]];
     holes.iter_mut().for_each(|hole: &mut Hole| hole.at_mm = moved(hole.at_mm));
@@ -204,4 +251,31 @@ fn hole<R: Iterator<Item = Run>>(
     let aside = (at_mm[0] - body_middle_mm) / ASIDE_MM;
     let worth = closing_worth * size_worth * hu_worth / (1.0 + aside * aside);
     (worth > 0.02).then_some(Hole { at_mm, area_mm2, worth })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The short way of whole numbers gives the bits of the long one.
+        #[test]
+        fn cells_of_whole_numbers_are_those_of_any(
+            [wide, high] in [1_usize..5, 1..5],
+            columns in 1_usize..40,
+            padded in any::<bool>(),
+            values in proptest::collection::vec(-3100_i16..3100, 40..600),
+        ) {
+            let rows = values.len() / columns;
+            let padding = padded.then_some([-3100.0, -2000.0]);
+            let of = |pixels| Slice { rows, columns, pixels, padding };
+            let values = &values[..rows * columns];
+            let spacing_mm = [high, wide].map(|pixels| CELL_MM / pixels as f64);
+            let short = Grid::of(&of(SlicePixels::I16(values.to_vec().into())), spacing_mm);
+            let floats: Vec<f32> = values.iter().map(|&v| f32::from(v)).collect();
+            let long = Grid::of(&of(SlicePixels::F32(floats)), spacing_mm);
+            prop_assert_eq!(short.map(|grid| grid.hu), long.map(|grid| grid.hu));
+        }
+    }
 }

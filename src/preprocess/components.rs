@@ -1,5 +1,7 @@
 //! Connected parts of a mask, found by rows of runs.
 
+use memchr::memchr;
+
 /// One connected part: its number of pixels and its half-open box `[column0, row0, column1, row1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Component {
@@ -46,27 +48,21 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Of the pixels for which `is_set(offset)` holds, in a row-major picture that is `columns` wide and `rows` high.
-    pub fn of(columns: usize, rows: usize, neighbours: Neighbours, is_set: impl Fn(usize) -> bool) -> Self {
+    /// Of the pixels of a mask that are `set`, 0 or 1 as all its pixels are, in a row-major picture that is `columns` wide.
+    pub fn of(columns: usize, mask: &[u8], set: u8, neighbours: Neighbours) -> Self {
         // So far may a run begin or end beside another and still touch it.
         let aside = usize::from(neighbours == Neighbours::Eight);
         let mut runs: Vec<Run> = Vec::new();
         let mut parts: Vec<Component> = Vec::new();
         let mut parents: Vec<usize> = Vec::new();
         let mut above = 0..0;
-        for row in 0..rows {
+        for (row, line) in mask.chunks_exact(columns.max(1)).enumerate() {
             let first = runs.len();
             let mut column = 0;
             let mut candidate = above.start;
-            while column < columns {
-                if !is_set(row * columns + column) {
-                    column += 1;
-                    continue;
-                }
-                let start = column;
-                while column < columns && is_set(row * columns + column) {
-                    column += 1;
-                }
+            // Runs are few and long, so their ends are looked for many pixels at a time.
+            while let Some(start) = line.get(column..).and_then(|rest| memchr(set, rest)).map(|next| column + next) {
+                column = memchr(set ^ 1, &line[start..]).map_or(columns, |length| start + length);
                 let this = runs.len();
                 runs.push(Run { row, start, end: column });
                 parts.push(Component { pixels: column - start, bounds: [start, row, column, row + 1] });
@@ -101,9 +97,9 @@ impl Parts {
     }
 }
 
-/// All eight-connected parts.
-pub fn components(columns: usize, rows: usize, is_set: impl Fn(usize) -> bool) -> Vec<Component> {
-    Parts::of(columns, rows, Neighbours::Eight, is_set).parts
+/// All eight-connected parts of the pixels of a mask that are 1.
+pub fn components(columns: usize, mask: &[u8]) -> Vec<Component> {
+    Parts::of(columns, mask, 1, Neighbours::Eight).parts
 }
 
 fn root_of(parents: &mut [usize], mut of: usize) -> usize {
@@ -127,8 +123,8 @@ mod tests {
 
     fn of_text(text: &[&str]) -> Vec<Component> {
         let columns = text[0].len();
-        let set: Vec<bool> = text.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
-        components(columns, text.len(), |offset| set[offset])
+        let mask: Vec<u8> = text.iter().flat_map(|row| row.bytes().map(|b| u8::from(b == b'#'))).collect();
+        components(columns, &mask)
     }
 
     #[test]
@@ -138,7 +134,7 @@ mod tests {
         assert_eq!(parts, expected.map(|(pixels, bounds)| Component { pixels, bounds }));
         assert_eq!(of_text(&["#.#.#", "#.#.#", "#####"]), [Component { pixels: 11, bounds: [0, 0, 5, 3] }]);
         assert_eq!(of_text(&["...."]), []);
-        assert_eq!(components(0, 0, |_| true), []);
+        assert_eq!(components(0, &[]), []);
     }
 
     /// The plain way: fill from each pixel that has not been reached yet. With the offsets of each part.
@@ -177,12 +173,14 @@ mod tests {
         fn runs_give_the_same_parts_as_filling(
             columns in 1_usize..14,
             four in any::<bool>(),
+            wanted in any::<bool>(),
             set in proptest::collection::vec(any::<bool>(), 1..150),
         ) {
             let rows = set.len() / columns;
             let set = &set[..rows * columns];
             let neighbours = if four { Neighbours::Four } else { Neighbours::Eight };
-            let found = Parts::of(columns, rows, neighbours, |offset| set[offset]);
+            let mask: Vec<u8> = set.iter().map(|set| u8::from(*set == wanted)).collect();
+            let found = Parts::of(columns, &mask, u8::from(wanted), neighbours);
             let offsets = |part| found.runs(part).flat_map(|r| (r.start..r.end).map(move |c| r.row * columns + c));
             let found: Vec<(Component, Vec<usize>)> =
                 found.parts.iter().enumerate().map(|(part, of)| (*of, offsets(part).collect())).collect();

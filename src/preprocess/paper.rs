@@ -69,11 +69,11 @@ fn look_at(slice: &Slice, pixel_mm2: f64) -> Found {
     let bone: Vec<u8> = hu.iter().map(|&hu| GROSS_BONE.of_u8(hu)).collect();
     let threshold = otsu::threshold(&otsu::histogram(&bone));
     if let Some(threshold) = threshold.filter(|&t| t >= MIN_BONE_THRESHOLD)
-        && let Some(inside) = bone_box(&bone, threshold, columns, rows, pixel_mm2)
+        && let Some(inside) = bone_box(&bone, threshold, columns, pixel_mm2)
     {
         return Found::Bone(with_margin(inside, columns, rows));
     }
-    let parts = components(columns, rows, |offset| hu[offset] > BODY_HU);
+    let parts = components(columns, &hu.iter().map(|&hu| u8::from(hu > BODY_HU)).collect::<Vec<u8>>());
     match parts.iter().max_by_key(|part| part.pixels) {
         Some(body) if area_mm2(&parts, pixel_mm2) >= MIN_BODY_MM2 => Found::NoBone { body: body.bounds },
         _ => Found::Air,
@@ -81,8 +81,8 @@ fn look_at(slice: &Slice, pixel_mm2: f64) -> Found {
 }
 
 /// The box of all foreground above the threshold that is larger than noise; `None` where that is too little for bone.
-fn bone_box(bone: &[u8], threshold: u8, columns: usize, rows: usize, pixel_mm2: f64) -> Option<[usize; 4]> {
-    let mut parts = components(columns, rows, |offset| bone[offset] > threshold);
+fn bone_box(bone: &[u8], threshold: u8, columns: usize, pixel_mm2: f64) -> Option<[usize; 4]> {
+    let mut parts = components(columns, &bone.iter().map(|&grey| u8::from(grey > threshold)).collect::<Vec<u8>>());
     parts.retain(|part| part.pixels >= MIN_PART_PIXELS && part.pixels as f64 * pixel_mm2 >= MIN_PART_MM2);
     if area_mm2(&parts, pixel_mm2) < MIN_BONE_MM2 {
         return None;

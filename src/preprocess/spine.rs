@@ -115,18 +115,25 @@ fn grey_counts(slice: &Slice) -> Histogram {
     // the counts. All others, padding among them, are black; most stand together and need no look each.
     let (low, width) = (GROSS_BONE.lower() as i16, GROSS_BONE.width as i16);
     let mut counts = vec![[0_u32; 2]; usize::from(width.unsigned_abs()) + 1];
-    for some in values.chunks(BLACK_TOGETHER) {
-        if some.iter().copied().fold(i16::MIN, i16::max) <= low {
-            continue;
-        }
+    let mut count = |some: &[i16]| {
         // Neighbours are often equal: counted apart they do not wait for one another. There are fewer than 2^32.
-        for (turn, &value) in some.iter().enumerate().filter(|(_, value)| **value > low) {
-            let count = &mut counts[usize::from((value.min(low + width) - low).unsigned_abs())][turn % 2];
+        for (turn, value) in some.iter().enumerate() {
+            let above = (*value).clamp(low, low.wrapping_add(width)).wrapping_sub(low);
+            let count = &mut counts[usize::from(above.unsigned_abs())][turn % 2];
             *count = count.wrapping_add(1);
         }
+    };
+    let (together, rest) = values.as_chunks::<BLACK_TOGETHER>();
+    for some in together {
+        let mut highest = i16::MIN;
+        some.iter().for_each(|value| highest = highest.max(*value));
+        if highest > low {
+            count(some);
+        }
     }
-    let bright: u32 = counts.iter().flatten().sum();
-    counts[0][0] = u32::try_from(values.len()).unwrap_or(u32::MAX).saturating_sub(bright);
+    count(rest);
+    let bright: u32 = counts.iter().skip(1).flatten().sum();
+    counts[0] = [u32::try_from(values.len()).unwrap_or(u32::MAX).saturating_sub(bright), 0];
     let mut greys = [0_u32; 256];
     for (above, counts) in (0_u16..).zip(counts) {
         let grey = GROSS_BONE.of_u8(GROSS_BONE.lower() + f32::from(above));
