@@ -353,7 +353,10 @@ impl Run<'_> {
         let first = pending.take_next(focus.load(Ordering::Relaxed));
         std::thread::scope(|scope| {
             let scoring = first.map(|index| (index, scope.spawn(move || self.answers(&[index]))));
-            let gates = gates::before(series, volume, &self.plan, model);
+            // Half of the cores, so that they do not take the network's.
+            let half = ThreadPoolBuilder::new().num_threads((rayon::current_num_threads() / 2).max(1)).build();
+            let judge = || gates::before(series, volume, &self.plan, model);
+            let gates = half.map_or_else(|_| judge(), |half| half.install(judge));
             let first = scoring.map(|(index, answers)| First {
                 index,
                 answers: answers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
