@@ -56,7 +56,7 @@ pub fn of_series(series: &Series, model: &ModelInfo) -> Gates {
     gates
 }
 
-/// Judges series, voxels and crops before the network sees anything.
+/// Judges series, voxels and crops before anybody is told of a score.
 pub fn before(series: &Series, volume: &Volume, plan: &CropPlan, model: &ModelInfo) -> Gates {
     let mut gates = of_series(series, model);
     let highest = highest(volume);

@@ -461,7 +461,7 @@ impl<'a> Windows<'a> {
 
 /// Narrows values of `from` to as many in `to`.
 #[inline(always)]
-fn narrow<L: Lanes>(from: &[f32], to: &mut [L::Value]) {
+pub(super) fn narrow<L: Lanes>(from: &[f32], to: &mut [L::Value]) {
     let whole = from.len() / L::WIDTH * L::WIDTH;
     assert_eq!(from.len(), to.len(), "values to be narrowed");
     for at in (0..whole).step_by(L::WIDTH) {

@@ -35,8 +35,8 @@ use conv::{After, Conv, Shortcut};
 #[cfg(target_arch = "x86_64")]
 use lanes::x86::{AmxBf16, Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Job, Lanes, Portable};
-use learn::Learn;
 pub(super) use learn::{InputGradient, Learner, Size, output_size};
+use learn::{Learn, narrow};
 pub(super) use maps::Extent;
 use maps::{Maps, Workspace, clear_rim};
 use rayon::prelude::*;
@@ -347,12 +347,7 @@ impl<L: Lanes> Job<L> for Narrow<'_, L> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let mut vectors = self.to.chunks_exact_mut(L::WIDTH).zip(self.from.chunks_exact(L::WIDTH));
-        // SAFETY: both chunks are as long as a vector.
-        vectors.by_ref().for_each(|(to, from)| unsafe { L::store_values(to.as_mut_ptr(), L::load(from.as_ptr())) });
-        let whole = self.from.len() / L::WIDTH * L::WIDTH;
-        let rest = self.to[whole..].iter_mut().zip(&self.from[whole..]);
-        rest.for_each(|(to, &from)| *to = L::from_f32(from));
+        narrow::<L>(self.from, self.to);
     }
 }
 
