@@ -13,9 +13,16 @@ use super::Precision;
 pub(super) trait Value: bytemuck::Pod + Default + Send + Sync {
     /// Channels of a pixel are filled up to whole groups with zeros.
     const GROUP: usize;
+    /// Of the two values that a number lies between, the one that is not the nearest, given the nearest.
+    fn beyond(self, number: f32) -> Self;
 }
 impl Value for f32 {
     const GROUP: usize = 1;
+
+    #[inline(always)]
+    fn beyond(self, _: f32) -> Self {
+        self
+    }
 }
 /// bfloat16: the upper half of an f32.
 #[derive(Clone, Copy, Default, PartialEq, Debug, bytemuck::Zeroable, bytemuck::Pod)]
@@ -24,17 +31,27 @@ pub(super) struct Bf16(pub(super) u16);
 impl Value for Bf16 {
     /// So that windows begin with whole pairs, and a row of the stem's window, 7 pixels of 3 channels, fits one block.
     const GROUP: usize = 4;
+
+    #[inline(always)]
+    fn beyond(self, number: f32) -> Self {
+        match self.to_f32() {
+            nearest if nearest.abs() < number.abs() => Self(self.0.wrapping_add(1)),
+            nearest if nearest.abs() > number.abs() => Self(self.0.wrapping_sub(1)),
+            // It is the number, or no number.
+            _ => self,
+        }
+    }
 }
 
 impl Bf16 {
     #[inline(always)]
-    fn to_f32(self) -> f32 {
+    pub(super) fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
 
     /// To the nearest, ties to even; NaN stays NaN.
     #[inline(always)]
-    fn from_f32(value: f32) -> Self {
+    pub(super) fn from_f32(value: f32) -> Self {
         if value.is_nan() {
             return Self(0x7fc0);
         }

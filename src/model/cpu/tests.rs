@@ -5,7 +5,9 @@ use rayon::ThreadPoolBuilder;
 
 use super::super::architecture::Block;
 use super::super::resnet::conv_shapes;
+use super::lanes::Bf16;
 use super::lanes::emulated::{Blocks, Pairs};
+use super::product::round_weights;
 use super::*;
 
 fn wave(length: usize, phase: f32) -> Vec<f32> {
@@ -356,4 +358,29 @@ fn the_second_picture_takes_no_new_buffers() {
             assert_eq!(buffers(), after_first, "{isa:?}");
         });
     }
+}
+
+#[test]
+fn weights_are_rounded_so_that_errors_cancel() {
+    let weights = wave(1000, 0.6);
+    let mut same = weights.clone();
+    round_weights::<Portable>(&mut same);
+    assert_eq!(same, weights, "f32 needs no rounding");
+
+    let mut rounded = weights.clone();
+    round_weights::<Pairs>(&mut rounded);
+    let nearest: Vec<f32> = weights.iter().map(|&weight| Bf16::from_f32(weight).to_f32()).collect();
+    let mut elsewhere = 0;
+    for ((&weight, &rounded), &nearest) in weights.iter().zip(&rounded).zip(&nearest) {
+        assert_eq!(Bf16::from_f32(rounded).to_f32(), rounded, "a value of bfloat16");
+        assert!((rounded - weight).abs() <= weight.abs() / 128.0, "{weight} rounded to {rounded}");
+        elsewhere += usize::from(rounded != nearest);
+    }
+    let error = |rounded: &[f32]| rounded.iter().zip(&weights).map(|(r, w)| f64::from(r - w)).sum::<f64>().abs();
+    assert!(error(&rounded) < 0.003 && error(&nearest) > 5.0 * error(&rounded), "{}", error(&nearest));
+    assert!((50..200).contains(&elsewhere), "{elsewhere} of 1,000");
+
+    let mut odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, 1e-40, 0.5];
+    round_weights::<Pairs>(&mut odd);
+    assert!(odd[0].is_nan() && odd[1..5] == [f32::INFINITY, f32::NEG_INFINITY, 0.0, 0.0] && odd[7] == 0.5, "{odd:?}");
 }
