@@ -102,7 +102,7 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// Reads `WIDTH` numbers each of `a` and `b`, which are neighbours along the inner dimension, and writes them as a right
     /// operand; where one value is an inner step, `b` is not read.
     unsafe fn interleave(a: *const f32, b: *const f32, to: *mut Self::Value);
-    /// Reads `PAIR` values and repeats them `WIDTH` times: the left operand of [`Lanes::multiply_add`].
+    /// Reads `PAIR` values that count for all `WIDTH` sums: the left operand of [`Lanes::multiply_add`].
     unsafe fn repeat(from: *const Self::Value) -> Self::Vector;
     /// Reads `PAIR * WIDTH` values: the right operand.
     unsafe fn operand(from: *const Self::Value) -> Self::Vector;
@@ -182,6 +182,10 @@ pub(super) enum Isa {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    NeonBf16,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Portable,
 }
 
@@ -205,6 +209,16 @@ impl Isa {
                 all.push(Self::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            use std::arch::is_aarch64_feature_detected as has;
+            if has!("bf16") {
+                all.push(Self::NeonBf16);
+            }
+            if has!("neon") {
+                all.push(Self::Neon);
+            }
+        }
         all.push(Self::Portable);
         all
     }
@@ -220,6 +234,10 @@ impl Isa {
     pub(super) fn is_half(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         if matches!(self, Self::AmxBf16 | Self::Avx512Bf16) {
+            return true;
+        }
+        #[cfg(target_arch = "aarch64")]
+        if self == Self::NeonBf16 {
             return true;
         }
         false
@@ -268,6 +286,8 @@ macro_rules! single_values {
     };
 }
 
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 #[cfg(target_arch = "x86_64")]

@@ -32,6 +32,8 @@ use std::convert::Infallible;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use conv::{After, Conv, Shortcut};
+#[cfg(target_arch = "aarch64")]
+use lanes::neon::{Neon, NeonBf16};
 #[cfg(target_arch = "x86_64")]
 use lanes::x86::{AmxBf16, Avx2, Avx512, Avx512Bf16};
 use lanes::{Isa, Job, Lanes, Portable};
@@ -79,6 +81,16 @@ macro_rules! with_lanes {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => {
                 type $lanes = Avx2;
+                $body
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonBf16 => {
+                type $lanes = NeonBf16;
+                $body
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => {
+                type $lanes = Neon;
                 $body
             }
             Isa::Portable => {
@@ -408,6 +420,8 @@ impl Single {
             Isa::Avx512 | Isa::Avx512Bf16 | Isa::AmxBf16 => Box::new(Conv::<Avx512>::new(shape, folded, false)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Box::new(Conv::<Avx2>::new(shape, folded, false)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonBf16 => Box::new(Conv::<Neon>::new(shape, folded, false)),
             Isa::Portable => Box::new(Conv::<Portable>::new(shape, folded, false)),
         })
     }
