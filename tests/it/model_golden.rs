@@ -127,7 +127,7 @@ fn half_precision_moves_no_score_by_a_hundredth() {
         let [exact, rounded] = [network(), &half].map(|n| n.forward_pictures(&picture, 1, side).expect("forward"));
         let off = (score(exact[0].logit) - score(rounded[0].logit)).abs();
         assert!(off <= 0.01, "{side}: {} and {}", exact[0].logit, rounded[0].logit);
-        // A map of 2 x 2 of weights without structure: it moves by 1 to 3 % of its largest value, whichever way they are rounded.
+        // A map of few cells, of weights without structure: it moves by 1 to 3 % of its largest value, whichever way they are rounded.
         let cam = largest(&exact[0].cam);
         check_close("Grad-CAM", &rounded[0].cam, &exact[0].cam, 0.05 * cam);
     }

@@ -13,6 +13,9 @@ use super::tile::{Ahead, End, Grid, MAX_PANEL, MAX_ROWS, Runs, Slice, Tile, ZERO
 /// Inner steps whose weights (of one panel) and rows (of one tile) stay in the nearest caches.
 pub(super) const SLICE_STEPS: usize = 512;
 
+/// How much a weight's own error counts beside that of the sum: with 10, one of eight is not rounded to the nearest.
+const OWN_ERROR: f32 = 10.0;
+
 /// The right sides of one or more products of one size, each `depth` by `columns`, cut into panels as wide as a register
 /// tile; in a panel the columns of one inner step (one value, or a pair) lie side by side, or in a block those of one vector, step
 /// by step, before those of the next. Short panels and the last step are filled up with zeros.
@@ -97,10 +100,13 @@ impl<L: Lanes> Packed<L> {
 /// Rounds the weights of one sum to what the lanes keep, near the middle between two such values to the side on which the errors
 /// so far cancel.
 ///
-/// What is multiplied has been through a ReLU, so it is positive and much alike from channel to channel and pixel to pixel: errors of
+/// What is multiplied has been through a ReLU, but for the picture itself, so it is positive and much alike from channel to channel and pixel to pixel: errors of
 /// weights that do not cancel move every sum to the same side, and the average over the last maps takes nothing off that. This
 /// halves how far weights in bfloat16 move a slice's logit.
 pub(super) fn round_weights<L: Lanes>(weights: &mut [f32]) {
+    if size_of::<L::Value>() == size_of::<f32>() {
+        return; // They are kept as they are, and there are many.
+    }
     let mut sum = 0.0;
     for weight in weights {
         let nearest = L::from_f32(*weight);
@@ -115,9 +121,6 @@ pub(super) fn round_weights<L: Lanes>(weights: &mut [f32]) {
         *weight = choice;
     }
 }
-
-/// How much a weight's own error counts beside that of the sum: with 10, one of eight is not rounded to the nearest.
-const OWN_ERROR: f32 = 10.0;
 
 /// Inner steps of a product, filled up to whole blocks.
 pub(super) fn inner_steps<L: Lanes>(depth: usize) -> usize {
