@@ -197,7 +197,7 @@ impl<L: Lanes> Conv<L> {
         let end = End { shortcut, relu: after.relu, output };
         match &self.kind {
             Kind::Direct(weights) => self.direct(weights, (input, extent), None, out, end),
-            Kind::Winograd(winograd) => winograd.run(input, extent, &self.bias, end, &workspace.singles),
+            Kind::Winograd(winograd) => winograd.run((input, extent), &self.bias, (end, out), &workspace.singles),
             Kind::Joined(_) | Kind::Part => unreachable!("run by run_joined"),
         }
     }

@@ -256,7 +256,7 @@ impl<L: Lanes> Product<'_, L> {
             };
             let mut done = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_PANEL];
             let done = Grid { start: done.as_mut_ptr().cast::<f32>(), stride: MAX_PANEL };
-            let needed = if slice.is_last { end.needed() } else { [None; 2] };
+            let needed = if slice.is_last { end.needed() } else { [partial.bytes(); 2] };
             let sums = Tile::<L> {
                 rows: self.rows.at(self.taken.row(row), first_value),
                 step: L::PAIR,
@@ -265,7 +265,6 @@ impl<L: Lanes> Product<'_, L> {
                 weights: self.weights.weights_from(self.product, self.panels.start + panel, slice.first_step).as_ptr(),
                 ahead: self.ahead(slice, tile, panel),
                 needed,
-                needed_bytes: columns * size_of::<L::Value>(),
                 from: match self.bias {
                     _ if slice.first_step > 0 => partial,
                     Some(bias) => Grid { start: bias[column..].as_ptr().cast_mut(), stride: 0 },
@@ -375,7 +374,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                 unsafe {
                     let own = output.at(tile * L::TILE_ROWS, column);
                     if L::BLOCK > 1 {
-                        prefetch::<L>(tile_rows, columns * size_of::<f32>(), [Some(own.bytes()), None]);
+                        prefetch::<L>(tile_rows, columns * size_of::<f32>(), [own.bytes(); 2]);
                     }
                     let aside = !columns.is_multiple_of(L::WIDTH);
                     let to =
@@ -423,8 +422,7 @@ impl<L: Lanes> Job<L> for Accumulate<'_, L> {
                             let values = slice.steps * panel_columns::<L>() * L::PAIR;
                             Ahead::share(next.as_ptr(), values.min(next.len()), slice.asks(), tile, tiles)
                         },
-                        needed: [Some(own.bytes()), None],
-                        needed_bytes: columns * size_of::<f32>(),
+                        needed: [own.bytes(); 2],
                         from,
                         to,
                         end: None,

@@ -203,6 +203,17 @@ fn winograds_way_takes_every_edge() {
 }
 
 #[test]
+fn winograds_way_with_stride_two_takes_every_edge() {
+    for edge in [1, 2, 6, 7, 8, 9, 15] {
+        Example::new([edge, 17 - edge], [64, 128], 3, 2).check();
+    }
+    Example::new([98, 95], [64, 64], 3, 2).check();
+    for edge in [1, 2, 4, 7] {
+        Example::new([edge, 9 - edge], [512, 512], 3, 2).check();
+    }
+}
+
+#[test]
 fn half_precision_rounds_to_the_nearest_even() {
     for isa in Isa::available().into_iter().filter(|isa| isa.is_half()) {
         with_lanes!(isa, L => {
@@ -221,6 +232,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     let examples = [
         Example::new([40, 40], [3, 64], 7, 2),
         Example::new([30, 31], [64, 64], 3, 1),
+        Example::new([60, 61], [64, 64], 3, 2),
         Example::new([12, 12], [512, 300], 1, 1),
     ];
     for example in &examples {

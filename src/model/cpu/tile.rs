@@ -60,10 +60,11 @@ impl<V> End<V> {
         }
     }
 
-    /// What is read or written once the sums are there.
-    pub(super) fn needed(self) -> [Option<Grid<u8>>; 2] {
-        let apart = self.shortcut.filter(|shortcut| shortcut.start != self.output.start);
-        [Some(self.output.bytes()), apart.map(Grid::bytes)]
+    /// What is read or written once the sums are there; if that is one grid, it stands twice.
+    pub(super) fn needed(self) -> [Grid<u8>; 2] {
+        let shortcut = self.shortcut.map(Grid::bytes);
+        let output = self.output.bytes();
+        [output, shortcut.unwrap_or(output)]
     }
 }
 
@@ -154,10 +155,11 @@ impl Ahead {
 
 pub(super) static ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 
-/// Asks for so many bytes of each row.
+/// Asks for so many bytes of each row of one grid, and of the other one if there is another.
 #[inline(always)]
-pub(super) unsafe fn prefetch<L: Lanes>(rows: usize, bytes: usize, grids: [Option<Grid<u8>>; 2]) {
-    for grid in grids.into_iter().flatten() {
+pub(super) unsafe fn prefetch<L: Lanes>(rows: usize, bytes: usize, [first, second]: [Grid<u8>; 2]) {
+    let grids = if first.start == second.start { 1 } else { 2 };
+    for grid in [first, second].into_iter().take(grids) {
         for row in 0..rows {
             for byte in (0..bytes).step_by(LINE) {
                 // SAFETY: a prefetch reads nothing that the program could see.
@@ -184,10 +186,8 @@ pub(super) struct Tile<L: Lanes> {
     pub(super) slice: Slice,
     pub(super) weights: *const L::Value,
     pub(super) ahead: Ahead,
-    /// What is read or written once the sums are there, and asked for while they are being made.
-    pub(super) needed: [Option<Grid<u8>>; 2],
-    /// Of each row.
-    pub(super) needed_bytes: usize,
+    /// Rows that are read or written once the sums are there, and asked for while they are being made.
+    pub(super) needed: [Grid<u8>; 2],
     pub(super) from: Grid<f32>,
     pub(super) to: Grid<f32>,
     pub(super) end: Option<End<L::Value>>,
@@ -249,15 +249,26 @@ impl<L: Lanes> Tile<L> {
             let Slice { first_run, runs, steps, .. } = self.slice;
             let mut weights = self.weights;
             let mut ahead = self.ahead;
+            let [mut first_needed, mut second_needed] = self.needed.map(|grid| grid.start.cast_const());
             let rows_at_once = M.div_ceil(self.slice.asks());
             let mut asked = 0;
             for run in first_run..first_run + runs {
                 let mut rows = self.rows.start.cast_const().add(self.runs.start(run));
                 for first in (0..steps).step_by(ASK_STEPS) {
                     ahead.ask::<L>();
-                    let some = rows_at_once.min(M - asked);
-                    prefetch::<L>(some, self.needed_bytes, self.needed.map(|grid| grid.map(|grid| grid.at(asked, 0))));
-                    asked += some;
+                    // Between the multiplications there is time for a few plain instructions and none for a wrong guess of
+                    // where they go on: nothing depends on what is there, and a row too many does no harm.
+                    if asked < M {
+                        for _ in 0..rows_at_once {
+                            for line in 0..(V * L::WIDTH * size_of::<L::Value>()).div_ceil(LINE) {
+                                L::prefetch(first_needed.wrapping_add(line * LINE));
+                                L::prefetch(second_needed.wrapping_add(line * LINE));
+                            }
+                            first_needed = first_needed.wrapping_add(self.needed[0].stride);
+                            second_needed = second_needed.wrapping_add(self.needed[1].stride);
+                        }
+                        asked += rows_at_once;
+                    }
                     for _ in 0..ASK_STEPS.min(steps - first) {
                         let right: [L::Vector; V] =
                             std::array::from_fn(|v| L::operand(weights.add(v * L::WIDTH * L::PAIR)));

@@ -1,9 +1,13 @@
-//! 3 x 3 convolutions with stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): a tile of
-//! 4 x 4 outputs costs 36 multiplications per pair of channels instead of 144. Where channels are many, so that the weights
-//! of 36 positions come from far away for a few tiles each, F(2 x 2, 3 x 3): 16 instead of 36.
+//! 3 x 3 convolutions by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): a tile of 4 x 4 outputs costs
+//! 36 multiplications per pair of channels instead of 144. Where channels are many, so that the weights of 36 positions come
+//! from far away for a few tiles each, F(2 x 2, 3 x 3): 16 instead of 36.
 //!
-//! Tiles of 6 x 6 (4 x 4) inputs are transformed (`B`), multiplied position by position as so many matrix products, and
-//! transformed back (`A`). All in f32, whatever the precision of the activations: the transforms lose digits.
+//! With stride 2 the outer taps of a kernel meet every other pixel and the middle one those between, so along an edge it is
+//! two filters with stride 1, of two taps and of one: 5 + 4 multiplications for 4 outputs, 3 + 2 for 2, which makes 81 for
+//! 144 and 25 for 36.
+//!
+//! Tiles of inputs are transformed (`B`), multiplied position by position as so many matrix products, and transformed back
+//! (`A`). All in f32, whatever the precision of the activations: the transforms lose digits.
 
 use std::ops::Range;
 
@@ -17,8 +21,6 @@ use super::product::{Lines, Packed, Product, panel_columns};
 use super::scratch::{sized, with_scratch};
 use super::tile::{End, Grid, Runs};
 
-/// What a tile's input has more than its output along an edge.
-const RIM: usize = 2;
 /// Edge of a tile's output, and from so many pairs of channels on.
 const OUT: usize = 4;
 const OUT_OF_MANY: usize = 2;
@@ -44,9 +46,26 @@ const G_6: [[f64; 3]; 6] = [
     [0.0, 0.0, 1.0],
 ];
 
+/// The same with stride 2: the outer taps at 0, 1 and infinity, then the middle one at two pixels.
+const G_5: [[f64; 3]; 5] = [[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], MIDDLE, MIDDLE];
+/// The outer taps at 0, 1, -1, 2 and infinity, then the middle one at four pixels.
+const G_9: [[f64; 3]; 9] = [
+    [0.5, 0.0, 0.0],
+    [-0.5, 0.0, -0.5],
+    [-1.0 / 6.0, 0.0, 1.0 / 6.0],
+    [1.0 / 6.0, 0.0, 1.0 / 3.0],
+    [0.0, 0.0, 1.0],
+    MIDDLE,
+    MIDDLE,
+    MIDDLE,
+    MIDDLE,
+];
+const MIDDLE: [f64; 3] = [0.0, 1.0, 0.0];
+
 pub(super) struct Winograd<L: Lanes> {
     channels_in: usize,
     channels_out: usize,
+    stride: usize,
     /// Edge of a tile's output.
     out: usize,
     /// One product per position of the tile.
@@ -58,19 +77,26 @@ pub(super) struct Winograd<L: Lanes> {
 struct Tiling {
     /// Edge of a tile's output.
     out: usize,
+    /// Of the convolution.
+    stride: usize,
     columns: usize,
     count: usize,
 }
 
 impl Tiling {
-    fn new(out: usize, extent: Extent) -> Self {
-        let columns = extent.columns.div_ceil(out);
-        Self { out, columns, count: extent.rows.div_ceil(out) * columns }
+    fn new(out: usize, stride: usize, output: Extent) -> Self {
+        let columns = output.columns.div_ceil(out);
+        Self { out, stride, columns, count: output.rows.div_ceil(out) * columns }
     }
 
     /// Row and column of the tile's first output.
     fn place(self, tile: usize) -> [usize; 2] {
         [tile / self.columns * self.out, tile % self.columns * self.out]
+    }
+
+    /// Row and column of its first input, counted from one pixel above and left of the picture.
+    fn input_place(self, tile: usize) -> [usize; 2] {
+        self.place(tile).map(|place| place * self.stride)
     }
 }
 
@@ -127,25 +153,36 @@ impl<L: Lanes> Winograd<L> {
         let whole = |channels: usize| channels.is_multiple_of(L::WIDTH) && channels >= FEWEST_CHANNELS;
         // Tile registers are quicker by the straight way than vectors by the short one.
         L::BLOCK == 1
-            && (shape.kernel, shape.stride, shape.padding) == (3, 1, 1)
+            && (shape.kernel, shape.padding) == (3, 1)
+            // Pairs make twice as many products in the time, and this saves less than a half.
+            && (shape.stride == 1 || shape.stride == 2 && L::PAIR == 1)
             && whole(shape.channels_in)
             && whole(shape.channels_out)
     }
 
     /// `weight` is `(out, in, 3, 3)`, `scale` per channel out.
     pub(super) fn new(shape: &ConvShape, weight: &[f32], scale: &[f32]) -> Self {
-        let ConvShape { channels_in, channels_out, .. } = *shape;
+        let ConvShape { channels_in, channels_out, stride, .. } = *shape;
         let out = if channels_in * channels_out < MANY_PAIRS { OUT } else { OUT_OF_MANY };
-        let weights = match out {
-            OUT => transformed::<L, 6>(shape, weight, scale, &G_6),
-            _ => transformed::<L, 4>(shape, weight, scale, &G_4),
+        let weights = match (out, stride) {
+            (OUT, 1) => transformed::<L, 6>(shape, weight, scale, &G_6),
+            (OUT, _) => transformed::<L, 9>(shape, weight, scale, &G_9),
+            (_, 1) => transformed::<L, 4>(shape, weight, scale, &G_4),
+            _ => transformed::<L, 5>(shape, weight, scale, &G_5),
         };
-        Self { channels_in, channels_out, out, weights }
+        Self { channels_in, channels_out, stride, out, weights }
     }
 
-    pub(super) fn run(&self, input: &[L::Value], extent: Extent, bias: &[f32], end: End<L::Value>, arena: &Arena<f32>) {
-        let tiling = Tiling::new(self.out, extent);
-        let job = Picture::<L> { tiling, input, extent, bias, end };
+    /// From `input` of one extent to an output of the other.
+    pub(super) fn run(
+        &self,
+        (input, extent): (&[L::Value], Extent),
+        bias: &[f32],
+        (end, output): (End<L::Value>, Extent),
+        arena: &Arena<f32>,
+    ) {
+        let tiling = Tiling::new(self.out, self.stride, output);
+        let job = Picture::<L> { tiling, input, extent, bias, end, output };
         if tiling.count >= BLOCKS_FROM {
             // Two blocks for each thread, if it can be.
             let height = tiling.count / (2 * L::TILE_ROWS * rayon::current_num_threads());
@@ -160,7 +197,7 @@ impl<L: Lanes> Winograd<L> {
                     (0..self.weights.products()).for_each(|position| {
                         self.multiply(position, 0..self.weights.panels(), planes, tiles.len());
                     });
-                    tiles.clone().for_each(|tile| job.gather_in(tile, tiles.start, planes, self.channels_out));
+                    tiles.clone().for_each(|tile| job.gather_in(tile, tiles.start, planes));
                 });
             });
             return;
@@ -178,10 +215,7 @@ impl<L: Lanes> Winograd<L> {
             let panel = task % parts * task_panels;
             self.multiply(task / parts, panel..(panel + task_panels).min(panels), planes, tiling.count);
         });
-        (0..tiling.count)
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(|tile| job.gather_in(tile, 0, planes, self.channels_out));
+        (0..tiling.count).into_par_iter().with_max_len(1).for_each(|tile| job.gather_in(tile, 0, planes));
         buffers.into_iter().for_each(|buffer| arena.give(buffer));
     }
 
@@ -242,6 +276,7 @@ struct Picture<'a, L: Lanes> {
     extent: Extent,
     bias: &'a [f32],
     end: End<L::Value>,
+    output: Extent,
 }
 
 impl<L: Lanes> Picture<'_, L> {
@@ -251,10 +286,9 @@ impl<L: Lanes> Picture<'_, L> {
     }
 
     /// Transforms one tile of the products back into the output.
-    fn gather_in(&self, tile: usize, first: usize, planes: Planes, channels: usize) {
-        let Self { bias, end, .. } = *self;
-        let (extent, direction) = (Extent { channels, ..self.extent }, Direction::Out { bias, end });
-        self.transform([first, tile], extent, planes.count, planes.products, direction);
+    fn gather_in(&self, tile: usize, first: usize, planes: Planes) {
+        let Self { bias, end, output, .. } = *self;
+        self.transform([first, tile], output, planes.count, planes.products, Direction::Out { bias, end });
     }
 
     fn transform(
@@ -268,12 +302,15 @@ impl<L: Lanes> Picture<'_, L> {
         let (tiling, plane) = (self.tiling, count * spread.stride);
         // SAFETY: every tile has its own rows of the planes and its own pixels of the output.
         unsafe {
-            if tiling.out == OUT {
-                const IN: usize = OUT + RIM;
-                L::dispatch(Transform::<L, OUT, IN> { tiling, extent, first, tile, spread, plane, direction });
-            } else {
-                const IN: usize = OUT_OF_MANY + RIM;
-                L::dispatch(Transform::<L, OUT_OF_MANY, IN> { tiling, extent, first, tile, spread, plane, direction });
+            match (tiling.out, tiling.stride) {
+                (OUT, 1) => {
+                    L::dispatch(Transform::<L, OUT, 6> { tiling, extent, first, tile, spread, plane, direction })
+                }
+                (OUT, _) => {
+                    L::dispatch(Transform::<L, OUT, 9> { tiling, extent, first, tile, spread, plane, direction })
+                }
+                (_, 1) => L::dispatch(Transform::<L, 2, 4> { tiling, extent, first, tile, spread, plane, direction }),
+                _ => L::dispatch(Transform::<L, 2, 5> { tiling, extent, first, tile, spread, plane, direction }),
             }
         }
     }
@@ -299,9 +336,8 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     #[inline(always)]
     unsafe fn spread_out(&self, input: &[L::Value]) {
         let Extent { rows, columns, .. } = self.extent;
-        let [top, left] = self.tiling.place(self.tile);
-        // The tile begins one pixel above and left of its outputs.
-        let is_inside = top >= 1 && left >= 1 && top + OUT < rows && left + OUT < columns;
+        let [top, left] = self.tiling.input_place(self.tile);
+        let is_inside = top >= 1 && left >= 1 && top + IN <= rows + 1 && left + IN <= columns + 1;
         // SAFETY: passed on.
         unsafe { if is_inside { self.spread_channels::<true>(input) } else { self.spread_channels::<false>(input) } }
     }
@@ -310,10 +346,10 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     #[inline(always)]
     unsafe fn spread_channels<const INSIDE: bool>(&self, input: &[L::Value]) {
         let Extent { rows, columns, channels, .. } = self.extent;
-        let [top, left] = self.tiling.place(self.tile);
+        let [top, left] = self.tiling.input_place(self.tile);
         let stride = self.extent.stride::<L::Value>();
         let (line, to_line) = (columns * stride, IN * self.plane);
-        // Of the tile's first pixel, which may lie outside.
+        // The tile's first pixel, which may lie outside.
         let from = input.as_ptr().wrapping_add(top * line + left * stride);
         let from = from.wrapping_sub(line + stride);
         for channel in (0..channels).step_by(L::WIDTH) {
@@ -347,18 +383,38 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
     }
 
     /// `A^T m A` of one tile, bias, shortcut and ReLU.
-    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
     #[inline(always)]
     unsafe fn gather_in(&self, bias: &[f32], end: End<L::Value>) {
-        let relu = end.relu;
-        let Extent { rows, columns, channels, .. } = self.extent;
+        let Extent { rows, columns, .. } = self.extent;
         let [top, left] = self.tiling.place(self.tile);
-        let (rows_here, columns_here) = (OUT.min(rows - top), OUT.min(columns - left));
+        let size = [OUT.min(rows - top), OUT.min(columns - left)];
+        // SAFETY: passed on.
+        unsafe {
+            // All is known at compile time where a tile is whole, and sums stay in registers.
+            if size == [OUT; 2] {
+                self.gather_channels::<true>(size, bias, end);
+            } else {
+                self.gather_channels::<false>(size, bias, end);
+            }
+        }
+    }
+
+    #[expect(clippy::needless_range_loop, reason = "r runs across the columns of a matrix")]
+    #[inline(always)]
+    unsafe fn gather_channels<const WHOLE: bool>(
+        &self,
+        [rows_here, columns_here]: [usize; 2],
+        bias: &[f32],
+        end: End<L::Value>,
+    ) {
+        let Extent { columns, channels, .. } = self.extent;
+        let [top, left] = self.tiling.place(self.tile);
         let first = top * columns + left;
         let from_line = IN * self.plane;
         for channel in (0..channels).step_by(L::WIDTH) {
             // SAFETY: only this tile's rows of the planes are read, only pixels inside the picture written.
             unsafe {
+                let least = L::splat(if end.relu { 0.0 } else { f32::NEG_INFINITY });
                 let mut from_column = self.spread.at(self.tile - self.first, channel).start;
                 let mut half = [[L::zero(); OUT]; IN];
                 for column in &mut half {
@@ -373,18 +429,20 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
                 }
                 let bias = L::load(bias.as_ptr().add(channel));
                 let to = end.at(first, channel);
-                for r in 0..rows_here {
+                for r in 0..OUT {
+                    if !WHOLE && r >= rows_here {
+                        break;
+                    }
                     let line = from_points::<L, OUT, IN>(std::array::from_fn(|c| half[c][r]));
                     let to = to.at(r * columns, 0);
-                    for (c, value) in line.into_iter().enumerate().take(columns_here) {
-                        let mut value = L::add(value, bias);
-                        if let Some(shortcut) = to.shortcut {
-                            value = L::add(value, L::load_values(shortcut.at(c, 0).start));
+                    for c in 0..OUT {
+                        if WHOLE || c < columns_here {
+                            let mut value = L::add(line[c], bias);
+                            if let Some(shortcut) = to.shortcut {
+                                value = L::add(value, L::load_values(shortcut.at(c, 0).start));
+                            }
+                            L::store_values(to.output.at(c, 0).start, L::larger(least, value));
                         }
-                        if relu {
-                            value = L::larger(L::zero(), value);
-                        }
-                        L::store_values(to.output.at(c, 0).start, value);
                     }
                 }
             }
@@ -396,25 +454,49 @@ impl<L: Lanes, const OUT: usize, const IN: usize> Transform<'_, L, OUT, IN> {
 #[inline(always)]
 unsafe fn to_points<L: Lanes, const IN: usize>(d: [L::Vector; IN]) -> [L::Vector; IN] {
     let mut points = d;
-    // SAFETY: no memory. Indices are known at compile time, and so is which half is left.
+    // SAFETY: no memory. Indices are known at compile time, and so is which arm is left.
     unsafe {
-        if IN == OUT_OF_MANY + RIM {
-            points[0] = L::sub(d[0], d[2]);
-            points[1] = L::add(d[1], d[2]);
-            points[2] = L::sub(d[2], d[1]);
-            points[3] = L::sub(d[3], d[1]);
-        } else {
-            let (two, four, minus_four, minus_five) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0), L::splat(-5.0));
-            let even = L::fma(minus_four, d[2], d[4]);
-            let odd = L::fma(minus_four, d[1], d[3]);
-            let even_2 = L::sub(d[4], d[2]);
-            let odd_2 = L::sub(d[3], d[1]);
-            points[0] = L::fma(four, d[0], L::fma(minus_five, d[2], d[4]));
-            points[1] = L::add(even, odd);
-            points[2] = L::sub(even, odd);
-            points[3] = L::fma(two, odd_2, even_2);
-            points[4] = L::sub(even_2, L::fma(two, odd_2, L::zero()));
-            points[5] = L::fma(four, d[1], L::fma(minus_five, d[3], d[5]));
+        let (two, minus_two, minus_three) = (L::splat(2.0), L::splat(-2.0), L::splat(-3.0));
+        match IN {
+            4 => {
+                points[0] = L::sub(d[0], d[2]);
+                points[1] = L::add(d[1], d[2]);
+                points[2] = L::sub(d[2], d[1]);
+                points[3] = L::sub(d[3], d[1]);
+            }
+            5 => {
+                points[0] = L::sub(d[0], d[2]);
+                points[1] = d[2];
+                points[2] = L::sub(d[4], d[2]);
+                points[3] = d[1];
+                points[4] = d[3];
+            }
+            6 => {
+                let (four, minus_four, minus_five) = (L::splat(4.0), L::splat(-4.0), L::splat(-5.0));
+                let even = L::fma(minus_four, d[2], d[4]);
+                let odd = L::fma(minus_four, d[1], d[3]);
+                let even_2 = L::sub(d[4], d[2]);
+                let odd_2 = L::sub(d[3], d[1]);
+                points[0] = L::fma(four, d[0], L::fma(minus_five, d[2], d[4]));
+                points[1] = L::add(even, odd);
+                points[2] = L::sub(even, odd);
+                points[3] = L::fma(two, odd_2, even_2);
+                points[4] = L::sub(even_2, L::fma(two, odd_2, L::zero()));
+                points[5] = L::fma(four, d[1], L::fma(minus_five, d[3], d[5]));
+            }
+            _ => {
+                // Every other pixel, then those between.
+                let far = L::sub(d[6], d[2]);
+                points[0] = L::fma(two, L::sub(d[0], d[4]), far);
+                points[1] = L::sub(L::fma(minus_two, d[2], d[6]), d[4]);
+                points[2] = L::fma(two, d[2], L::fma(minus_three, d[4], d[6]));
+                points[3] = far;
+                points[4] = L::fma(minus_two, far, L::sub(d[8], d[4]));
+                points[5] = d[1];
+                points[6] = d[3];
+                points[7] = d[5];
+                points[8] = d[7];
+            }
         }
     }
     points
@@ -426,17 +508,30 @@ unsafe fn from_points<L: Lanes, const OUT: usize, const IN: usize>(m: [L::Vector
     // SAFETY: as above.
     unsafe {
         let mut line = [L::zero(); OUT];
+        let (two, four, eight) = (L::splat(2.0), L::splat(4.0), L::splat(8.0));
         let (near, near_odd) = (L::add(m[1], m[2]), L::sub(m[1], m[2]));
-        if IN == OUT_OF_MANY + RIM {
-            line[0] = L::add(m[0], near);
-            line[1] = L::add(near_odd, m[3]);
-        } else {
-            let (two, four, eight) = (L::splat(2.0), L::splat(4.0), L::splat(8.0));
-            let (far, far_odd) = (L::add(m[3], m[4]), L::sub(m[3], m[4]));
-            line[0] = L::add(L::add(m[0], near), far);
-            line[1] = L::fma(two, far_odd, near_odd);
-            line[2] = L::fma(four, far, near);
-            line[3] = L::add(L::fma(eight, far_odd, near_odd), m[5]);
+        match IN {
+            4 => {
+                line[0] = L::add(m[0], near);
+                line[1] = L::add(near_odd, m[3]);
+            }
+            5 => {
+                line[0] = L::add(L::add(m[0], m[1]), m[3]);
+                line[1] = L::add(near, m[4]);
+            }
+            6 => {
+                let (far, far_odd) = (L::add(m[3], m[4]), L::sub(m[3], m[4]));
+                line[0] = L::add(L::add(m[0], near), far);
+                line[1] = L::fma(two, far_odd, near_odd);
+                line[2] = L::fma(four, far, near);
+                line[3] = L::add(L::fma(eight, far_odd, near_odd), m[5]);
+            }
+            _ => {
+                line[0] = L::add(L::add(m[0], near), L::add(m[3], m[5]));
+                line[1] = L::add(L::fma(two, m[3], near_odd), m[6]);
+                line[2] = L::add(L::fma(four, m[3], near), m[7]);
+                line[3] = L::add(L::fma(eight, m[3], near_odd), L::add(m[4], m[8]));
+            }
         }
         line
     }
