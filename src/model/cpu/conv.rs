@@ -11,6 +11,7 @@ use super::lanes::{Lanes, Value};
 use super::maps::{Extent, Workspace, clear_rim};
 use super::product::{Lines, Packed, Product, SLICE_STEPS, Side, inner_steps, panel_columns};
 use super::scratch::with_scratch;
+use super::strassen::Strassen;
 use super::tile::{End, Grid, Runs};
 use super::winograd::Winograd;
 
@@ -52,6 +53,7 @@ pub(super) struct Conv<L: Lanes> {
 enum Kind<L: Lanes> {
     Direct(Packed<L>),
     Winograd(Winograd<L>),
+    Strassen(Strassen<L>),
     /// With the weights of the convolution whose output is added, behind its own in the inner dimension.
     Joined(Packed<L>),
     /// Whose weights another one has.
@@ -65,6 +67,8 @@ impl<L: Lanes> Conv<L> {
         let Folded { weight, scale, shift: mut bias } = folded;
         let kind = if short_cuts && Winograd::<L>::suits(shape) {
             Kind::Winograd(Winograd::new(shape, weight, &scale))
+        } else if short_cuts && Strassen::<L>::suits(shape) {
+            Kind::Strassen(Strassen::new(shape, weight, &scale))
         } else {
             let area = kernel * kernel;
             let [pixel, row] = in_depth::<L>(shape);
@@ -198,6 +202,7 @@ impl<L: Lanes> Conv<L> {
         match &self.kind {
             Kind::Direct(weights) => self.direct(weights, (input, extent), None, out, end),
             Kind::Winograd(winograd) => winograd.run((input, extent), &self.bias, (end, out), &workspace.singles),
+            Kind::Strassen(strassen) => strassen.run(input, extent, &self.bias, end),
             Kind::Joined(_) | Kind::Part => unreachable!("run by run_joined"),
         }
     }

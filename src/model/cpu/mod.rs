@@ -3,18 +3,19 @@
 //!
 //! `lanes` is the one place that names instruction sets (tile registers in `lanes::tiles`), `tile` what vector registers hold at
 //! a time, `product` the matrix product under every convolution, `blocks` the same by tile registers, `conv` a convolution as
-//! such a product over windows, read where they lie or gathered, `winograd` the shorter way for 3 x 3 kernels, `pool` the
-//! stem's pooling, `learn` convolutions with their gradients, `maps` activations and `buffer` the memory under them and under
-//! the weights, `scratch` what a thread keeps.
-//! Unsafe code lives in `lanes` (instructions), `tile`, `product`, `blocks`, `winograd`, `pool` and `learn` (pointers into grids
-//! whose sizes their callers check) and nowhere else.
+//! such a product over windows, read where they lie or gathered, `winograd` the shorter way for 3 x 3 kernels and `strassen`
+//! for 1 x 1, `pool` the stem's pooling, `learn` convolutions with their gradients, `maps` activations and `buffer` the memory
+//! under them and under the weights, `scratch` what a thread keeps.
+//! Unsafe code lives in `lanes` (instructions), `tile`, `product`, `blocks`, `winograd`, `strassen`, `pool` and `learn` (pointers into
+//! grids whose sizes their callers check) and nowhere else.
 //!
 //! Few sums wait for a multiplication and many for memory. So what is needed next (weights, rows, the place of the output) is
 //! asked for while other sums are being made, pixels do not lie a multiple of a page apart, long buffers lie in large pages,
 //! and a picture comes with the zeros around it that its windows reach into.
 //!
-//! A sum runs up its inner dimension in one order however the work is cut, so a result is the same to the last bit on any
-//! number of threads of one machine; other instruction sets round otherwise.
+//! A sum runs up its inner dimension in one order however the work is cut, and the short ways cut pictures into tiles and rows
+//! into blocks of their own, whatever the threads. So a result is the same to the last bit on any number of threads of one
+//! machine; other instruction sets round otherwise.
 
 mod blocks;
 mod buffer;
@@ -25,6 +26,7 @@ mod maps;
 mod pool;
 mod product;
 mod scratch;
+mod strassen;
 mod tile;
 mod winograd;
 

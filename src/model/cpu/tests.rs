@@ -214,6 +214,29 @@ fn winograds_way_with_stride_two_takes_every_edge() {
 }
 
 #[test]
+fn seven_products_for_eight_take_every_number_of_rows() {
+    for rows in [1, 2, 7, 47, 48, 49] {
+        Example::new([rows, 1], [256, 256], 1, 1).check();
+    }
+    Example::new([10, 11], [512, 128], 1, 1).check();
+    // The inner dimension in slices, and pixels that do not lie side by side.
+    Example::new([5, 7], [2048, 512], 1, 1).check();
+}
+
+/// A halved number of rows must not depend on the threads, nor on the rest of the picture.
+#[test]
+fn rows_are_paired_within_blocks_of_one_size() {
+    let long = Example::new([96, 1], [256, 256], 1, 1);
+    let mut short = Example::new([48, 1], [256, 256], 1, 1);
+    short.input.copy_from_slice(&long.input[..48 * 256]);
+    short.shortcut.copy_from_slice(&long.shortcut[..48 * 256]);
+    for isa in Isa::available() {
+        let [long, short] = [&long, &short].map(|example| with_lanes!(isa, L => example.run::<L>(true)));
+        assert!(long[..48 * 256] == short, "{isa:?}");
+    }
+}
+
+#[test]
 fn half_precision_rounds_to_the_nearest_even() {
     for isa in Isa::available().into_iter().filter(|isa| isa.is_half()) {
         with_lanes!(isa, L => {
@@ -234,6 +257,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         Example::new([30, 31], [64, 64], 3, 1),
         Example::new([60, 61], [64, 64], 3, 2),
         Example::new([12, 12], [512, 300], 1, 1),
+        Example::new([13, 13], [256, 512], 1, 1),
     ];
     for example in &examples {
         for isa in Isa::available() {
@@ -269,8 +293,12 @@ fn pooling_pads_with_minus_infinity() {
 fn nan_is_not_washed_out_by_relu_or_pooling() {
     for isa in Isa::available() {
         let mut example = Example::new([5, 5], [64, 64], 3, 1);
+        let mut flat = Example::new([5, 5], [256, 256], 1, 1);
         example.input[12 * 64 + 7] = f32::NAN;
+        flat.input[12 * 256 + 7] = f32::NAN;
         for short_cuts in [false, true] {
+            let got = with_lanes!(isa, L => flat.run::<L>(short_cuts));
+            assert!(got[12 * 256].is_nan() && got[12 * 256 + 255].is_nan(), "{isa:?}");
             let got = with_lanes!(isa, L => example.run::<L>(short_cuts));
             assert!(got[12 * 64].is_nan(), "{isa:?}");
             let pooled = with_lanes!(isa, L => pooled::<L>(Extent::new(5, 5, 64), &got));
